@@ -1,0 +1,1 @@
+"""Reading, resampling, perturbing audio; filterbank features."""

@@ -1,0 +1,63 @@
+"""Programs. Each module here is one command line program with a short ``main(argv)``.
+
+Run one with ``omni-asr <program> ...`` or ``python -m omni_asr.bin.<program> ...``.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from omni_asr.errors import UserError
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse with our conventions: defaults shown, ``-`` and ``_`` alike in option names, errors in one line."""
+
+    def __init__(self, description: str | None) -> None:
+        program = os.path.basename(sys.argv[0]).removesuffix(".py")
+        super().__init__(
+            prog=program if program != "omni-asr" else None,
+            description=description,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+        """Parse after spelling every ``--some_option`` as ``--some-option``."""
+        args = sys.argv[1:] if args is None else list(args)
+        return super().parse_args([_with_dashes(argument) for argument in args], namespace)
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Exit with status 2 and one line."""
+        print(f"{self.prog}: error: {message} (--help lists the options)", file=sys.stderr)
+        sys.exit(2)
+
+
+def _with_dashes(argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def run_program(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
+    """Run ``main`` and return its exit status: 1 with one line for a :class:`UserError`, 130 after Ctrl-C."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s (%(name)s) %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
+    )
+    program = main.__module__.rsplit(".", 1)[-1].replace("_", "-")
+    if program == "--main--":
+        program = os.path.basename(sys.argv[0]).removesuffix(".py").replace("_", "-")
+    try:
+        return main(argv) or 0
+    except UserError as error:
+        print(f"{program}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

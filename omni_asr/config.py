@@ -1,0 +1,291 @@
+"""Every option of features, model, training and decoding, once.
+
+A configuration is one tree of dataclasses. YAML files under ``conf/`` hold only what differs from the defaults here,
+and ``--set section.key=value`` overrides any field. An unknown key is an error that names the nearest one.
+"""
+
+import dataclasses
+import difflib
+import os
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from omni_asr.errors import UserError
+
+Router = Literal["dense", "switch", "omni"]
+
+
+@dataclass
+class FeaturesConfig:
+    """Log-mel filterbanks by Kaldi's definition. Read from the data directory, not from the training YAML."""
+
+    sample_rate: int = 16000
+    """Rate of the model in Hz; audio at other rates is resampled."""
+    num_mel_bins: int = 80
+    """Number of mel bands."""
+    frame_length_ms: float = 25.0
+    """Length of a frame in milliseconds."""
+    frame_shift_ms: float = 10.0
+    """Step from frame to frame in milliseconds."""
+    window_type: str = "povey"
+    """Window: povey, hamming, hanning, blackman or rectangular."""
+    preemphasis_coefficient: float = 0.97
+    """Coefficient of the first-order pre-emphasis."""
+    dither: float = 0.0
+    """Standard deviation of the noise added to each sample; 0 keeps features deterministic."""
+    low_freq: float = 20.0
+    """Lower edge of the lowest band in Hz."""
+    high_freq: float = 0.0
+    """Upper edge of the highest band in Hz; 0 or less counts down from half the sample rate."""
+    snip_edges: bool = True
+    """Only frames that lie wholly inside the audio, as in Kaldi."""
+
+
+@dataclass
+class TokensConfig:
+    """Output units. Read from the language directory that stage 2 made, not from the training YAML."""
+
+    type: Literal["char", "bpe", "unigram"] = "unigram"
+    """Characters, or sentencepiece units of either kind."""
+    size: int = 0
+    """Number of units with the blank."""
+
+
+@dataclass
+class DataConfig:
+    """Batches and augmentation of the training data."""
+
+    batch_frames: int = 20000
+    """Budget of a batch in padded frames of the filterbank: utterances x longest."""
+    max_utterances: int = 512
+    """Most utterances in a batch."""
+    min_frames: int = 10
+    """Shorter utterances are removed and listed."""
+    max_frames: int = 4000
+    """Longer utterances are removed and listed."""
+    max_removed: float = 0.05
+    """Share of the training utterances that filters may remove before training refuses to start."""
+    workers: int = 0
+    """Processes that load batches; 0 loads in the training process."""
+    time_masks: int = 2
+    """SpecAugment: time masks per utterance; 0 for none."""
+    time_mask_frames: int = 40
+    """SpecAugment: most frames of one time mask."""
+    time_mask_share: float = 0.05
+    """SpecAugment: most of an utterance that one time mask covers, as a share of its length."""
+    frequency_masks: int = 2
+    """SpecAugment: frequency masks per utterance; 0 for none."""
+    frequency_mask_bins: int = 15
+    """SpecAugment: most bins of one frequency mask."""
+
+
+@dataclass
+class ModelConfig:
+    """The encoder and its mixture-of-experts blocks."""
+
+    router: Router = "omni"
+    """dense: one feed-forward block; switch: a router in every layer; omni: one router for the layers of a group."""
+    experts: str = "4x4"
+    """Layer groups as layers x experts, joined by dashes, e.g. 4x2-4x4-4x8. A count of 1 or 0 makes dense layers."""
+    dim: int = 256
+    """Width D of the encoder."""
+    hidden: int = 1024
+    """Width H of one feed-forward block or expert."""
+    heads: int = 4
+    """Attention heads."""
+    stack: int = 4
+    """Filterbank frames concatenated into one encoder frame."""
+    dropout: float = 0.1
+    """Dropout on the input, on attention weights, in feed-forward blocks and on both residual branches."""
+    layer_drop: float = 0.0
+    """Probability that a layer is skipped in a training step."""
+    cape_global_shift: float = 5.0
+    """CAPE: range of the position shift of an utterance, in encoder frames."""
+    cape_local_shift: float = 0.5
+    """CAPE: range of the position shift of each frame, in encoder frames."""
+    cape_max_scale: float = 1.0
+    """CAPE: largest factor by which positions are stretched; 1 for none."""
+    balance_weight: float = 0.01
+    """Weight of the load-balance loss, which is a mean over the mixture-of-experts layers."""
+    z_loss_weight: float = 0.0
+    """Weight of the mean squared log-partition of the router's logits."""
+    router_jitter: float = 0.0
+    """Standard deviation of Gaussian noise on the router's logits in training."""
+    backend: Literal["auto", "loop", "grouped"] = "auto"
+    """How experts are computed; auto takes the fastest that works on the device."""
+
+
+@dataclass
+class OptimConfig:
+    """AdamW and its schedule."""
+
+    lr: float = 1e-3
+    """Peak learning rate."""
+    warmup_steps: int = 500
+    """Steps of linear warm-up."""
+    hold_steps: int = 0
+    """Steps at the peak before the rate decays."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the rate falls, step by step, from the peak to final_lr at the last step."""
+    final_lr: float = 1e-5
+    """Learning rate of the last step."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Decay of AdamW's first and second moments."""
+    eps: float = 1e-8
+    """AdamW's denominator offset."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay, on matrices only."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient."""
+    accumulate: int = 1
+    """Batches whose gradients make one step."""
+
+
+@dataclass
+class TrainConfig:
+    """Length of training and what is kept."""
+
+    epochs: int = 30
+    """Passes over the training data."""
+    max_steps: int = 0
+    """Optimizer steps; 0 means all of the epochs."""
+    seed: int = 1
+    """Seed of weights, order, dropout and augmentation."""
+    log_every: int = 50
+    """Steps between lines in train.log."""
+    validate_every: int = 0
+    """Steps between validations and checkpoints; 0 means once an epoch."""
+    average: int = 5
+    """How many of the best checkpoints are averaged into model.pt."""
+    select_by: Literal["wer", "ctc"] = "wer"
+    """Validation figure that makes a checkpoint the best."""
+    threads: int = 0
+    """CPU threads; 0 leaves PyTorch's choice."""
+
+
+@dataclass
+class DecodeConfig:
+    """From a model to words."""
+
+    batch_frames: int = 60000
+    """Budget of a batch in padded frames of the filterbank."""
+
+
+@dataclass
+class Config:
+    """The whole tree."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    tokens: TokensConfig = field(default_factory=TokensConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+
+
+READ_FROM_DATA = {
+    "features": "conf/fbank.conf, used by stage 2",
+    "tokens": "the recipe's --token_type and --vocab_size, used by stage 2",
+}
+
+
+def load_config(path: str | os.PathLike[str] | None, overrides: Iterable[str] = ()) -> Config:
+    """Read a YAML file over the defaults, then apply ``section.key=value`` overrides.
+
+    Raises:
+        UserError: the file is missing or not YAML, a key is unknown, or a value has the wrong type.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise UserError(f"cannot read the configuration {path}: {error.strerror}") from None
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    where = str(path)
+    if not isinstance(tree, dict):
+        raise UserError(f"{where}: expected sections such as 'model:', found {type(tree).__name__}")
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        section, dot, key = name.partition(".")
+        if not (equals and dot and key):
+            raise UserError(f"--set {override!r}: write section.key=value, e.g. --set optim.lr=2e-3")
+        inner = tree.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"{where}: section {section!r} must hold keys")
+        inner[key] = yaml.safe_load(text)
+    for section, source in READ_FROM_DATA.items():
+        if section in tree:
+            raise UserError(f"{where}: section {section!r} is not set here; it comes from {source}")
+    return config_from_dict(tree, where)
+
+
+def config_from_dict(tree: Mapping[str, Any], where: str = "configuration") -> Config:
+    """Build the tree from nested dictionaries; see :func:`load_config` for the errors."""
+    return _build(Config, tree, where, "")
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """The complete tree as nested dictionaries of plain values, ready for YAML."""
+    return _plain(dataclasses.asdict(config))
+
+
+def build_section(cls: type, tree: Mapping[str, Any], where: str) -> Any:
+    """Build one section's dataclass from a dictionary, with the same checks as :func:`load_config`."""
+    return _build(cls, tree, where, "")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (tuple, list)) else value
+
+
+def _build(cls: type, tree: Mapping[str, Any], where: str, prefix: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in tree.items():
+        if key not in hints:
+            nearest = difflib.get_close_matches(str(key), hints, n=1)
+            hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(hints)}"
+            raise UserError(f"{where}: unknown key {prefix}{key}; {hint}")
+        if dataclasses.is_dataclass(hints[key]):
+            if value is not None and not isinstance(value, Mapping):
+                raise UserError(f"{where}: section {prefix}{key} must hold keys, not {value!r}")
+            values[key] = _build(typing.cast(type, hints[key]), value or {}, where, f"{prefix}{key}.")
+        else:
+            values[key] = _convert(value, hints[key], f"{where}: {prefix}{key}")
+    return cls(**values)
+
+
+def _convert(value: Any, hint: Any, name: str) -> Any:
+    """Check a scalar against its type hint; integers pass as floats, and so do YAML's ``1e-3`` strings."""
+    origin, choices = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value in choices:
+            return value
+        nearest = difflib.get_close_matches(str(value), map(str, choices), n=1)
+        hint_text = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise UserError(f"{name} is {value!r}, but must be one of {', '.join(map(str, choices))}{hint_text}")
+    if origin is tuple:
+        if isinstance(value, (list, tuple)) and len(value) == len(choices):
+            return tuple(_convert(item, choice, name) for item, choice in zip(value, choices, strict=True))
+        raise UserError(f"{name} must be a list of {len(choices)} values, not {value!r}")
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _convert(value, next(c for c in choices if c is not type(None)), name)
+    if hint is float and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise UserError(f"{name} must be a number, not {value!r}") from None
+    if type(value) is hint:
+        return value
+    raise UserError(f"{name} must be of type {hint.__name__}, not {value!r}")

@@ -1,0 +1,1 @@
+"""Training data: dataset, filters, batches, augmentation."""

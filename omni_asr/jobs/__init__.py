@@ -1,0 +1,1 @@
+"""Running commands as parallel jobs: the back ends of the launcher."""

@@ -1,0 +1,1 @@
+"""On-disk formats: data directories, scp and ark, trn."""

@@ -1,0 +1,1 @@
+"""The encoder: positions, attention, routers, experts, CTC."""

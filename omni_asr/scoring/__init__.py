@@ -1,0 +1,1 @@
+"""Error counts as sclite makes them, and tables of results."""

@@ -26,7 +26,7 @@ def import_torchaudio() -> Any:
         for part in ("compliance.kaldi", "functional", "transforms"):
             importlib.import_module(f"torchaudio.{part}")
     except ModuleNotFoundError as error:
-        raise UserError(f"{error}; run tools/install.sh, or python -m pip install --no-deps torchaudio==2.11.0") from None
+        raise UserError(f"{error}; run tools/install.sh in the omni_asr repository") from None
     except (ImportError, OSError) as error:
         raise UserError(_explain(error)) from None
     return torchaudio

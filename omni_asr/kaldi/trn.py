@@ -1,0 +1,85 @@
+r"""NIST's trn files: one utterance a line, its words and then ``(<speaker>-<utterance>)``.
+
+sclite gives ``( ) { } / @ ; \`` a meaning inside words, and its own escapes cover only some of them. Such a character
+is therefore written as ``%`` and two hexadecimal digits (``(uh)`` becomes ``%28uh%29``) and read back.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+
+from omni_asr.errors import UserError
+from omni_asr.files import atomic_write
+from omni_asr.kaldi.tables import read_lines
+
+SPECIAL = r"(){}/@;" + "\\"
+_CODES = "|".join(f"{ord(character):02x}" for character in SPECIAL + "%")
+_MUST_ESCAPE = re.compile(rf"[{re.escape(SPECIAL)}]|%(?={_CODES})", re.IGNORECASE)
+_ESCAPED = re.compile(rf"%({_CODES})", re.IGNORECASE)
+_LINE = re.compile(r"^(.*)\(([^()]*)\)[ \t\r]*$", re.DOTALL)
+
+
+def escape(word: str) -> str:
+    """A word that sclite takes as it is; different words stay different."""
+    return _MUST_ESCAPE.sub(lambda match: f"%{ord(match[0]):02x}", word)
+
+
+def unescape(word: str) -> str:
+    """The inverse of :func:`escape`."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), word)
+
+
+def utterance_ids(utt2spk: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The trn id ``<speaker>-<utterance>`` of each utterance id.
+
+    ``sclite -i rm`` takes for the speaker what stands before the first ``-``, and ignores case. So ``-`` becomes ``_``
+    in speakers, and of names that would then be the same, all but the first get a number.
+    """
+    speakers: dict[str, str] = {}
+    taken_speakers: set[str] = set()
+    taken_ids: set[str] = set()
+    ids = {}
+    for utterance, speaker in utt2spk:
+        if speaker not in speakers:
+            speakers[speaker] = _unique(escape(speaker).replace("-", "_"), "_", taken_speakers)
+        ids[utterance] = _unique(f"{speakers[speaker]}-{escape(utterance)}", "~", taken_ids)
+    return ids
+
+
+def _unique(name: str, separator: str, taken: set[str]) -> str:
+    candidate, number = name, 2
+    while candidate.lower() in taken:
+        candidate, number = f"{name}{separator}{number}", number + 1
+    taken.add(candidate.lower())
+    return candidate
+
+
+def write_trn(path: str | os.PathLike[str], utterances: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Write ``(trn id, words)`` pairs in their order; words are escaped."""
+    with atomic_write(path) as file:
+        for name, words in utterances:
+            file.write(f"{' '.join(map(escape, words))} ({name})\n")
+
+
+def read_trn(path: str | os.PathLike[str]) -> dict[str, list[str]]:
+    """Words of each trn id, in the order of the file. Comment lines (``;;``) and empty lines are passed over.
+
+    Raises:
+        UserError: a line without ``(id)`` at its end, an id that occurs twice, or markup that means more than the word
+            it stands on: alternations ``{ a / b }``, ``@``, and optionally deletable ``(word)``.
+    """
+    utterances: dict[str, list[str]] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        if line.startswith(";;") or not line.strip():
+            continue
+        match = _LINE.match(line)
+        if not match:
+            raise UserError(f"{path}:{number}: no (utterance id) at the end of the line")
+        words, name = [word for word in re.split("[ \t]+", match[1]) if word], match[2]
+        for word in words:
+            if word[0] in "{}@;" or word == "/" or (word[0] == "(" and word[-1] == ")"):
+                raise UserError(f"{path}:{number}: {word!r} is markup; write one plain transcript per utterance")
+        if name in utterances:
+            raise UserError(f"{path}:{number}: utterance ({name}) occurs a second time; ids must be unique")
+        utterances[name] = [unescape(word) for word in words]
+    return utterances

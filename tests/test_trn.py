@@ -1,0 +1,55 @@
+"""trn files: what is written is read back, and says the same to sclite."""
+
+import pytest
+
+from omni_asr.errors import UserError
+from omni_asr.kaldi.trn import SPECIAL, escape, read_trn, unescape, utterance_ids, write_trn
+
+WORDS = ["a", "(uh)", "{b}", "either/or", "@", ";;", "back\\slash", "50%", "%28", "%2F", "%HESITATION", "naïve", "*"]
+
+
+def test_escape_is_reversible_and_keeps_words_apart():
+    assert [unescape(escape(word)) for word in WORDS] == WORDS
+    assert len({escape(word).lower() for word in WORDS}) == len(WORDS)
+    assert not set("".join(map(escape, WORDS))) & set(SPECIAL)
+    assert escape("50%") == "50%" and escape("%HESITATION") == "%HESITATION"
+
+
+def test_write_and_read(tmp_path):
+    utterances = {"spk-u1": WORDS, "spk-u2": [], "other-u3": ["one"]}
+    write_trn(tmp_path / "ref.trn", utterances.items())
+    assert read_trn(tmp_path / "ref.trn") == utterances
+    assert (tmp_path / "ref.trn").read_text(encoding="utf-8").splitlines()[1:] == [" (spk-u2)", "one (other-u3)"]
+
+
+def test_read_other_peoples_files(tmp_path):
+    (tmp_path / "x.trn").write_bytes(b";; a comment\n\nhow  are\tyou(s_1-a) \r\nAnd/or a(b)\xc2\xa0c (s_1-b)\n")
+    assert read_trn(tmp_path / "x.trn") == {"s_1-a": ["how", "are", "you"], "s_1-b": ["And/or", "a(b)\xa0c"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("no id here", "no (utterance id)"),
+        ("{ uh / um } yes (s-2)", "'{' is markup"),
+        ("(uh) yes (s-2)", "'(uh)' is markup"),
+        ("@ (s-2)", "'@' is markup"),
+        ("twice (s-1)", "utterance (s-1) occurs a second time"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path, line, message):
+    (tmp_path / "x.trn").write_text(f"fine (s-1)\n{line}\n", encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        read_trn(tmp_path / "x.trn")
+    assert f"x.trn:2: {message}" in str(error.value)
+
+
+def test_ids_keep_speakers_and_utterances_apart():
+    ids = utterance_ids(
+        [("a-b-1", "a-b"), ("a_b-1", "a_b"), ("A-B-1", "A-B"), ("a-b-2", "a-b"), ("X", "(s)"), ("x", "(s)")]
+    )
+    assert ids["a-b-1"] == "a_b-a-b-1" and ids["a-b-2"] == "a_b-a-b-2"
+    speakers = [name.split("-")[0].lower() for name in ids.values()]
+    assert len(set(speakers)) == 4
+    assert len({name.lower() for name in ids.values()}) == 6
+    assert ids["X"] == "%28s%29-X" and ids["x"] == "%28s%29-x~2"

@@ -1,0 +1,67 @@
+"""Filterbanks of a data directory: the work of one job."""
+
+import logging
+import os
+import time
+from pathlib import Path
+
+from omni_asr.audio.fbank import Fbank
+from omni_asr.audio.fbank_conf import write_fbank_conf
+from omni_asr.audio.reader import AudioReader, Failure
+from omni_asr.config import FeaturesConfig
+from omni_asr.kaldi.ark import ArkWriter
+from omni_asr.kaldi.tables import write_table
+
+log = logging.getLogger(__name__)
+
+LOG_EVERY = 20.0
+"""Seconds between progress lines."""
+
+
+def make_fbank(
+    data_dir: str | os.PathLike[str],
+    prefix: str,
+    config: FeaturesConfig,
+    channel: int | None = None,
+    compress: bool = True,
+) -> tuple[int, int]:
+    """Write ``<prefix>.{ark,scp,utt2num_frames,failed,conf}``; return how many utterances succeeded and failed.
+
+    Raises:
+        UserError: the data directory is broken, or a place for the output is missing a right to write.
+    """
+    reader = AudioReader(data_dir, config.sample_rate, channel)
+    fbank = Fbank(config)
+    total, started = len(reader.data.utterances), time.monotonic()
+    frames: dict[str, str] = {}
+    failures: dict[str, str] = {}
+    said, samples = started, 0
+    Path(f"{prefix}.scp").unlink(missing_ok=True)
+    with ArkWriter(f"{prefix}.ark", f"{prefix}.scp", compression_method=2 if compress else None) as write:
+        for audio in reader:
+            failure = audio.reason if isinstance(audio, Failure) else ""
+            if not isinstance(audio, Failure):
+                samples += len(audio.samples)
+                features = fbank(audio.samples)
+                if len(features):
+                    write(audio.utterance, features)
+                    frames[audio.utterance] = str(len(features))
+                else:
+                    failure = f"{len(audio.samples)} samples at {config.sample_rate} Hz are shorter than one frame"
+            if failure:
+                log.warning("%s: %s", audio.utterance, failure)
+                failures[audio.utterance] = failure
+            if time.monotonic() - said > LOG_EVERY:
+                said = time.monotonic()
+                _report(len(frames), len(failures), total, samples / config.sample_rate, said - started)
+        write_table(f"{prefix}.utt2num_frames", frames)
+        write_table(f"{prefix}.failed", failures)
+        write_fbank_conf(f"{prefix}.conf", config)
+    _report(len(frames), len(failures), total, samples / config.sample_rate, time.monotonic() - started)
+    return len(frames), len(failures)
+
+
+def _report(done: int, failed: int, total: int, audio: float, elapsed: float) -> None:
+    speed = audio / max(elapsed, 1e-9)
+    message = "%d of %d utterances, %d failed, %.2f h of audio, %.0f x real time"
+    log.info(message, done + failed, total, failed, audio / 3600, speed)

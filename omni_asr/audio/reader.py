@@ -1,0 +1,137 @@
+"""Audio of the utterances of a Kaldi data directory."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omni_asr.audio.resample import resample
+from omni_asr.audio.source import AudioError, Recording
+from omni_asr.kaldi.data_dir import DataDir
+
+log = logging.getLogger(__name__)
+
+MAX_OVERSHOOT = 0.5
+"""Seconds that a segment may end after its recording, as Kaldi's extract-segments allows; it is clipped."""
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Samples (float32, one dimension, scaled as 16-bit integers, at the reader's rate) of an utterance."""
+
+    utterance: str
+    samples: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an utterance has no audio, in one line."""
+
+    utterance: str
+    reason: str
+
+
+class AudioReader:
+    """Yields, for each utterance of a data directory, its audio or a failure: none is ever missing.
+
+    Utterances of one recording come together, so that a pipe runs and a file is opened once. Of audio with several
+    channels, the one that ``channel`` (from 0) or ``reco2file_and_channel`` names is taken, else the first with a note,
+    as in Kaldi; audio of one channel is taken as it is, because pipes often choose already.
+
+    Raises:
+        UserError: a table of the data directory is missing or broken.
+    """
+
+    def __init__(self, data_dir: str | os.PathLike[str], rate: int = 16000, channel: int | None = None) -> None:
+        self.data = DataDir(data_dir)
+        self.rate = rate
+        self.channel = channel
+        self.notes: Counter[str] = Counter()
+        """How often something was mended, by what it was."""
+        self._recordings = self.data.table("wav.scp")
+        self._segments = self.data.segments
+        self._channels = self.data.channels
+        self._open: tuple[str, Recording | AudioError] | None = None
+
+    def __iter__(self) -> Iterator[Audio | Failure]:
+        groups: dict[str, list[str]] = {}
+        for utterance in self.data.utterances:
+            segment = self._segments.get(utterance) if self._segments is not None else None
+            groups.setdefault(segment.recording if segment else utterance, []).append(utterance)
+        for utterances in groups.values():
+            for utterance in utterances:
+                yield self.read(utterance)
+        for note, count in self.notes.items():
+            log.info("%s: %s (%d utterances)", self.data.path, note, count)
+
+    def read(self, utterance: str) -> Audio | Failure:
+        """Audio of one utterance, in any order; neighbours of one recording share the open file."""
+        try:
+            return Audio(utterance, self._read(utterance))
+        except AudioError as error:
+            return Failure(utterance, str(error))
+
+    def _read(self, utterance: str) -> NDArray[np.float32]:
+        if self._segments is None:
+            recording = self._recording(utterance)
+            start, stop = 0, recording.frames
+            name = utterance
+        else:
+            segment = self._segments.get(utterance)
+            if segment is None:
+                raise AudioError("the utterance has no line in segments")
+            name = segment.recording
+            recording = self._recording(name)
+            start, stop = self._bounds(recording, segment.start, segment.end)
+        samples = recording.read(start, stop, self._choose_channel(name, recording))
+        return resample(samples, recording.rate, self.rate, recording.speed)
+
+    def _recording(self, name: str) -> Recording:
+        if self._open is None or self._open[0] != name:
+            self.close()
+            try:
+                value = self._recordings.get(name)
+                if value is None:
+                    raise AudioError(f"recording {name} has no line in wav.scp")
+                self._open = name, Recording(value)
+            except AudioError as error:
+                self._open = name, error
+        recording = self._open[1]
+        if isinstance(recording, AudioError):
+            raise recording
+        return recording
+
+    def _bounds(self, recording: Recording, start: float, end: float) -> tuple[int, int]:
+        """Samples of a segment in the file itself: its times count after the change of speed."""
+        if start < 0 or end <= start:
+            raise AudioError(f"the segment from {start:g} to {end:g} s has no length")
+        rate = recording.rate * recording.speed
+        duration = recording.frames / rate
+        if end > duration + MAX_OVERSHOOT or start >= duration:
+            raise AudioError(f"the segment from {start:g} to {end:g} s ends after the audio does, at {duration:.3f} s")
+        first, last = round(start * rate), round(end * rate)
+        if last > recording.frames:
+            self.notes["segments that end after their recording were clipped"] += 1
+            last = recording.frames
+        if last <= first:
+            raise AudioError(f"the segment from {start:g} to {end:g} s holds no sample")
+        return first, last
+
+    def _choose_channel(self, name: str, recording: Recording) -> int:
+        if recording.channels == 1:
+            return 0
+        channel = self.channel if self.channel is not None else self._channels.get(name)
+        if channel is None:
+            self.notes["audio of several channels and no choice of one: the first was taken"] += 1
+            return 0
+        return channel
+
+    def close(self) -> None:
+        """Close the recording that is open."""
+        if self._open is not None and isinstance(self._open[1], Recording):
+            self._open[1].close()
+        self._open = None

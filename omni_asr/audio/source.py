@@ -1,0 +1,153 @@
+"""One recording of wav.scp: a file, a place in an archive, or the output of a command."""
+
+import io
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from omni_asr.kaldi.speed import is_ark_value, split_speed
+
+MP3_SLACK = 0.5
+"""Seconds that the length in an MP3 header may be wrong: some encoders only estimate it."""
+UNKNOWN = 1 << 40
+"""Lengths above this mean that a header, written before the end was known, holds none."""
+
+
+class AudioError(Exception):
+    """Audio that cannot be read, with the reason in one line."""
+
+
+class Recording:
+    """An open recording, parts of which can be read; ``speed`` is applied by the caller.
+
+    Raises:
+        AudioError: the file is missing, empty, truncated or not audio, or the command fails.
+    """
+
+    def __init__(self, value: str) -> None:
+        location, self.speed = split_speed(value)
+        file = _open(location)
+        try:
+            self._file = soundfile.SoundFile(file)
+        except soundfile.LibsndfileError as error:
+            hint = ""
+            if isinstance(file, str) and _starts_with(file, b"NIST_1A"):
+                hint = " (compressed SPHERE? read it by 'sph2pipe -f wav -p -c 1 FILE |')"
+            raise AudioError(f"not audio that libsndfile reads: {error.error_string.rstrip('.')}{hint}") from None
+        self.rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self._decoded: NDArray[np.float32] | None = None
+        if self._file.frames > UNKNOWN:
+            self._decoded = np.concatenate([*self._file.blocks(1 << 20, dtype="float32", always_2d=True)])
+        self.frames: int = self._file.frames if self._decoded is None else len(self._decoded)
+        _check_header(self._file)
+        if self.frames == 0:
+            raise AudioError("the audio holds no samples")
+
+    def read(self, start: int, stop: int, channel: int = 0) -> NDArray[np.float32]:
+        """Samples [start, stop) of one channel (float32, scaled as 16-bit integers).
+
+        Raises:
+            AudioError: decoding fails or ends early, a sample is not finite, or the channel does not exist.
+        """
+        if channel >= self.channels:
+            raise AudioError(f"channel {channel} asked for, but there are {self.channels}")
+        samples = self._read(start, stop)[:, channel]
+        if not np.isfinite(samples).all():
+            raise AudioError("a sample is not a finite number")
+        missing = stop - start - len(samples)
+        if missing > (MP3_SLACK * self.rate if self._file.format in ("MP3", "MPEG") else 0):
+            raise AudioError(f"decoding ends after {len(samples)} of {stop - start} samples; the file is truncated")
+        return samples * np.float32(32768)
+
+    def _read(self, start: int, stop: int) -> NDArray[np.float32]:
+        if self._decoded is not None:
+            return self._decoded[start:stop]
+        try:
+            if self._file.tell() != start:
+                self._file.seek(start)
+            return self._file.read(stop - start, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(f"decoding fails: {error.error_string.rstrip('.')}") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _open(location: str) -> str | BinaryIO:
+    """What libsndfile is to read: a path, or a file in memory."""
+    if location.endswith("|"):
+        return io.BytesIO(run_pipe(location.removesuffix("|").strip()))
+    try:
+        if is_ark_value(location) and not os.path.exists(location):
+            return io.BytesIO(_read_ark_entry(location))
+        if os.path.getsize(location) == 0:
+            raise AudioError("the file is empty (0 bytes)")
+        with open(location, "rb"):
+            return location
+    except OSError as error:
+        raise AudioError(f"{error.strerror}: {error.filename}") from None
+
+
+def run_pipe(command: str) -> bytes:
+    """Standard output of a command line run by bash; the command dies with us.
+
+    Raises:
+        AudioError: the command, or a stage of it, fails or prints nothing; with the last line of its stderr.
+    """
+    process = subprocess.Popen(
+        ["bash", "-o", "pipefail", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    lines = errors.decode("utf-8", "replace").strip().splitlines()
+    tail = f": {lines[-1].strip()[:300]}" if lines else ""
+    if process.returncode:
+        raise AudioError(f"the pipe fails with status {process.returncode}{tail}")
+    if not output:
+        raise AudioError(f"the pipe gives no output{tail}")
+    return output
+
+
+def _read_ark_entry(value: str) -> bytes:
+    """The audio file at ``ark:offset``: WAV as Kaldi's wav-copy writes it, or kaldiio's ``AUDIO`` with a length."""
+    path, _, offset = value.rpartition(":")
+    with open(path, "rb") as file:
+        file.seek(int(offset))
+        head = file.read(8)
+        if head[:5] == b"AUDIO":
+            width = head[5]
+            file.seek(int(offset) + 6)
+            return file.read(int.from_bytes(file.read(width), "little"))
+        size = int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else -1
+        return head + file.read(size)
+
+
+def _check_header(file: soundfile.SoundFile) -> None:
+    """Find WAV files cut short: libsndfile reads what is there, and says so only in its log."""
+    if file.format in ("WAV", "WAVEX", "RF64"):
+        found = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+        # Programs that write to a pipe promise about 2 GiB or 4 GiB, because they do not know the length yet.
+        if found and int(found[2]) < int(found[1]) < 0x7F000000:
+            raise AudioError(f"truncated: the header promises {found[1]} bytes of samples, {found[2]} are there")
+
+
+def _starts_with(path: str, magic: bytes) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(len(magic)) == magic

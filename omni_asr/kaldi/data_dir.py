@@ -1,0 +1,194 @@
+"""Kaldi data directories: reading one, and writing one whole."""
+
+import functools
+import os
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from omni_asr.errors import UserError
+from omni_asr.kaldi.tables import read_entries, read_lines, read_table, sort_key
+
+MAY_BE_EMPTY = "text"
+"""Start of the names of tables in which an id may stand alone."""
+COPIED = ("glm", "fbank.conf", "frame_shift")
+"""Files that hold for the whole directory and are carried as they are."""
+DERIVED = {"spk2utt"}
+"""Tables that are made from others."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Part of a recording, in seconds."""
+
+    recording: str
+    start: float
+    end: float
+
+
+def kind_of(name: str) -> str | None:
+    """What the ids of a file are: ``utt``, ``spk``, ``reco`` or ``stm``; None for a file that is no such table."""
+    if name in ("text", "feats.scp", "vad.scp", "segments") or name.startswith(("utt2", "text.", "text_")):
+        return "utt"
+    if name in ("spk2utt", "cmvn.scp") or name.startswith("spk2"):
+        return "spk"
+    if name == "wav.scp" or name.startswith("reco2"):
+        return "reco"
+    return "stm" if name == "stm" else None
+
+
+class DataDir:
+    """A data directory; tables are read when asked for and kept.
+
+    Raises:
+        UserError: the directory does not exist; any table, when read, is missing or broken.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise UserError(f"{path} is not a directory; a Kaldi data directory was expected")
+        self._tables: dict[str, dict[str, str]] = {}
+
+    def has(self, name: str) -> bool:
+        """Whether a file exists."""
+        return (self.path / name).is_file()
+
+    def table(self, name: str) -> dict[str, str]:
+        """A table as a dictionary from id to the rest of the line."""
+        if name not in self._tables:
+            self._tables[name] = read_table(self.path / name, name.startswith(MAY_BE_EMPTY))
+        return self._tables[name]
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """Names of the tables that are there, in order."""
+        return sorted(file.name for file in self.path.iterdir() if file.is_file() and kind_of(file.name))
+
+    @functools.cached_property
+    def utterances(self) -> list[str]:
+        """Ids of utterances, from the first of utt2spk, segments and wav.scp that exists."""
+        name = next((name for name in ("utt2spk", "segments") if self.has(name)), "wav.scp")
+        return list(self.table(name))
+
+    @functools.cached_property
+    def segments(self) -> dict[str, Segment] | None:
+        """Segments by utterance; None where utterances are whole recordings.
+
+        Raises:
+            UserError: a line does not have four fields with two numbers (Kaldi's optional fifth, a channel, is read as
+                part of the recipe's choice and ignored here), or an id occurs twice.
+        """
+        if not self.has("segments"):
+            return None
+        path, segments = self.path / "segments", {}
+        for number, utterance, value in read_entries(path):
+            fields = value.split()
+            try:
+                recording, start, end = fields
+                segment = Segment(recording, float(start), float(end))
+            except ValueError:
+                raise UserError(f"{path}:{number}: expected '<utt> <recording> <start> <end>' in seconds") from None
+            if utterance in segments:
+                raise UserError(f"{path}:{number}: {utterance!r} occurs a second time; ids must be unique")
+            segments[utterance] = segment
+        return segments
+
+    @functools.cached_property
+    def channels(self) -> dict[str, int]:
+        """Channel of each recording (A or 1 is 0, B or 2 is 1) by reco2file_and_channel; empty without that file."""
+        channels = {}
+        if self.has("reco2file_and_channel"):
+            path = self.path / "reco2file_and_channel"
+            for number, recording, value in read_entries(path):
+                letter = value.split()[-1]
+                if len(value.split()) != 2 or not (letter.isdecimal() or len(letter) == 1):
+                    raise UserError(f"{path}:{number}: expected '<recording> <file> <channel>' such as 'A' or '1'")
+                channels[recording] = int(letter) - 1 if letter.isdecimal() else ord(letter.upper()) - ord("A")
+        return channels
+
+    def recordings_of(self, utterances: Collection[str]) -> set[str]:
+        """Recordings that utterances are parts of."""
+        if self.segments is None:
+            return set(utterances)
+        return {self.segments[utterance].recording for utterance in utterances if utterance in self.segments}
+
+    def restricted(self, utterances: Collection[str]) -> dict[str, dict[str, str]]:
+        """Every table with only what some utterances need; spk2utt is made again."""
+        keep = {"utt": set(utterances), "reco": self.recordings_of(utterances)}
+        tables = {}
+        speakers: set[str] = set()
+        if self.has("utt2spk"):
+            utt2spk = self.table("utt2spk")
+            speakers = {utt2spk[utterance] for utterance in keep["utt"] if utterance in utt2spk}
+        keep["spk"] = speakers
+        for name in self.names:
+            kind = kind_of(name)
+            if kind in keep and name not in DERIVED:
+                tables[name] = {key: value for key, value in self.table(name).items() if key in keep[str(kind)]}
+        return tables
+
+    def stm_lines(self, recordings: Collection[str]) -> list[str]:
+        """Lines of stm for some recordings, with its comments."""
+        files = set(recordings)
+        if self.has("reco2file_and_channel"):
+            table = self.table("reco2file_and_channel")
+            files |= {table[recording].split()[0] for recording in recordings if recording in table}
+        return [line for line in read_lines(self.path / "stm") if line.startswith(";;") or line.split()[:1][0] in files]
+
+
+def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
+    """spk2utt of a utt2spk."""
+    spk2utt: dict[str, list[str]] = {}
+    for utterance in sorted(utt2spk, key=sort_key):
+        spk2utt.setdefault(utt2spk[utterance], []).append(utterance)
+    return {speaker: " ".join(utterances) for speaker, utterances in spk2utt.items()}
+
+
+def write_data_dir(
+    out: str | os.PathLike[str],
+    tables: Mapping[str, Mapping[str, str]],
+    copied_from: DataDir | None = None,
+    stm: Collection[str] | None = None,
+) -> None:
+    """Write a directory beside its final place and move it there, with spk2utt made from utt2spk.
+
+    Where the directory exists, its data files are replaced one by one, stale ones are removed, and files that are no
+    part of a data directory stay.
+    """
+    out = Path(out)
+    temporary = out.with_name(f".{out.name}.tmp.{os.getpid()}")
+    temporary.mkdir(parents=True)
+    try:
+        complete = {name: table for name, table in tables.items() if name not in DERIVED}
+        if "utt2spk" in complete:
+            complete["spk2utt"] = invert(complete["utt2spk"])
+        for name, table in complete.items():
+            _write_plain(temporary / name, table)
+        if stm is not None:
+            (temporary / "stm").write_text("".join(f"{line}\n" for line in stm), encoding="utf-8")
+        for name in COPIED if copied_from else ():
+            if copied_from and copied_from.has(name):
+                shutil.copyfile(copied_from.path / name, temporary / name)
+        _move(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_plain(path: Path, table: Mapping[str, str]) -> None:
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for key in sorted(table, key=sort_key):
+            file.write(f"{key} {table[key]}\n" if table[key] else f"{key}\n")
+
+
+def _move(temporary: Path, out: Path) -> None:
+    if not out.exists():
+        temporary.rename(out)
+        return
+    new = {file.name for file in temporary.iterdir()}
+    for file in out.iterdir():
+        if file.is_file() and file.name not in new and (kind_of(file.name) or file.name in COPIED):
+            file.unlink()
+    for name in sorted(new):
+        os.replace(temporary / name, out / name)

@@ -1,0 +1,89 @@
+"""Kaldi tables: text files whose lines are ``<id> <value>``, and nothing else.
+
+Only spaces and tabs separate fields, as in Kaldi: a no-break space or an ideographic space belongs to a word.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from omni_asr.errors import UserError
+from omni_asr.files import atomic_write
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[str]:
+    r"""Lines of a UTF-8 file, split at ``\n`` only and without it.
+
+    Raises:
+        UserError: the file cannot be read, or a line is not UTF-8 (named as ``file:line``).
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return lines
+
+
+def split_line(line: str) -> tuple[str, str]:
+    """First field of a line and the rest of it, without the blanks around them."""
+    key, _, value = line.partition(" ")
+    if "\t" in key:
+        key, _, value = line.partition("\t")
+    return key.rstrip("\r"), value.strip(" \t\r")
+
+
+def read_entries(path: str | os.PathLike[str], may_be_empty: bool = False) -> Iterator[tuple[int, str, str]]:
+    """Line number, id and value of each line.
+
+    Raises:
+        UserError: bad UTF-8, a line without an id, or (unless ``may_be_empty``) without a value.
+    """
+    for number, line in enumerate(read_lines(path), 1):
+        key, value = split_line(line)
+        if not key:
+            raise UserError(f"{path}:{number}: the line starts with a blank or is empty; expected '<id> <value>'")
+        if not value and not may_be_empty:
+            raise UserError(f"{path}:{number}: nothing follows {key!r}; expected '<id> <value>'")
+        yield number, key, value
+
+
+def read_table(path: str | os.PathLike[str], may_be_empty: bool = False) -> dict[str, str]:
+    """A table as a dictionary in the order of the file.
+
+    Raises:
+        UserError: as :func:`read_entries`, or an id occurs twice.
+    """
+    table: dict[str, str] = {}
+    for number, key, value in read_entries(path, may_be_empty):
+        if key in table:
+            raise UserError(f"{path}:{number}: {key!r} occurs a second time; ids must be unique")
+        table[key] = value
+    return table
+
+
+def read_ids(path: str | os.PathLike[str]) -> list[str]:
+    """First field of each line, for lists of utterances or speakers; duplicates are kept once."""
+    return list(dict.fromkeys(key for _, key, _ in read_entries(path, may_be_empty=True)))
+
+
+def write_table(path: str | os.PathLike[str], table: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+    """Write a table sorted as ``LC_ALL=C sort`` does: by the bytes of UTF-8."""
+    items = table.items() if isinstance(table, Mapping) else table
+    with atomic_write(path) as file:
+        for key, value in sorted(items, key=lambda item: sort_key(item[0])):
+            file.write(f"{key} {value}\n" if value else f"{key}\n")
+
+
+def sort_key(key: str) -> bytes:
+    """What ids are sorted by: their UTF-8 bytes, which is also the order of code points."""
+    return key.encode("utf-8", "surrogatepass")

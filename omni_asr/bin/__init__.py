@@ -51,7 +51,9 @@ def run_program(main: Callable[[Sequence[str] | None], int | None], argv: Sequen
     if program == "--main--":
         program = os.path.basename(sys.argv[0]).removesuffix(".py").replace("_", "-")
     try:
-        return main(argv) or 0
+        status = main(argv) or 0
+        sys.stdout.flush()  # here, and not at exit, where a closed pipe could not be caught
+        return status
     except UserError as error:
         print(f"{program}: error: {error}", file=sys.stderr)
         return 1

@@ -23,6 +23,14 @@ def programs() -> dict[str, str]:
     return found
 
 
+def list_programs(argv: Sequence[str] | None = None) -> None:
+    """Print the name and the first line of every program."""
+    known = programs()
+    print("usage: omni-asr <program> [options]      (omni-asr <program> --help explains one)\n")
+    width = max(map(len, known))
+    print("\n".join(f"  {name:{width}}  {line}" for name, line in known.items()))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Dispatch to a program; without one, list them."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -31,10 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     known = programs()
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: omni-asr <program> [options]      (omni-asr <program> --help explains one)\n")
-        width = max(map(len, known))
-        print("\n".join(f"  {name:{width}}  {line}" for name, line in known.items()))
-        return 0
+        return run_program(list_programs)
     name = arguments[0].replace("_", "-")
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=1)

@@ -1,1 +1,1 @@
-"""Running commands as parallel jobs: the back ends of the launcher."""
+"""Running commands as parallel jobs: the launcher's job arrays, and one module per back end in ``backends``."""

@@ -1,0 +1,76 @@
+"""Run a command as parallel jobs with logs, on this machine or on a cluster.
+
+omni-asr launch BACK_END [options] [JOB=1:N] LOG COMMAND ...
+
+runs COMMAND N times with JOB replaced by 1 ... N in it and in LOG, as Kaldi's run.pl does, but without a shell between.
+Every job runs, also when one fails; then the launcher fails and shows the end of a log.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.jobs.array import JobArray, Resources, failure_report, parse_range
+from omni_asr.jobs.backends import Interrupted, available, back_end
+
+
+def make_parser() -> ArgumentParser:
+    """The launcher's own options, without JOB=1:N and what follows."""
+    parser = ArgumentParser(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.usage = "%(prog)s BACK_END [options] [JOB=1:N] LOG COMMAND ..."
+    parser.add_argument("back_end", help=f"one of: {', '.join(available())}")
+    parser.add_argument("--mem", default="", help="memory of each job, e.g. 4G (local: not enforced)")
+    parser.add_argument("--gpu", type=_count, default=0, help="GPUs of each job")
+    parser.add_argument("--num-threads", type=_count, help="CPU threads of each job (OMP_NUM_THREADS)")
+    parser.add_argument("--max-jobs", type=_count, default=0, help="most jobs at once (local: as many as processors)")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def split_command_line(arguments: Sequence[str]) -> tuple[list[str], tuple[str, int, int], list[str]]:
+    """Part the launcher's own options, the job range (name, first, last) and the untouched ``LOG COMMAND ...``."""
+    own, numbers, rest = list(arguments[:1]), ("", 1, 1), list(arguments[1:])
+    while rest:
+        found = parse_range(rest[0])
+        if found:
+            numbers = found
+            rest.pop(0)
+        elif rest[0].startswith("-"):
+            takes_next = "=" not in rest[0] and rest[0] not in ("-h", "--help")
+            own += rest[: 1 + takes_next]
+            del rest[: 1 + takes_next]
+        else:
+            break
+    return own, numbers, rest
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the jobs; 1 when any of them failed."""
+    own, (name, first, last), rest = split_command_line(sys.argv[1:] if argv is None else argv)
+    parser = make_parser()
+    options = parser.parse_args(own)
+    if len(rest) < 2:
+        parser.error("nothing to run: after the options come [JOB=1:N] LOG COMMAND ...")
+    run = back_end(options.back_end)
+    resources = Resources(options.mem, options.gpu, options.num_threads, options.max_jobs)
+    array = JobArray(rest[1:], rest[0], name, first, last, resources)
+    try:
+        codes = run(array)
+    except Interrupted as interrupted:
+        print(f"launch: interrupted; all jobs are ended, log is in {array.log}", file=sys.stderr)
+        return 128 + interrupted.signal
+    if any(codes):
+        print(f"launch: {failure_report(array, codes)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

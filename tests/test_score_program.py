@@ -1,0 +1,175 @@
+"""The score program: what it writes, what sclite makes of it, and what it refuses."""
+
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from omni_asr.bin import run_program, score
+from omni_asr.kaldi.trn import read_trn
+from omni_asr.scoring.score import align_words, read_per_utterance, read_transcripts
+
+SCLITE = shutil.which("sclite") or shutil.which("sclite", path="/usr/lib/sctk/bin")
+REFERENCES = {
+    "spk-a-001": "the red kettle boiled over",
+    "spk-a-002": "i've seen it",
+    "spk-a-003": "",
+    "spk-b-001": "one / two (three)",
+    "spk-b-002": "naïve café",
+}
+HYPOTHESES = {
+    "spk-b-002": "naive café",
+    "spk-a-001": "the Red cattle boiled really over now",
+    "spk-a-003": "uh",
+    "spk-b-001": "",
+}
+SPEAKERS = {utterance: utterance.rsplit("-", 1)[0] for utterance in REFERENCES}
+
+
+def write_set(folder, references=REFERENCES, hypotheses=HYPOTHESES, speakers=SPEAKERS):
+    for name, table in [("data/text", references), ("data/utt2spk", speakers), ("decode/text", hypotheses)]:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{key} {value}".strip() + "\n" for key, value in table.items()), encoding="utf-8")
+    return ["data", "-", "decode"]
+
+
+@pytest.fixture
+def arguments(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return write_set(tmp_path)
+
+
+def test_what_it_writes(arguments, tmp_path, capsys):
+    assert run_program(score.main, arguments) == 0
+    line = "%WER 85.71 [ 12 / 14, 3 ins, 7 del, 2 sub ]"
+    assert capsys.readouterr().out == line + "\n"
+    decode = tmp_path / "decode"
+    assert (decode / "wer").read_text().splitlines() == [
+        line,
+        "%SER 100.00 [ 5 / 5 ]",
+        "Scored 5 sentences, 1 not present in hyp.",
+    ]
+    assert (decode / "cer").read_text().startswith("%CER ")
+    assert (decode / "scoring/missing_hyps").read_text() == "spk-a-002\n"
+    per_utterance = (decode / "scoring/per_utt").read_text(encoding="utf-8").splitlines()
+    assert per_utterance[:4] == [
+        "spk-a-001 ref   the  red  kettle  boiled  ***     over  ***",
+        "spk-a-001 hyp   the  Red  cattle  boiled  really  over  now",
+        "spk-a-001 op    C    C    S       C       I       C     I",
+        "spk-a-001 #csid 4 1 2 0",
+    ]
+    per_speaker = (decode / "scoring/per_spk").read_text().splitlines()
+    assert per_speaker[1].split() == "spk-a raw 3 8 4 1 3 3 7 3".split()
+    assert per_speaker[4].split() == "spk-b sys 2 6 16.67 16.67 0.00 66.67 83.33 100.00".split()
+    assert per_speaker[5].split() == "SUM raw 5 14 5 2 3 7 12 5".split()
+
+
+def test_trn_files_join_by_id_and_keep_every_reference(arguments, tmp_path):
+    run_program(score.main, arguments)
+    reference, hypothesis = (read_trn(tmp_path / f"decode/scoring/{name}.trn") for name in ("ref", "hyp"))
+    assert list(reference) == list(hypothesis) == [f"{s.replace('-', '_')}-{u}" for u, s in SPEAKERS.items()]
+    assert reference["spk_b-spk-b-001"] == ["one", "/", "two", "(three)"]
+    assert hypothesis["spk_a-spk-a-002"] == []
+
+
+def test_per_utterance_reads_back(arguments, tmp_path):
+    run_program(score.main, arguments)
+    expected = align_words(read_transcripts("data", "decode"))
+    found = read_per_utterance(tmp_path / "decode/scoring/per_utt")
+    assert [(u.id, u.reference, u.hypothesis, u.operations) for u in found] == [
+        (u.id, u.reference, u.hypothesis, u.operations) for u in expected
+    ]
+
+
+def test_characters_count_the_blank(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = write_set(tmp_path, {"u": "ab cd"}, {"u": "abcd"}, {"u": "s"})
+    assert run_program(score.main, arguments) == 0
+    assert (tmp_path / "decode/cer").read_text() == "%CER 20.00 [ 1 / 5, 0 ins, 1 del, 0 sub ]\n"
+
+
+def test_no_reference_words_at_all(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = write_set(tmp_path, {"u": ""}, {"u": ""}, {"u": "s"})
+    assert run_program(score.main, arguments) == 0
+    assert capsys.readouterr().out == "%WER 0.00 [ 0 / 0, 0 ins, 0 del, 0 sub ]\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"hypotheses": HYPOTHESES | {"spk-c-001": "x", "spk-c-002": "x"}},
+            "'spk-c-001' is not in data/text (nor are 1",
+        ),
+        ({"speakers": {"spk-a-001": "spk-a"}}, "'spk-a-002' of text has no speaker"),
+        ({"references": {}, "hypotheses": {}}, "data/text is empty"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, change, message):
+    monkeypatch.chdir(tmp_path)
+    assert run_program(score.main, write_set(tmp_path, **change)) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "decode/wer").exists()
+
+
+def test_duplicate_hypothesis_and_missing_file(arguments, tmp_path, capsys):
+    with open(tmp_path / "decode/text", "a", encoding="utf-8") as file:
+        file.write("spk-a-001 again\n")
+    assert run_program(score.main, arguments) == 1
+    assert "decode/text:5: 'spk-a-001' occurs a second time" in capsys.readouterr().err
+    (tmp_path / "decode/text").unlink()
+    assert run_program(score.main, arguments) == 1
+    assert "decode/text does not exist" in capsys.readouterr().err
+    assert run_program(score.main, ["data", "nolang", "decode"]) == 1
+    assert "nolang is no directory" in capsys.readouterr().err
+
+
+def random_set(seed):
+    """A set of a few speakers with names of all lengths, one of whom may have no words."""
+    source = random.Random(seed)
+    speakers = [
+        f"{source.choice('aB_') * source.choice([1, 5, 9, 30])}{index}" for index in range(source.randint(1, 5))
+    ]
+    words = [source.choice("abcDE") * source.randint(1, 8) for _ in range(6)]
+    references, hypotheses, owners = {}, {}, {}
+    for index in range(source.randint(5, 60)):
+        speaker = source.choice(speakers)
+        length = 0 if speaker == speakers[-1] and seed % 3 == 0 else source.choice([0, 3, 20, 300])
+        reference = [source.choice(words) for _ in range(length)]
+        hypothesis = [w for w in reference if source.random() > 0.2] + source.choices(words, k=source.randint(0, 2))
+        utterance = f"{speaker}-U{index}"
+        owners[utterance], references[utterance] = speaker, " ".join(reference)
+        hypotheses[utterance] = " ".join(hypothesis)
+    return references, hypotheses, owners
+
+
+def printed_by_sclite():
+    command = [SCLITE, "-r", "ref.trn", "trn", "-h", "hyp.trn", "trn", "-i", "rm", "-o", "all", "stdout"]
+    return subprocess.run(command, cwd="decode/scoring", capture_output=True, encoding="utf-8", check=True).stdout
+
+
+@pytest.mark.skipif(SCLITE is None, reason="sclite is not installed (Debian: apt-get install sctk)")
+@pytest.mark.parametrize("seed", range(12))
+def test_result_is_what_sclite_prints(tmp_path, monkeypatch, seed):
+    monkeypatch.chdir(tmp_path)
+    assert run_program(score.main, write_set(tmp_path, *random_set(seed))) == 0
+    assert (tmp_path / "decode/scoring/result.txt").read_text().splitlines() == printed_by_sclite().splitlines()
+
+
+@pytest.mark.skipif(SCLITE is None, reason="sclite is not installed (Debian: apt-get install sctk)")
+def test_words_with_markup_and_accents_count_alike_in_sclite(arguments, tmp_path):
+    assert run_program(score.main, arguments) == 0
+    tables, dump = "SYSTEM SUMMARY", "DUMP OF SYSTEM ALIGNMENT"
+    mine, printed = (tmp_path / "decode/scoring/result.txt").read_text(encoding="utf-8"), printed_by_sclite()
+    assert mine.count(tables) == 2
+    assert mine[: mine.index(dump)] == printed[: printed.index(dump)]
+
+
+def test_scoring_does_not_import_torch():
+    program = "import sys, omni_asr.bin.score; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,26 @@
+"""Write the results of an experiment into RESULTS.md, one row per test set, and a summary over seeds.
+
+Reads model_info.json and cmd.txt of the experiment and wer and cer of its decode_SET folders. An older row of the same
+experiment and set is replaced. Text outside the marked tables is kept.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.scoring.results import update
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Update the tables and print what was written."""
+    parser = ArgumentParser(__doc__)
+    parser.add_argument("--exp-dir", required=True, help="experiment whose results are written")
+    parser.add_argument("--results", required=True, help="file with the tables; made when missing")
+    parser.add_argument("sets", nargs="+", metavar="SET", help="test set, decoded in EXP_DIR/decode_SET")
+    options = parser.parse_args(argv)
+    for row in update(options.results, options.exp_dir, options.sets):
+        print(f"{row['exp']} {row['set']}: WER {row['WER']} CER {row['CER']} ({row['errors / words']} words)")
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

@@ -1,0 +1,256 @@
+"""RESULTS.md: one row per experiment and test set, made from the files of the experiment, and a summary over seeds.
+
+Only what stands between the marks ``<!-- results -->`` and ``<!-- /results -->``, and between those of the summary, is
+rewritten; the rest of the file belongs to whoever writes it.
+"""
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+import re
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omni_asr.errors import UserError
+from omni_asr.files import atomic_write
+
+COLUMNS = [
+    "exp", "router", "config", "set", "WER", "CER", "S / D / I", "errors / words", "params", "active",
+    "hours", "steps", "seed", "commit", "command",
+]  # fmt: skip
+TEXT_COLUMNS = {"exp", "router", "config", "set", "commit", "command"}
+SUMMARY_COLUMNS = ["router", "config", "set", "seeds", "WER", "CER", "params", "active"]
+ROUTERS = ["dense", "switch", "omni"]
+NEW_FILE = "# Results\n\nThe tables are written by `omni-asr results`; text outside the marks is kept.\n"
+
+_RATE = re.compile(r"^%(?:WER|CER) (\S+) \[ (\d+) / (\d+), (\d+) ins, (\d+) del, (\d+) sub \]", re.MULTILINE)
+_SEED_TAG = re.compile(r"(?:^|[_-])s(?:eed)?[_-]?\d+(?=[_-]|$)")
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """An error rate as it stands in ``wer`` or ``cer``."""
+
+    percent: float
+    errors: int
+    words: int
+    insertions: int
+    deletions: int
+    substitutions: int
+
+
+def read_rate(path: str | os.PathLike[str]) -> Rate:
+    """Read the ``%WER`` or ``%CER`` line of a file.
+
+    Raises:
+        UserError: the file is missing or has no such line.
+    """
+    try:
+        match = _RATE.search(Path(path).read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"{path} does not exist; score this set first (stage 5)") from None
+    if not match:
+        raise UserError(f"{path} has no %WER or %CER line; score this set again (stage 5)")
+    return Rate(float(match[1]), *map(int, match.groups()[1:]))
+
+
+def read_model_info(exp_dir: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read ``model_info.json`` of an experiment.
+
+    Raises:
+        UserError: it is missing or not JSON.
+    """
+    path = Path(exp_dir, "model_info.json")
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"{path} does not exist; train this experiment first (stage 3)") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); train this experiment again (stage 3)") from None
+    if not isinstance(info, dict):
+        raise UserError(f"{path} holds no names and values; train this experiment again (stage 3)")
+    return info
+
+
+def read_command(exp_dir: str | os.PathLike[str]) -> str:
+    """The last command in ``cmd.txt`` on one line, or nothing where there is none."""
+    try:
+        lines = Path(exp_dir, "cmd.txt").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    except OSError:
+        return ""
+    commands = [" ".join(line.split()) for line in lines if line.strip() and not line.startswith("#")]
+    return commands[-1] if commands else ""
+
+
+def experiment_row(exp_dir: str | os.PathLike[str], test_set: str) -> Row:
+    """The row of one experiment and test set; every value is the text of its cell.
+
+    Raises:
+        UserError: the experiment is not trained, or the set not scored.
+    """
+    info = read_model_info(exp_dir)
+    wer = read_rate(Path(exp_dir, f"decode_{test_set}", "wer"))
+    cer = read_rate(Path(exp_dir, f"decode_{test_set}", "cer"))
+    return {
+        "exp": Path(os.path.abspath(exp_dir)).name,
+        "router": str(info.get("router", "")),
+        "config": variant(info),
+        "set": test_set,
+        "WER": f"{wer.percent:.2f}",
+        "CER": f"{cer.percent:.2f}",
+        "S / D / I": f"{wer.substitutions} / {wer.deletions} / {wer.insertions}",
+        "errors / words": f"{wer.errors} / {wer.words}",
+        "params": short_number(info.get("params_total")),
+        "active": short_number(info.get("params_active")),
+        "hours": _number(info.get("hours"), ".1f"),
+        "steps": _number(info.get("steps"), "d"),
+        "seed": _number(info.get("seed"), "d"),
+        "commit": re.sub(r"^([0-9a-f]{8})[0-9a-f]+", r"\1", str(info.get("commit") or "")),
+        "command": read_command(exp_dir),
+    }
+
+
+def variant(info: Mapping[str, Any]) -> str:
+    """What makes runs comparable: the configuration with the tag, without a seed in it (``_s2``, ``seed2``)."""
+    tag = _SEED_TAG.sub("", str(info.get("tag") or "")).strip("_-")
+    return "_".join(part for part in (Path(str(info.get("config", ""))).stem, tag) if part)
+
+
+def short_number(value: Any) -> str:
+    """A count in thousands or millions: ``2.41 M``."""
+    if not isinstance(value, (int, float)):
+        return ""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:g}"
+
+
+def _number(value: Any, form: str) -> str:
+    if not isinstance(value, (int, float)):
+        return ""
+    return format(int(value) if form == "d" else value, form)
+
+
+def update(results: str | os.PathLike[str], exp_dir: str | os.PathLike[str], test_sets: Iterable[str]) -> list[Row]:
+    """Write the rows of an experiment into the file, in place of older ones, and the summary; returns the new rows.
+
+    Several processes may do so at once. The file is made when it is not there.
+
+    Raises:
+        UserError: the experiment is not trained or a set not scored (nothing is written), or the marks are damaged.
+    """
+    new = [experiment_row(exp_dir, test_set) for test_set in test_sets]
+    path = Path(results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        text = path.read_text(encoding="utf-8") or NEW_FILE
+        rows = {(row["exp"], row["set"]): row for row in [*_parse(_block(text, "results", path)), *new]}
+        ordered = sorted(rows.values(), key=_order)
+        text = _with_block(text, "summary", _table(SUMMARY_COLUMNS, summary(ordered)), path)
+        text = _with_block(text, "results", _table(COLUMNS, ordered), path)
+        with atomic_write(path) as file:
+            file.write(text)
+    return new
+
+
+def summary(rows: Sequence[Row]) -> list[Row]:
+    """Mean and standard deviation over seeds for each router, configuration and test set."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["set"], row["config"], row["router"]), []).append(row)
+    return [
+        {
+            "router": router,
+            "config": config,
+            "set": test_set,
+            "seeds": str(len(group)),
+            "WER": _mean_deviation([row["WER"] for row in group]),
+            "CER": _mean_deviation([row["CER"] for row in group]),
+            "params": group[0]["params"],
+            "active": group[0]["active"],
+        }
+        for (test_set, config, router), group in sorted(
+            groups.items(), key=lambda item: (item[0][0], item[0][1], _rank(item[0][2]))
+        )
+    ]
+
+
+def _mean_deviation(cells: Sequence[str]) -> str:
+    values = [float(cell) for cell in cells if cell]
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return cells[0]
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+
+
+def _order(row: Row) -> tuple[str, tuple[int, str], list[Any]]:
+    """By test set, router and name, with numbers in names by value (seed2 before seed10)."""
+    parts = [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", row["exp"])]
+    return row["set"], _rank(row["router"]), parts
+
+
+def _rank(router: str) -> tuple[int, str]:
+    return (ROUTERS.index(router), "") if router in ROUTERS else (len(ROUTERS), router)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the file's lock. A writer replaces the file, so whoever waited must look whether it is still the same."""
+    while True:
+        with open(path, "a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                yield
+                return
+
+
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name} -->", f"<!-- /{name} -->"
+
+
+def _block(text: str, name: str, path: Path) -> str:
+    """What stands between the marks, or nothing where there are none."""
+    start, end = _marks(name)
+    if (text.count(start), text.count(end)) == (0, 0):
+        return ""
+    if (text.count(start), text.count(end)) != (1, 1) or text.index(end) < text.index(start):
+        raise UserError(f"{path}: {start} and {end} must each stand there once, in this order; mend the file")
+    return text[text.index(start) + len(start) : text.index(end)]
+
+
+def _with_block(text: str, name: str, content: str, path: Path) -> str:
+    """Replace what stands between the marks; without marks, add them at the end."""
+    start, end = _marks(name)
+    if start not in text:
+        text = text.rstrip("\n") + f"\n\n{start}{end}\n"
+    old = _block(text, name, path)
+    return text.replace(f"{start}{old}{end}", f"{start}\n{content}{end}")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    rules = ["---" if column in TEXT_COLUMNS else "---:" for column in columns]
+    lines = [list(columns), rules, *([_cell(column, row.get(column, "")) for column in columns] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cell(column: str, value: str) -> str:
+    value = value.replace("|", "\\|")
+    return f"`{value}`" if column == "command" and value else value
+
+
+def _parse(table: str) -> Iterator[Row]:
+    """Rows of a table that :func:`_table` wrote, under whatever columns its heading names."""
+    lines = [line.strip() for line in table.splitlines() if line.strip().startswith("|")]
+    cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    for row in cells[2:]:
+        values = dict(zip(cells[0], row, strict=False))
+        if "exp" in values and "set" in values:
+            values["command"] = values.get("command", "").strip("`")
+            yield {column: values.get(column, "") for column in COLUMNS}

@@ -1,0 +1,136 @@
+"""RESULTS.md: rows, replacement, summary over seeds, text around the tables, writers at once."""
+
+import json
+import multiprocessing
+
+import pytest
+
+from omni_asr.bin import results, run_program
+from omni_asr.errors import UserError
+from omni_asr.scoring.results import experiment_row, read_rate, short_number, summary, update, variant
+
+
+def make_experiment(folder, name="omni_base", errors=50, sets=("test",), **info):
+    """An experiment with the files that the results are made of."""
+    experiment = folder / "exp" / name
+    experiment.mkdir(parents=True, exist_ok=True)
+    router, _, config = name.partition("_")
+    info = {
+        "router": router, "config": config.split("_")[0], "experts": "4x4", "params_total": 5_213_000,
+        "params_active": 2_410_000, "hours": 2.04, "steps": 1800, "epochs": 12, "seed": 1,
+        "commit": "0123456789abcdef0123456789abcdef01234567", "tag": "", **info,
+    }  # fmt: skip
+    (experiment / "model_info.json").write_text(json.dumps(info))
+    (experiment / "cmd.txt").write_text("omni-asr train --config conf/base.yaml \\\n  --set 'a|b'\n")
+    for name in sets:
+        decode = experiment / f"decode_{name}"
+        decode.mkdir(exist_ok=True)
+        (decode / "wer").write_text(f"%WER {errors / 10:.2f} [ {errors} / 1000, 5 ins, 6 del, {errors - 11} sub ]\n")
+        (decode / "cer").write_text(f"%CER {errors / 40:.2f} [ {errors} / 4000, 5 ins, 6 del, {errors - 11} sub ]\n")
+    return experiment
+
+
+def rows_of(path):
+    block = path.read_text(encoding="utf-8").split("<!-- results -->")[1].split("<!-- /results -->")[0]
+    return [[cell.strip() for cell in line.split(" | ")] for line in block.strip().splitlines()[2:]]
+
+
+def test_a_row(tmp_path):
+    row = experiment_row(make_experiment(tmp_path), "test")
+    assert row == {
+        "exp": "omni_base", "router": "omni", "config": "base", "set": "test", "WER": "5.00", "CER": "1.25",
+        "S / D / I": "39 / 6 / 5", "errors / words": "50 / 1000", "params": "5.21 M", "active": "2.41 M",
+        "hours": "2.0", "steps": "1800", "seed": "1", "commit": "01234567",
+        "command": "omni-asr train --config conf/base.yaml --set 'a|b'",
+    }  # fmt: skip
+
+
+def test_rows_are_replaced_never_doubled_and_sorted(tmp_path):
+    path = tmp_path / "RESULTS.md"
+    for name in ("omni_base_seed10", "switch_base", "omni_base_seed2", "dense_base"):
+        update(path, make_experiment(tmp_path, name, sets=("test", "dev")), ["test", "dev"])
+    update(path, make_experiment(tmp_path, "switch_base", errors=77), ["test"])
+    names = [row[0].lstrip("| ") for row in rows_of(path)]
+    assert names == ["dense_base", "switch_base", "omni_base_seed2", "omni_base_seed10"] * 2
+    assert [row[3] for row in rows_of(path)] == ["dev"] * 4 + ["test"] * 4
+    assert [row[4] for row in rows_of(path)] == ["5.00"] * 5 + ["7.70"] + ["5.00"] * 2
+    before = path.read_text(encoding="utf-8")
+    update(path, tmp_path / "exp/switch_base", ["test", "dev"])
+    assert path.read_text(encoding="utf-8") == before
+    assert before.count("'a\\|b'") == 8
+
+
+def test_text_outside_the_marks_is_kept(tmp_path):
+    path = tmp_path / "RESULTS.md"
+    path.write_text(
+        "# Mini\n\nRead this.\n\n<!-- results --><!-- /results -->\n\nAnd after ± that.\n", encoding="utf-8"
+    )
+    update(path, make_experiment(tmp_path), ["test"])
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# Mini\n\nRead this.\n\n<!-- results -->\n| exp |")
+    assert "<!-- /results -->\n\nAnd after ± that.\n\n<!-- summary -->\n| router |" in text
+    assert text.endswith("<!-- /summary -->\n")
+
+
+def test_summary_over_seeds(tmp_path):
+    runs = [("omni_base", 1, "", 40), ("omni_base_s2", 2, "s2", 50), ("omni_base_seed3", 3, "seed3", 60)]
+    rows = [
+        experiment_row(make_experiment(tmp_path, name, errors, seed=seed, tag=tag), "test")
+        for name, seed, tag, errors in runs
+    ]
+    rows.append(experiment_row(make_experiment(tmp_path, "omni_base_big", 20, tag="big"), "test"))
+    rows.append(experiment_row(make_experiment(tmp_path, "dense_base", 70), "test"))
+    found = [(row["router"], row["config"], row["seeds"], row["WER"]) for row in summary(rows)]
+    assert found == [
+        ("dense", "base", "1", "7.00"),
+        ("omni", "base", "3", "5.00 ± 1.00"),
+        ("omni", "base_big", "1", "2.00"),
+    ]
+
+
+def test_variant_and_numbers():
+    assert variant({"config": "conf/small.yaml", "tag": "lr2_seed3"}) == "small_lr2"
+    assert variant({"config": "small", "tag": "seeded"}) == "small_seeded"
+    assert [short_number(n) for n in (950, 45_600, 2_413_000, 1.5e9, None)] == ["950", "45.6 k", "2.41 M", "1.5 G", ""]
+
+
+def test_infinite_rate_is_read(tmp_path):
+    (tmp_path / "wer").write_text("%WER inf [ 3 / 0, 3 ins, 0 del, 0 sub ]\n")
+    assert read_rate(tmp_path / "wer").percent == float("inf")
+
+
+def test_errors_are_one_line_and_write_nothing(tmp_path, capsys):
+    experiment = make_experiment(tmp_path)
+    arguments = ["--exp-dir", str(experiment), "--results", str(tmp_path / "RESULTS.md")]
+    assert run_program(results.main, [*arguments, "test", "other"]) == 1
+    assert "decode_other/wer does not exist; score this set first (stage 5)" in capsys.readouterr().err
+    assert not (tmp_path / "RESULTS.md").exists()
+    assert run_program(results.main, [*arguments, "test"]) == 0
+    assert capsys.readouterr().out == "omni_base test: WER 5.00 CER 1.25 (50 / 1000 words)\n"
+    (experiment / "model_info.json").write_text("{")
+    with pytest.raises(UserError, match="is not JSON"):
+        experiment_row(experiment, "test")
+    (experiment / "model_info.json").unlink()
+    with pytest.raises(UserError, match="train this experiment first"):
+        experiment_row(experiment, "test")
+
+
+def test_damaged_marks_are_named(tmp_path):
+    path = tmp_path / "RESULTS.md"
+    path.write_text("<!-- results -->\n", encoding="utf-8")
+    with pytest.raises(UserError, match="must each stand there once"):
+        update(path, make_experiment(tmp_path), ["test"])
+    assert path.read_text(encoding="utf-8") == "<!-- results -->\n"
+
+
+def test_writers_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "RESULTS.md"
+    experiments = [make_experiment(tmp_path, f"omni_base_s{index}", seed=index, tag=f"s{index}") for index in range(8)]
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=update, args=(path, experiment, ["test"])) for experiment in experiments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [row[0] for row in rows_of(path)] == [f"| omni_base_s{index}" for index in range(8)]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["RESULTS.md", "exp"]

@@ -1,5 +1,6 @@
 """One recording of wav.scp: a file, a place in an archive, or the output of a command."""
 
+import contextlib
 import io
 import os
 import re
@@ -17,7 +18,7 @@ from omni_asr.kaldi.speed import is_ark_value, split_speed
 MP3_SLACK = 0.5
 """Seconds that the length in an MP3 header may be wrong: some encoders only estimate it."""
 UNKNOWN = 1 << 40
-"""Lengths above this mean that a header, written before the end was known, holds none."""
+"""libsndfile gives lengths above this where a header, written before the end was known, holds none."""
 
 
 class AudioError(Exception):
@@ -43,13 +44,10 @@ class Recording:
             raise AudioError(f"not audio that libsndfile reads: {error.error_string.rstrip('.')}{hint}") from None
         self.rate: int = self._file.samplerate
         self.channels: int = self._file.channels
-        self._decoded: NDArray[np.float32] | None = None
-        if self._file.frames > UNKNOWN:
-            self._decoded = np.concatenate([*self._file.blocks(1 << 20, dtype="float32", always_2d=True)])
-        self.frames: int = self._file.frames if self._decoded is None else len(self._decoded)
+        self.frames: int = self._file.frames
         _check_header(self._file)
-        if self.frames == 0:
-            raise AudioError("the audio holds no samples")
+        if self._file.format == "OGG":
+            _check_ogg_end(file)
 
     def read(self, start: int, stop: int, channel: int = 0) -> NDArray[np.float32]:
         """Samples [start, stop) of one channel (float32, scaled as 16-bit integers).
@@ -68,8 +66,6 @@ class Recording:
         return samples * np.float32(32768)
 
     def _read(self, start: int, stop: int) -> NDArray[np.float32]:
-        if self._decoded is not None:
-            return self._decoded[start:stop]
         try:
             if self._file.tell() != start:
                 self._file.seek(start)
@@ -140,12 +136,28 @@ def _read_ark_entry(value: str) -> bytes:
 
 
 def _check_header(file: soundfile.SoundFile) -> None:
-    """Find WAV files cut short: libsndfile reads what is there, and says so only in its log."""
+    """Find files without samples, and WAV files cut short: of those libsndfile speaks only in its log."""
+    if file.frames == 0:
+        raise AudioError("the audio holds no samples")
+    if file.frames > UNKNOWN:
+        raise AudioError(f"the {file.format} header holds no length; write WAV to a pipe, as with ffmpeg's '-f wav -'")
     if file.format in ("WAV", "WAVEX", "RF64"):
         found = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
         # Programs that write to a pipe promise about 2 GiB or 4 GiB, because they do not know the length yet.
         if found and int(found[2]) < int(found[1]) < 0x7F000000:
             raise AudioError(f"truncated: the header promises {found[1]} bytes of samples, {found[2]} are there")
+
+
+def _check_ogg_end(file: str | BinaryIO) -> None:
+    """Find Ogg files cut between two pages: only the last page of a complete stream carries its end mark."""
+    with open(file, "rb") if isinstance(file, str) else contextlib.nullcontext(file) as opened:
+        position, size = opened.tell(), opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, size - (1 << 17)))  # a page is at most 64 KiB
+        tail = opened.read()
+        opened.seek(position)
+    page = tail.rfind(b"OggS")
+    if page >= 0 and len(tail) > page + 5 and not tail[page + 5] & 4:
+        raise AudioError("truncated: the last page of the Ogg stream is missing")
 
 
 def _starts_with(path: str, magic: bytes) -> bool:

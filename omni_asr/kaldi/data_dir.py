@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.tables import read_entries, read_lines, read_table, sort_key
+from omni_asr.kaldi.tables import read_entries, read_lines, read_table, sort_key, split_line
 
 MAY_BE_EMPTY = "text"
 """Start of the names of tables in which an id may stand alone."""
@@ -29,7 +29,9 @@ class Segment:
 
 def kind_of(name: str) -> str | None:
     """What the ids of a file are: ``utt``, ``spk``, ``reco`` or ``stm``; None for a file that is no such table."""
-    if name in ("text", "feats.scp", "vad.scp", "segments") or name.startswith(("utt2", "text.", "text_")):
+    if name in ("text", "feats.scp", "vad.scp", "segments", "removed_utts") or name.startswith(
+        ("utt2", "text.", "text_")
+    ):
         return "utt"
     if name in ("spk2utt", "cmvn.scp") or name.startswith("spk2"):
         return "spk"
@@ -77,8 +79,7 @@ class DataDir:
         """Segments by utterance; None where utterances are whole recordings.
 
         Raises:
-            UserError: a line does not have four fields with two numbers (Kaldi's optional fifth, a channel, is read as
-                part of the recipe's choice and ignored here), or an id occurs twice.
+            UserError: a line does not have four fields with two numbers, or an id occurs twice.
         """
         if not self.has("segments"):
             return None
@@ -135,7 +136,8 @@ class DataDir:
         if self.has("reco2file_and_channel"):
             table = self.table("reco2file_and_channel")
             files |= {table[recording].split()[0] for recording in recordings if recording in table}
-        return [line for line in read_lines(self.path / "stm") if line.startswith(";;") or line.split()[:1][0] in files]
+        lines = read_lines(self.path / "stm")
+        return [line for line in lines if line.startswith(";;") or split_line(line)[0] in files]
 
 
 def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:

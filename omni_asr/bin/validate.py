@@ -1,0 +1,30 @@
+"""Check a Kaldi data directory.
+
+Exits with status 1 and one line that names the first violation (file:line): sorting by LC_ALL=C, unique ids, consistent
+sets of ids, speakers as prefixes of utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space.
+Utterances listed in removed_utts may lack features.
+
+Example: omni-asr validate --no-feats data/train
+"""
+
+import sys
+from collections.abc import Sequence
+
+from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.kaldi.validate import validate
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Check and print what was counted."""
+    parser = ArgumentParser(__doc__)
+    parser.add_argument("data_dir", metavar="DATA_DIR", help="Kaldi data directory")
+    parser.add_argument("--no-feats", action="store_true", help="feats.scp need not be there")
+    parser.add_argument("--no-text", action="store_true", help="text need not be there")
+    parser.add_argument("--no-wav", action="store_true", help="wav.scp need not be there")
+    args = parser.parse_args(argv)
+    counts = validate(args.data_dir, not args.no_feats, not args.no_text, not args.no_wav)
+    print(f"{args.data_dir}: valid, {counts['utt']} utterances, {counts['spk']} speakers, {counts['reco']} recordings")
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

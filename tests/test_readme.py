@@ -1,0 +1,70 @@
+import importlib.util
+import re
+import subprocess
+import sys
+
+import pytest
+
+README = "# Title\n\n<!-- results:mini -->\nold\n<!-- /results -->\n\ntext\n<!-- results:none -->\n<!-- /results -->\n"
+RESULTS = """# Results
+
+<!-- results -->
+| exp | router | set | WER |
+| --- | --- | --- | ---: |
+| omni_a | omni | test | 9.99 |
+<!-- /results -->
+
+<!-- summary -->
+| router | config | set | seeds | WER | CER | params | active |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
+| dense | mini | test | 3 | 7.00 ± 0.20 | 3.00 | 1 M | 1 M |
+| omni | mini | test | 3 | 5.00 ± 0.10 | 2.00 | 4 M | 1 M |
+| omni | mini | test_noisy | 3 | 15.00 ± 0.10 | 9.00 | 4 M | 1 M |
+<!-- /summary -->
+"""
+
+
+@pytest.fixture(scope="module")
+def update_readme(root):
+    spec = importlib.util.spec_from_file_location("update_readme", root / "tools" / "update_readme.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_shows_the_results_that_the_recipes_hold(root):
+    command = [sys.executable, root / "tools" / "update_readme.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_block_becomes_one_row_per_run_and_one_column_per_set(update_readme, tmp_path):
+    (tmp_path / "mini").mkdir()
+    (tmp_path / "mini" / "RESULTS.md").write_text(RESULTS, encoding="utf-8")
+    new = update_readme.updated(README, tmp_path)
+    table = (
+        "| router | config | params | active | seeds | test | test_noisy |\n"
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| dense | mini | 1 M | 1 M | 3 | 7.00 ± 0.20 |  |\n"
+        "| omni | mini | 4 M | 1 M | 3 | 5.00 ± 0.10 | 15.00 ± 0.10 |\n"
+    )
+    assert new == README.replace("old\n", table)
+    assert update_readme.updated(new, tmp_path) == new
+
+
+@pytest.mark.parametrize("results", [None, "# Results\n", RESULTS.split("| dense")[0] + "<!-- /summary -->\n"])
+def test_without_results_the_place_is_empty(update_readme, tmp_path, results):
+    (tmp_path / "mini").mkdir()
+    if results is not None:
+        (tmp_path / "mini" / "RESULTS.md").write_text(results, encoding="utf-8")
+    assert update_readme.updated(README, tmp_path) == README.replace("old\n", "")
+
+
+def test_every_file_that_the_pages_name_is_there(root):
+    missing = []
+    for page in ("README.md", "CONTRIBUTING.md"):
+        text = (root / page).read_text(encoding="utf-8")
+        names = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+        names += re.findall(r"(?<![\w/.])((?:tools|tests|omni_asr|egs/TEMPLATE)/[\w/]+\.(?:sh|py|txt))", text)
+        missing += [f"{page}: {name}" for name in names if not (root / name).exists()]
+    assert missing == []

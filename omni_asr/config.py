@@ -131,10 +131,14 @@ class OptimConfig:
     """Steps of linear warm-up."""
     hold_steps: int = 0
     """Steps at the peak before the rate decays."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """How the rate falls, step by step, from the peak to final_lr at the last step."""
+    schedule: Literal["linear", "cosine", "step", "constant"] = "linear"
+    """How the rate falls from the peak: to final_lr at the last step, or by decay_factor every decay_steps."""
+    decay_steps: int = 1000
+    """Steps between two falls of the schedule step."""
+    decay_factor: float = 0.5
+    """Factor of each fall of the schedule step."""
     final_lr: float = 1e-5
-    """Learning rate of the last step."""
+    """Lowest learning rate after the peak."""
     betas: tuple[float, float] = (0.9, 0.98)
     """Decay of AdamW's first and second moments."""
     eps: float = 1e-8
@@ -213,19 +217,30 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Iterable[str] = 
     where = str(path)
     if not isinstance(tree, dict):
         raise UserError(f"{where}: expected sections such as 'model:', found {type(tree).__name__}")
-    for override in overrides:
-        name, equals, text = override.partition("=")
-        section, dot, key = name.partition(".")
-        if not (equals and dot and key):
-            raise UserError(f"--set {override!r}: write section.key=value, e.g. --set optim.lr=2e-3")
-        inner = tree.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise UserError(f"{where}: section {section!r} must hold keys")
-        inner[key] = yaml.safe_load(text)
+    _apply(tree, overrides)
     for section, source in READ_FROM_DATA.items():
         if section in tree:
             raise UserError(f"{where}: section {section!r} is not set here; it comes from {source}")
     return config_from_dict(tree, where)
+
+
+def override(config: Config, overrides: Iterable[str]) -> Config:
+    """Return a copy with ``section.key=value`` overrides applied; see :func:`load_config` for the errors."""
+    tree = config_to_dict(config)
+    _apply(tree, overrides)
+    return config_from_dict(tree, "--set")
+
+
+def _apply(tree: dict[str, Any], overrides: Iterable[str]) -> None:
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        section, dot, key = name.partition(".")
+        if not (equals and dot and key):
+            raise UserError(f"--set {text!r}: write section.key=value, e.g. --set optim.lr=2e-3")
+        inner = tree[section] = tree.get(section) or {}
+        if not isinstance(inner, dict):
+            raise UserError(f"--set {text!r}: section {section!r} must hold keys")
+        inner[key] = yaml.safe_load(value)
 
 
 def config_from_dict(tree: Mapping[str, Any], where: str = "configuration") -> Config:

@@ -1,0 +1,31 @@
+"""Decode a data directory with a trained model.
+
+Writes OUT_DIR/{text,score,tokens.jsonl,load.json}.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.config import override
+from omni_asr.decoding.decode import decode_directory
+from omni_asr.devices import choose_device
+from omni_asr.models.package import load_package
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Load the model and decode."""
+    parser = ArgumentParser(__doc__)
+    parser.add_argument("--model", required=True, help="model.pt, or an experiment directory that holds one")
+    parser.add_argument("--ngpu", type=int, default=0, help="GPUs to use; 0 decodes on the CPU")
+    parser.add_argument("--set", action="append", default=[], metavar="decode.KEY=VALUE", help="override an option")
+    parser.add_argument("data_dir", help="data directory with feats.scp")
+    parser.add_argument("out_dir", help="folder to write")
+    options = parser.parse_args(argv)
+    package = load_package(options.model, choose_device(options.ngpu))
+    package.config = override(package.config, options.set)
+    decode_directory(package, options.data_dir, options.out_dir)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

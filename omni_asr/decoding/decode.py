@@ -1,0 +1,83 @@
+"""Decode a data directory: words, scores, unit times and the load of the experts.
+
+Shapes: L MoE layers, E experts.
+"""
+
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from omni_asr.data.dataset import BatchDataset, UtteranceSet
+from omni_asr.data.features import check_features
+from omni_asr.data.sampler import plan_batches
+from omni_asr.decoding.greedy import Hypothesis, greedy_decode
+from omni_asr.files import atomic_write
+from omni_asr.models.package import Package
+
+log = logging.getLogger(__name__)
+
+
+def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> None:
+    """Decode every utterance of ``data_dir`` greedily.
+
+    Writes ``score`` (log-probability of the best path per frame), ``tokens.jsonl`` (units with start and end in
+    seconds), ``load.json`` (share of frames of each expert of each MoE layer) and, last, ``text``.
+
+    Raises:
+        UserError: features are missing or were made with other options than the model's.
+    """
+    utterances = UtteranceSet(data_dir, tokenizer=None)
+    check_features(utterances, package.config.features)
+    dataset = BatchDataset(utterances)
+    device = next(package.model.parameters()).device
+    config = package.config.decode
+    hypotheses: dict[str, Hypothesis] = {}
+    load_sums: list[Tensor] = []
+    frames, started = 0, time.monotonic()
+    batches = plan_batches(utterances.frames, config.batch_frames, 1 << 30)
+    for indices in tqdm(batches, desc=f"decode {Path(data_dir).name}", unit="batch", disable=None):
+        batch = dataset[0, indices].to(device)
+        with torch.inference_mode(), autocast(device):
+            logp_BSV, encoded = package.model.encode(batch.x_BTF, batch.lengths_B)
+        for utt, hypothesis in zip(batch.utts, greedy_decode(logp_BSV, encoded.packing.lengths_B), strict=True):
+            hypotheses[utt] = hypothesis
+        counts = [routing.counts_E().cpu() for routing in encoded.routings]
+        load_sums = [a + b for a, b in zip(load_sums, counts, strict=True)] if load_sums else counts
+        frames += len(encoded.x_ND)
+    load = [(counts_E / max(1, frames)).tolist() for counts_E in load_sums]
+    _write(package, hypotheses, {"load": load, "frames": frames}, Path(out_dir), sorted(utterances.utts))
+    elapsed = time.monotonic() - started
+    speed = utterances.hours * 3600 / elapsed
+    log.info("%d utterances, %.2f h in %.1f s: %.0f x real time", len(utterances), utterances.hours, elapsed, speed)
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where a GPU computes, float32 on the CPU."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
+def _write(package: Package, hypotheses: dict[str, Hypothesis], load: dict, out_dir: Path, order: list[str]) -> None:
+    seconds = package.config.model.stack * package.config.features.frame_shift_ms / 1000
+    tokenizer = package.tokenizer
+    with atomic_write(out_dir / "score") as file:
+        file.writelines(f"{utt} {hypotheses[utt].score:.4f}\n" for utt in order)
+    with atomic_write(out_dir / "tokens.jsonl") as file:
+        for utt in order:
+            hypothesis = hypotheses[utt]
+            row = {
+                "utt": utt,
+                "tokens": [tokenizer.units[index] for index in hypothesis.ids],
+                "start": [round(frame * seconds, 3) for frame in hypothesis.starts],
+                "end": [round(frame * seconds, 3) for frame in hypothesis.ends],
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    with atomic_write(out_dir / "load.json") as file:
+        json.dump(load, file)
+    with atomic_write(out_dir / "text") as file:
+        file.writelines(f"{utt} {tokenizer.decode(hypotheses[utt].ids)}".rstrip() + "\n" for utt in order)

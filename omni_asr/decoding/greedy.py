@@ -1,0 +1,44 @@
+"""Greedy CTC decoding.
+
+Shapes: B utterances, S encoder frames, V vocabulary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from omni_asr.models.asr_model import BLANK
+
+
+@dataclass
+class Hypothesis:
+    """The best path of one utterance."""
+
+    ids: list[int]
+    """Unit ids, repetitions merged and blanks removed."""
+    starts: list[int]
+    """First encoder frame of each unit."""
+    ends: list[int]
+    """Encoder frame after the last one of each unit."""
+    score: float
+    """Log-probability of the best path per encoder frame."""
+
+
+def greedy_decode(logp_BSV: Tensor, lengths_B: Tensor) -> list[Hypothesis]:
+    """Take the best unit of every frame, merge repetitions, drop blanks."""
+    score_BS, best_BS = logp_BSV.max(-1)
+    hypotheses = []
+    for best_S, score_S, length in zip(best_BS.cpu(), score_BS.cpu(), lengths_B.tolist(), strict=True):
+        ids, counts = torch.unique_consecutive(best_S[:length], return_counts=True)
+        ends = counts.cumsum(0)
+        spoken = ids != BLANK
+        hypotheses.append(
+            Hypothesis(
+                ids[spoken].tolist(),
+                (ends - counts)[spoken].tolist(),
+                ends[spoken].tolist(),
+                float(score_S[:length].mean()) if length else 0.0,
+            )
+        )
+    return hypotheses

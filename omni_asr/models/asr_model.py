@@ -1,0 +1,100 @@
+"""The recogniser: normalisation, encoder, CTC head, and the training loss.
+
+Shapes: B utterances, T filterbank frames, S encoder frames, N valid encoder frames, F features, D model, V vocabulary,
+U tokens of an utterance, E experts.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from omni_asr.config import ModelConfig
+from omni_asr.data.batch import Batch
+from omni_asr.models.encoder import Encoder, EncoderOutput
+from omni_asr.models.routers import Routing
+
+BLANK = 0
+
+
+@dataclass
+class Losses:
+    """What one batch costs. ``total`` is what training minimises; the rest are detached parts of it."""
+
+    total: Tensor
+    ctc: Tensor
+    """Nats per token."""
+    balance: Tensor
+    """Mean over the MoE layers; 1 when all loads are even, 0 without MoE layers."""
+    z_loss: Tensor
+    load_LE: list[Tensor]
+    """Share of the frames that each expert of each MoE layer got."""
+
+
+class AsrModel(nn.Module):
+    """Sparse mixture-of-experts Transformer with a CTC head (arXiv 2507.05724).
+
+    Args:
+        config: architecture and router.
+        num_features: bins F of the filterbank.
+        vocab_size: output units V with the blank, which is 0.
+    """
+
+    def __init__(self, config: ModelConfig, num_features: int, vocab_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("cmvn_mean_F", torch.zeros(num_features))
+        self.register_buffer("cmvn_scale_F", torch.ones(num_features))
+        self.encoder = Encoder(config, num_features)
+        self.head = nn.Linear(config.dim, vocab_size)
+
+    def set_cmvn(self, mean_F: Tensor, scale_F: Tensor) -> None:
+        """Fix the global normalisation ``(x - mean) * scale`` of the features."""
+        self.cmvn_mean_F.copy_(mean_F)
+        self.cmvn_scale_F.copy_(scale_F)
+
+    def encode(self, x_BTF: Tensor, lengths_B: Tensor) -> tuple[Tensor, EncoderOutput]:
+        """Return float32 log-probabilities (B, S, V), zero at padding, and the encoder's output.
+
+        ``lengths_B`` are valid filterbank frames; utterance i has ``ceil(lengths_B[i] / stack)`` encoder frames.
+        """
+        valid_BT1 = (torch.arange(x_BTF.shape[1], device=x_BTF.device) < lengths_B.to(x_BTF.device)[:, None])[..., None]
+        x_BTF = (x_BTF - self.cmvn_mean_F) * self.cmvn_scale_F * valid_BT1
+        encoded = self.encoder(x_BTF, lengths_B)
+        logits_NV = self.head(encoded.x_ND)
+        wide = logits_NV.float() if logits_NV.dtype.itemsize < 4 else logits_NV
+        return encoded.packing.unpack(wide.log_softmax(-1)), encoded
+
+    def ctc_nats(self, logp_BSV: Tensor, lengths_B: Tensor, batch: Batch) -> Tensor:
+        """CTC loss (Graves et al. 2006) summed over the batch, in nats; ``lengths_B`` are encoder frames."""
+        logp_SBV = logp_BSV.transpose(0, 1)
+        return F.ctc_loss(logp_SBV, batch.tokens_BU, lengths_B, batch.token_lengths_B, blank=BLANK, reduction="sum")
+
+    def forward(self, batch: Batch) -> Losses:
+        """Compute the training loss: CTC + balance_weight * balance + z_loss_weight * z."""
+        logp_BSV, encoded = self.encode(batch.x_BTF, batch.lengths_B)
+        nats = self.ctc_nats(logp_BSV, encoded.packing.lengths_B, batch)
+        ctc = nats / batch.token_lengths_B.sum().clamp(min=1)
+        balance, z_loss = router_losses(encoded.routings, ctc)
+        total = ctc + self.config.balance_weight * balance + self.config.z_loss_weight * z_loss
+        load_LE = [routing.counts_E() / routing.expert_N.numel() for routing in encoded.routings]
+        return Losses(total, ctc.detach(), balance.detach(), z_loss.detach(), load_LE)
+
+
+def router_losses(routings: list[Routing], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Balance and z losses, each the mean over MoE layers; zeros without any."""
+    if not routings:
+        return like.new_zeros(()), like.new_zeros(())
+    balance = torch.stack([routing.balance() for routing in routings]).mean()
+    return balance, torch.stack([routing.z_loss() for routing in routings]).mean()
+
+
+def count_parameters(model: AsrModel) -> tuple[int, int]:
+    """Return (total, active per frame) numbers of parameters: of E experts, one is active."""
+    total = sum(parameter.numel() for parameter in model.parameters())
+    with torch.device("meta"):
+        twin = AsrModel(replace(model.config, router="dense"), model.cmvn_mean_F.numel(), model.head.out_features)
+    dense = sum(parameter.numel() for parameter in twin.parameters())
+    routers = sum(p.numel() for name, p in model.named_parameters() if ".router." in name)
+    return total, dense + routers

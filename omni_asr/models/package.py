@@ -1,0 +1,59 @@
+"""A model in one file: weights, configuration, tokenizer and normalisation. Decoding needs nothing else."""
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from omni_asr.config import Config, config_from_dict, config_to_dict
+from omni_asr.errors import UserError
+from omni_asr.files import atomic_write
+from omni_asr.models.asr_model import AsrModel
+from omni_asr.text.tokenizer import Tokenizer, tokenizer_from_state
+
+FORMAT = "omni_asr-model-1"
+
+
+@dataclass
+class Package:
+    """A trained model and what it was trained with."""
+
+    model: AsrModel
+    config: Config
+    tokenizer: Tokenizer
+
+
+def save_package(path: str | os.PathLike[str], state: dict[str, Tensor], config: Config, tokenizer: Tokenizer) -> None:
+    """Write ``model.pt`` from a state of :class:`AsrModel`."""
+    content = {"format": FORMAT, "config": config_to_dict(config), "tokenizer": tokenizer.state(), "state": state}
+    with atomic_write(path, "wb") as file:
+        torch.save(content, file)
+
+
+def load_package(path: str | os.PathLike[str], device: torch.device) -> Package:
+    """Read ``model.pt``, or the one in an experiment directory, in evaluation mode.
+
+    Raises:
+        UserError: there is no such file, or it is not a model of this toolkit.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "model.pt"
+    if not path.exists():
+        raise UserError(f"{path} is missing; stage 3 makes it, or --model names another one")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        known = isinstance(content, dict) and content.get("format") == FORMAT
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError):
+        known = False
+    if not known:
+        raise UserError(f"{path} is not an omni_asr model, or it is damaged; it must be a model.pt that training wrote")
+    config = config_from_dict(content["config"], str(path))
+    tokenizer = tokenizer_from_state(content["tokenizer"])
+    model = AsrModel(config.model, config.features.num_mel_bins, tokenizer.size)
+    model.load_state_dict(content["state"])
+    return Package(model.to(device).eval(), config, tokenizer)

@@ -1,0 +1,194 @@
+"""Output units: characters or sentencepiece pieces. Unit 0 is the CTC blank.
+
+A language directory holds ``tokens.txt`` (``<unit> <id>`` lines, the blank first) and, for sentencepiece, ``spm.model``.
+"""
+
+import io
+import logging
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+
+from omni_asr.errors import UserError
+from omni_asr.files import atomic_write
+
+BLANK = "<blank>"
+UNKNOWN = "<unk>"
+SPACE = "\u2581"
+"""The space as a unit, as sentencepiece writes it."""
+
+log = logging.getLogger(__name__)
+
+
+class Tokenizer(ABC):
+    """Words to unit ids and back."""
+
+    type: str
+    units: list[str]
+
+    @property
+    def size(self) -> int:
+        """Number of units with the blank."""
+        return len(self.units)
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a transcript; what the units cannot spell becomes ``<unk>``."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the words of unit ids, without blanks or repetitions left in."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Everything needed to build the tokenizer again, for a model that carries its own."""
+
+
+class CharTokenizer(Tokenizer):
+    """One unit per character; the space is ``▁``."""
+
+    type = "char"
+
+    def __init__(self, units: Sequence[str]) -> None:
+        self.units = list(units)
+        self.ids = {unit: index for index, unit in enumerate(self.units)}
+
+    def encode(self, text: str) -> list[int]:
+        """See :meth:`Tokenizer.encode`."""
+        return [self.ids.get(unit, self.ids[UNKNOWN]) for unit in SPACE.join(text.split())]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See :meth:`Tokenizer.decode`."""
+        text = "".join(self.units[index] for index in ids if index > 0)
+        return " ".join(text.replace(SPACE, " ").split())
+
+    def state(self) -> dict[str, Any]:
+        """See :meth:`Tokenizer.state`."""
+        return {"type": self.type, "units": self.units}
+
+
+class SentencePieceTokenizer(Tokenizer):
+    """Sentencepiece units (bpe or unigram); ids are sentencepiece's own plus one."""
+
+    def __init__(self, type: str, model: bytes) -> None:
+        self.type = type
+        self.model = model
+        self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        pieces = [self.processor.id_to_piece(index) for index in range(self.processor.get_piece_size())]
+        self.units = [BLANK, *pieces]
+
+    def encode(self, text: str) -> list[int]:
+        """See :meth:`Tokenizer.encode`."""
+        return [index + 1 for index in self.processor.encode(" ".join(text.split()))]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See :meth:`Tokenizer.decode`."""
+        text = "".join(self.units[index] for index in ids if index > 0)
+        return " ".join(text.replace(SPACE, " ").split())
+
+    def state(self) -> dict[str, Any]:
+        """See :meth:`Tokenizer.state`."""
+        return {"type": self.type, "model": self.model}
+
+
+def tokenizer_from_state(state: dict[str, Any]) -> Tokenizer:
+    """Build the tokenizer that gave :meth:`Tokenizer.state`."""
+    if state["type"] == "char":
+        return CharTokenizer(state["units"])
+    return SentencePieceTokenizer(state["type"], state["model"])
+
+
+def train_tokenizer(type: str, size: int, texts: Iterable[str]) -> Tokenizer:
+    """Train units on transcripts.
+
+    Args:
+        type: ``char``, ``bpe`` or ``unigram``.
+        size: units wanted, with the blank; ignored for characters. Lowered, with a message, to what the text supports.
+        texts: transcripts without ids.
+
+    Raises:
+        UserError: there is no text, or the size is below the number of characters.
+    """
+    lines = [" ".join(text.split()) for text in texts]
+    lines = [line for line in lines if line]
+    if not lines:
+        raise UserError("there is no training text to make units from; is the text file empty?")
+    characters = sorted(set("".join(lines)) - {" "})
+    if type == "char":
+        return CharTokenizer([BLANK, UNKNOWN, SPACE, *characters])
+    if type not in ("bpe", "unigram"):
+        raise UserError(f"token type {type!r} is not known; take char, bpe or unigram")
+    least = len(characters) + 3
+    if size < least:
+        raise UserError(f"{size} units cannot spell {len(characters)} characters; ask for {least} or more")
+    return SentencePieceTokenizer(type, _train_sentencepiece(type, size - 1, least - 1, lines))
+
+
+def _train_sentencepiece(type: str, size: int, least: int, lines: list[str]) -> bytes:
+    """Train with the largest vocabulary up to ``size`` that sentencepiece accepts for these lines."""
+    low, high, best = least, size, b""
+    wanted = size
+    while low <= high:
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(lines),
+                model_writer=model,
+                model_type=type,
+                vocab_size=wanted,
+                character_coverage=1.0,
+                unk_id=0,
+                bos_id=-1,
+                eos_id=-1,
+                pad_id=-1,
+                num_threads=1,
+                max_sentence_length=1 << 20,
+                normalization_rule_name="identity",
+                minloglevel=2,
+            )
+            best, low = model.getvalue(), wanted + 1
+        except RuntimeError as error:
+            if "ocab" not in str(error):
+                raise UserError(f"sentencepiece failed: {' '.join(str(error).split())}") from None
+            high = wanted - 1
+        wanted = (low + high + 1) // 2
+    if not best:
+        raise UserError("the training text is too small for sentencepiece units; use --token_type char")
+    if high < size:
+        log.info("the text supports %d %s units; the vocabulary is lowered from %d", high + 1, type, size + 1)
+    return best
+
+
+def save_tokenizer(tokenizer: Tokenizer, lang_dir: str | os.PathLike[str]) -> None:
+    """Write a language directory: ``tokens.txt`` last, so that its presence means the directory is complete."""
+    lang_dir = Path(lang_dir)
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        with atomic_write(lang_dir / "spm.model", "wb") as file:
+            file.write(tokenizer.model)
+    with atomic_write(lang_dir / "type") as file:
+        file.write(tokenizer.type + "\n")
+    with atomic_write(lang_dir / "tokens.txt") as file:
+        file.writelines(f"{unit} {index}\n" for index, unit in enumerate(tokenizer.units))
+
+
+def load_tokenizer(lang_dir: str | os.PathLike[str]) -> Tokenizer:
+    """Read a language directory.
+
+    Raises:
+        UserError: the directory is not one, naming the stage that makes it.
+    """
+    lang_dir = Path(lang_dir)
+    try:
+        type = (lang_dir / "type").read_text(encoding="utf-8").strip()
+        if type != "char":
+            return SentencePieceTokenizer(type, (lang_dir / "spm.model").read_bytes())
+        lines = (lang_dir / "tokens.txt").read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(
+            f"{lang_dir} is not a language directory ({error.filename} is missing); stage 2 makes it"
+        ) from None
+    return CharTokenizer([line.rsplit(" ", 1)[0] for line in lines])

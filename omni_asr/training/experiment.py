@@ -1,0 +1,96 @@
+"""The experiment directory: what was asked for, with what software, and what came of it."""
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from omni_asr import __version__
+from omni_asr.config import Config, config_to_dict
+from omni_asr.errors import UserError
+from omni_asr.files import atomic_write
+
+FREE_KEYS = {"train.log_every", "train.threads", "data.workers", "model.backend", "decode.batch_frames"}
+"""Options that may change between two starts of one experiment, because they do not change what is learnt."""
+
+
+def open_experiment(exp_dir: Path, config: Config, command: list[str]) -> None:
+    """Make the directory and write ``config.yaml``, ``cmd.txt`` and ``versions.txt``.
+
+    Raises:
+        UserError: the directory holds an experiment with other options, naming the first that differs.
+    """
+    path = exp_dir / "config.yaml"
+    tree = config_to_dict(config)
+    if path.exists():
+        _refuse_difference(yaml.safe_load(path.read_text(encoding="utf-8")), tree, exp_dir)
+    with atomic_write(path) as file:
+        yaml.safe_dump(tree, file, sort_keys=False)
+    with atomic_write(exp_dir / "cmd.txt") as file:
+        file.write(shlex.join(command) + "\n")
+    with atomic_write(exp_dir / "versions.txt") as file:
+        file.write(_versions())
+
+
+def _refuse_difference(old: dict[str, Any], new: dict[str, Any], exp_dir: Path) -> None:
+    for section, values in new.items():
+        for key, value in values.items():
+            before = old.get(section, {}).get(key, "unset")
+            if before != value and f"{section}.{key}" not in FREE_KEYS:
+                raise UserError(
+                    f"{exp_dir} was started with {section}.{key} = {before}, now it is {value}; "
+                    f"give the new run another --tag, or remove the directory"
+                )
+
+
+def write_info(exp_dir: Path, info: dict[str, Any]) -> None:
+    """Write ``model_info.json``: sizes, amounts and origin of the run, which result tables quote."""
+    with atomic_write(exp_dir / "model_info.json") as file:
+        json.dump(info, file, indent=1)
+        file.write("\n")
+
+
+def commit() -> str:
+    """Short hash of the checked-out commit, with ``+`` when files differ from it; ``-`` outside a repository."""
+    root = Path(__file__).parents[2]
+    try:
+        head = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no", "--", "omni_asr"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "-"
+    return head + ("+" if changed else "")
+
+
+def _versions() -> str:
+    lines = [
+        f"omni_asr {__version__} ({commit()})",
+        f"python {platform.python_version()}",
+        f"platform {platform.platform()}",
+    ]
+    for name in ("torch", "torchaudio", "numpy", "kaldiio", "sentencepiece", "soundfile", "jiwer"):
+        try:
+            lines.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"{name} absent")
+    return "\n".join(lines) + "\n"
+
+
+def command_line() -> list[str]:
+    """The command that started this program, as it can be typed again."""
+    program = Path(sys.argv[0])
+    if program.suffix == ".py":
+        return ["python", "-m", f"omni_asr.bin.{program.stem}", *sys.argv[1:]]
+    return ["omni-asr", *sys.argv] if program.parent == Path() else [program.name, *sys.argv[1:]]

@@ -25,6 +25,13 @@ class AudioError(Exception):
     """Audio that cannot be read, with the reason in one line."""
 
 
+class _Decoder(soundfile.SoundFile):
+    """Reads on without the seek to its own position that soundfile does after each read."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 class Recording:
     """An open recording, parts of which can be read; ``speed`` is applied by the caller.
 
@@ -34,20 +41,15 @@ class Recording:
 
     def __init__(self, value: str) -> None:
         location, self.speed = split_speed(value)
-        file = _open(location)
-        try:
-            self._file = soundfile.SoundFile(file)
-        except soundfile.LibsndfileError as error:
-            hint = ""
-            if isinstance(file, str) and _starts_with(file, b"NIST_1A"):
-                hint = " (compressed SPHERE? read it by 'sph2pipe -f wav -p -c 1 FILE |')"
-            raise AudioError(f"not audio that libsndfile reads: {error.error_string.rstrip('.')}{hint}") from None
+        self._source = _open(location)
+        self._file = self._decode()
         self.rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.frames: int = self._file.frames
+        self._is_mp3 = self._file.format in ("MP3", "MPEG")
         _check_header(self._file)
         if self._file.format == "OGG":
-            _check_ogg_end(file)
+            _check_ogg_end(self._source)
 
     def read(self, start: int, stop: int, channel: int = 0) -> NDArray[np.float32]:
         """Samples [start, stop) of one channel (float32, scaled as 16-bit integers).
@@ -61,17 +63,50 @@ class Recording:
         if not np.isfinite(samples).all():
             raise AudioError("a sample is not a finite number")
         missing = stop - start - len(samples)
-        if missing > (MP3_SLACK * self.rate if self._file.format in ("MP3", "MPEG") else 0):
+        if missing > (MP3_SLACK * self.rate if self._is_mp3 else 0) or not len(samples):
             raise AudioError(f"decoding ends after {len(samples)} of {stop - start} samples; the file is truncated")
         return samples * np.float32(32768)
 
-    def _read(self, start: int, stop: int) -> NDArray[np.float32]:
+    def _decode(self) -> "_Decoder":
+        """Start decoding at the beginning."""
+        self._position = 0
+        if not isinstance(self._source, str):
+            self._source.seek(0)
         try:
-            if self._file.tell() != start:
-                self._file.seek(start)
-            return self._file.read(stop - start, dtype="float32", always_2d=True)
+            return _Decoder(self._source)
         except soundfile.LibsndfileError as error:
+            hint = ""
+            if isinstance(self._source, str) and _starts_with(self._source, b"NIST_1A"):
+                hint = " (compressed SPHERE? read it by 'sph2pipe -f wav -p -c 1 FILE |')"
+            raise AudioError(f"not audio that libsndfile reads: {error.error_string.rstrip('.')}{hint}") from None
+
+    def _read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Samples [start, stop) of all channels (samples, channels) in [-1, 1]."""
+        try:
+            if self._is_mp3:
+                self._skip_to(start)
+            elif self._position != start:
+                self._file.seek(start)
+            samples = self._file.read(stop - start, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            self._position = self.frames + 1  # wherever it stopped, the next read must start anew
             raise AudioError(f"decoding fails: {error.error_string.rstrip('.')}") from None
+        self._position = start + len(samples)
+        return samples
+
+    def _skip_to(self, start: int) -> None:
+        """Decode up to ``start``, from the beginning if need be.
+
+        An MP3 frame borrows bits from the frames before it; after a seek libsndfile gives silence for some time.
+        """
+        if start < self._position:
+            self._file.close()
+            self._file = self._decode()
+        while self._position < start:
+            skipped = len(self._file.read(min(start - self._position, 1 << 20), dtype="float32"))
+            if not skipped:
+                break
+            self._position += skipped
 
     def close(self) -> None:
         """Close the file."""

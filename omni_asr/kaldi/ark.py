@@ -79,7 +79,7 @@ def read_matrix(value: str) -> NDArray[Any]:
     except FileNotFoundError:
         raise UserError(f"the archive of {value} does not exist; compute the features again") from None
     except (OSError, ValueError, AssertionError, RuntimeError, struct.error, UnicodeDecodeError) as error:
-        raise UserError(f"no matrix at {value}: {error or type(error).__name__}; compute the features again") from None
+        raise UserError(f"no matrix at {value} ({type(error).__name__}); compute the features again") from None
     if not isinstance(matrix, np.ndarray):
         raise UserError(f"{value} holds audio, not a matrix")
     return matrix

@@ -49,16 +49,35 @@ def test_equals_kaldi_native_fbank_on_noise(options):
     assert np.abs(features - by_native(samples, config)).max() < 0.02
 
 
+def exact(samples):
+    """Kaldi's definition with its default options, in double precision."""
+    phase = 2 * np.pi * np.arange(400) / 399
+    low, high = (1127 * np.log1p(hertz / 700) for hertz in (20.0, 8000.0))
+    step = (high - low) / 81
+    mel = 1127 * np.log1p(np.arange(257) * 16000 / 512 / 700)
+    rise = (mel[:, None] - low - step * np.arange(80)) / step
+    weights = np.clip(np.minimum(rise, 2 - rise), 0, None)
+    weights[-1] = 0
+    frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), 400)[::160]
+    frames = frames - frames.mean(1, keepdims=True)
+    emphasised = np.concatenate([0.03 * frames[:, :1], frames[:, 1:] - 0.97 * frames[:, :-1]], 1)
+    power = np.abs(np.fft.rfft(emphasised * (0.5 - 0.5 * np.cos(phase)) ** 0.85, 512)) ** 2
+    return np.log(np.maximum(power @ weights, np.finfo(np.float32).eps))
+
+
 def test_equals_kaldi_native_fbank_on_speech(speech):
     config = FeaturesConfig()
     fbank = Fbank(config)
-    paths = sorted(speech.glob("LibriSpeech/**/*.flac")) + sorted(speech.glob("LJSpeech-1.1/wavs/*.wav"))[:4]
-    paths += sorted(speech.glob("free-spoken-digit-dataset/recordings/*.wav"))[::150]
+    paths = sorted(speech.glob("LibriSpeech/**/*.flac")) + sorted(speech.glob("LJSpeech-1.1/wavs/*.wav"))[5:100:10]
+    paths += sorted(speech.glob("free-spoken-digit-dataset/recordings/*.wav"))[::75]
     assert paths
     for path in paths:
         samples, rate = soundfile.read(path, dtype="float32")
         samples = resample(samples * 32768, rate, 16000)
-        assert np.abs(fbank(samples) - by_native(samples, config)).max() < 0.02, path
+        features, native, truth = fbank(samples), by_native(samples, config), exact(samples)
+        assert np.abs(features - truth).max() < 0.02, path
+        # In single bins far below the rest of their frame, kaldi-native-fbank's own FFT rounds by up to 0.04.
+        assert (np.abs(features - native) >= 0.02).sum() <= 1, path
 
 
 @pytest.mark.parametrize("snip_edges", [True, False])

@@ -89,7 +89,7 @@ class Recording:
                 self._file.seek(start)
             samples = self._file.read(stop - start, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            self._position = self.frames + 1  # wherever it stopped, the next read must start anew
+            self._file = self._decode()  # a decoder that lost its way does not find it again
             raise AudioError(f"decoding fails: {error.error_string.rstrip('.')}") from None
         self._position = start + len(samples)
         return samples

@@ -190,10 +190,14 @@ def _mean_deviation(cells: Sequence[str]) -> str:
     return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
 
 
-def _order(row: Row) -> tuple[str, tuple[int, str], list[Any]]:
-    """By test set, router and name, with numbers in names by value (seed2 before seed10)."""
-    parts = [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", row["exp"])]
-    return row["set"], _rank(row["router"]), parts
+def _order(row: Row) -> tuple[str, list[Any]]:
+    return row["set"], experiment_order(row["router"], row["exp"])
+
+
+def experiment_order(router: str, name: str) -> list[Any]:
+    """Key that sorts experiments by router, then by name with numbers by value (seed2 before seed10)."""
+    parts = [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [_rank(router), *parts]
 
 
 def _rank(router: str) -> tuple[int, str]:

@@ -1,0 +1,184 @@
+"""What an experiment folder holds, read for the report: missing parts are named, never fatal."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from omni_asr.errors import UserError
+from omni_asr.kaldi.tables import read_table
+from omni_asr.scoring.results import Rate, experiment_order, read_command, read_model_info, read_rate
+from omni_asr.scoring.sclite import Utterance
+from omni_asr.scoring.score import read_per_utterance
+
+Load = list[list[float]]
+"""Share of frames per expert, for each mixture-of-experts layer."""
+
+
+@dataclass
+class DecodedSet:
+    """One test set of an experiment; parts that are not there are None or empty."""
+
+    name: str
+    wer: Rate | None = None
+    cer: Rate | None = None
+    utterances: list[Utterance] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+    """Log probability per frame of each utterance's hypothesis."""
+    load: Load = field(default_factory=list)
+
+
+@dataclass
+class Experiment:
+    """An experiment as the report shows it."""
+
+    path: Path
+    info: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    """Lines of ``train.jsonl`` of type step, by step."""
+    valid: list[dict[str, Any]] = field(default_factory=list)
+    """Lines of ``train.jsonl`` of type valid, by step."""
+    sets: list[DecodedSet] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """What could not be shown, a sentence each."""
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @property
+    def router(self) -> str:
+        """The router, from the folder's name where ``model_info.json`` does not say."""
+        return str(self.info.get("router") or self.name.split("_")[0])
+
+
+def read_experiment(exp_dir: str | os.PathLike[str], data_dir: str | os.PathLike[str], sets: list[str]) -> Experiment:
+    """Read an experiment with all that the report shows.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    path = Path(os.path.abspath(exp_dir))
+    if not path.is_dir():
+        raise UserError(f"{exp_dir} is no directory; give the folder of a trained experiment, such as exp/omni_base")
+    experiment = Experiment(path, command=read_command(path))
+    try:
+        experiment.info = read_model_info(path)
+    except UserError as error:
+        experiment.missing.append(_relative(error, path))
+    if not experiment.command:
+        experiment.missing.append("cmd.txt: the command is not known")
+    _read_training(experiment)
+    for name in sets:
+        experiment.sets.append(_read_set(experiment, name, Path(data_dir, name)))
+    return experiment
+
+
+def siblings(experiment: Experiment, sets: list[str]) -> list[Experiment]:
+    """All experiments of the same folder with a result on one of the sets, this one among them, sorted by router.
+
+    Only names, ``model_info.json`` and error rates are read.
+    """
+    found = []
+    for path in experiment.path.parent.iterdir():
+        decoded = [DecodedSet(name, *_rates(path / f"decode_{name}")) for name in sets]
+        if path == experiment.path or any(one.wer for one in decoded):
+            other = Experiment(path, sets=decoded)
+            try:
+                other.info = read_model_info(path)
+            except UserError:
+                other.info = {}
+            found.append(other)
+    return sorted(found, key=lambda one: experiment_order(one.router, one.name))
+
+
+def _relative(error: UserError, path: Path) -> str:
+    return str(error).replace(f"{path}{os.sep}", "")
+
+
+def _read_training(experiment: Experiment) -> None:
+    """Lines of ``train.jsonl``; a step that was run again after a restart counts once, as it was last."""
+    lines: dict[str, dict[int, dict[str, Any]]] = {"step": {}, "valid": {}}
+    try:
+        text = (experiment.path / "train.jsonl").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        experiment.missing.append("train.jsonl does not exist: no curves, no load over training")
+        return
+    unreadable = 0
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+            lines.get(record["type"], {})[int(record["step"])] = record
+        except (ValueError, KeyError, TypeError):
+            unreadable += bool(line.strip())
+    if unreadable:
+        experiment.missing.append(f"train.jsonl: {unreadable} lines could not be read and are left out")
+    experiment.steps, experiment.valid = ([lines[kind][step] for step in sorted(lines[kind])] for kind in lines)
+    for kind, records in (("step", experiment.steps), ("valid", experiment.valid)):
+        if not records:
+            experiment.missing.append(f"train.jsonl has no lines of type {kind}")
+
+
+def _rates(folder: Path) -> tuple[Rate | None, Rate | None]:
+    rates: list[Rate | None] = []
+    for name in ("wer", "cer"):
+        try:
+            rates.append(read_rate(folder / name))
+        except UserError:
+            rates.append(None)
+    return rates[0], rates[1]
+
+
+def _read_set(experiment: Experiment, name: str, data_dir: Path) -> DecodedSet:
+    folder = experiment.path / f"decode_{name}"
+    decoded = DecodedSet(name, *_rates(folder))
+    if not folder.is_dir():
+        experiment.missing.append(f"decode_{name} does not exist: decode this set (stage 4)")
+        return decoded
+    if decoded.wer is None or decoded.cer is None:
+        experiment.missing.append(f"decode_{name} has no wer and cer: score this set (stage 5)")
+    try:
+        decoded.utterances = _with_speakers(read_per_utterance(folder / "scoring" / "per_utt"), data_dir)
+    except UserError as error:
+        experiment.missing.append(_relative(error, experiment.path) + ": no aligned utterances (stage 5)")
+    if decoded.utterances and not any(utterance.speaker for utterance in decoded.utterances):
+        experiment.missing.append(f"{name}: no utt2spk in the data directory, so no table of speakers")
+    decoded.scores = _read_scores(folder / "score")
+    decoded.load = _read_load(folder / "load.json")
+    if not decoded.load and experiment.router != "dense":
+        experiment.missing.append(f"decode_{name}/load.json: no load of the experts on this set")
+    return decoded
+
+
+def _with_speakers(utterances: list[Utterance], data_dir: Path) -> list[Utterance]:
+    try:
+        speakers: Mapping[str, str] = read_table(data_dir / "utt2spk")
+    except UserError:
+        return utterances
+    return [replace(utterance, speaker=speakers.get(utterance.id, "")) for utterance in utterances]
+
+
+def _read_scores(path: Path) -> dict[str, float]:
+    try:
+        return {utterance: float(value.split()[-1]) for utterance, value in read_table(path).items()}
+    except (UserError, ValueError):
+        return {}
+
+
+def _read_load(path: Path) -> Load:
+    try:
+        return checked_load(json.loads(path.read_text(encoding="utf-8")).get("load"))
+    except (OSError, ValueError, AttributeError):
+        return []
+
+
+def checked_load(load: Any) -> Load:
+    """The load as lists of numbers, or nothing where it is something else."""
+    try:
+        return [[float(share) for share in layer] for layer in load if len(layer)]
+    except (TypeError, ValueError):
+        return []

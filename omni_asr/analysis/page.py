@@ -1,0 +1,269 @@
+"""The pieces of the report's page as HTML; whatever comes from files is escaped here."""
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from omni_asr.analysis.errors import frequent_errors, worst_speakers, worst_utterances
+from omni_asr.analysis.experiment import DecodedSet, Experiment, Load
+from omni_asr.analysis.style import LOAD_HIGH, LOAD_LOW
+from omni_asr.scoring.align import pairs
+from omni_asr.scoring.results import ROUTERS, Row, experiment_row, short_number, summary
+from omni_asr.scoring.sclite import Utterance
+
+WORST, FREQUENT, SPEAKERS = 8, 12, 12
+MANY_EXPERTS = 12  # beyond this a cell of the load has no room for its number
+
+escape = html.escape
+
+
+def tag(router: str) -> str:
+    """The router's name on its colour."""
+    return f'<span class="tag {escape(router) if router in ROUTERS else ""}">{escape(router)}</span>'
+
+
+def table(columns: Sequence[str], rows: Iterable[str], numeric: int = 1, kind: str = "") -> str:
+    """A table of ready rows; columns from number ``numeric`` on hold numbers."""
+    heads = "".join(f"<th{' class=n' if i >= numeric else ''}>{head}</th>" for i, head in enumerate(columns))
+    body = "".join(rows)
+    return (
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def row(cells: Sequence[Any], numeric: int = 1, kind: str = "") -> str:
+    """A row of ready cells."""
+    tags = "".join(f"<td{' class=n' if i >= numeric else ''}>{cell}</td>" for i, cell in enumerate(cells))
+    return f'<tr class="{kind}">{tags}</tr>' if kind else f"<tr>{tags}</tr>"
+
+
+def header(experiment: Experiment) -> str:
+    """Name, what was trained, and the command."""
+    info = experiment.info
+    parameters = short_number(info.get("params_total")) or "unknown"
+    active = short_number(info.get("params_active"))
+    facts = [
+        ("Router", tag(experiment.router)),
+        ("Configuration", _text(info.get("config"))),
+        ("Layers x experts", _text(info.get("experts"))),
+        ("Parameters", parameters + (f", {active} active" if active else "")),
+        ("Output units", _text(info.get("tokens"))),
+        ("Training audio", _text(_decimal(info.get("hours"), 1, " h"))),
+        ("Steps / epochs", f"{_text(info.get('steps'))} / {_text(info.get('epochs'))}"),
+        ("Training time", duration(info.get("train_seconds"))),
+        ("Seed", _text(info.get("seed"))),
+        ("Commit", f"<span class=mono>{_text(str(info.get('commit') or '')[:12])}</span>"),
+    ]
+    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
+    command = f'<pre class="command">{escape(experiment.command)}</pre>' if experiment.command else ""
+    return (
+        f'<p class="kicker">omni_asr experiment report</p><h1>{escape(experiment.name)}</h1>'
+        f'<dl class="facts">{items}</dl>{command}'
+    )
+
+
+def cards(sets: Sequence[DecodedSet]) -> str:
+    """The error rates of each set, large."""
+    found = []
+    for one in sets:
+        if one.wer:
+            w = one.wer
+            cer = f"CER {one.cer.percent:.2f} %<br>" if one.cer else ""
+            found.append(
+                f'<div class="card"><div class="set">{escape(one.name)}</div>'
+                f'<div class="rate">{w.percent:.2f}<small> % WER</small></div>'
+                f'<div class="detail">{cer}{w.errors:,} errors in {w.words:,} words<br>'
+                f"{w.substitutions} sub, {w.deletions} del, {w.insertions} ins</div></div>"
+            )
+    return f'<div class="cards">{"".join(found)}</div>' if found else ""
+
+
+def missing(experiment: Experiment) -> str:
+    """What the report lacks."""
+    if not experiment.missing:
+        return ""
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in experiment.missing)
+    return f'<aside class="missing"><b>Not in this report</b><ul>{items}</ul></aside>'
+
+
+def comparison(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str]) -> str:
+    """Error rates of all experiments of the folder on the sets, and their means over seeds."""
+    rates = [
+        [decoded.wer.percent for decoded in column if decoded.wer]
+        for column in zip(*(o.sets for o in others), strict=True)
+    ]
+    best = [min(column, default=None) for column in rates]
+    rows = []
+    for one in others:
+        cells = [
+            f"{escape(one.name)}",
+            tag(one.router),
+            _text(one.info.get("experts")),
+            short_number(one.info.get("params_total")),
+            short_number(one.info.get("params_active")),
+            _text(one.info.get("seed"), ""),
+        ]
+        cells += [_rate_cell(decoded, best[index]) for index, decoded in enumerate(one.sets)]
+        rows.append(row(cells, numeric=3, kind="this" if one.path == experiment.path else ""))
+    heads = [
+        "experiment",
+        "router",
+        "experts",
+        "params",
+        "active",
+        "seed",
+        *map(escape, sets),
+    ]
+    text = table(heads, rows, numeric=3, kind="compare")
+    means = _means(others, sets)
+    if means:
+        text += "<h3>Mean and standard deviation over seeds</h3>" + means
+    return text
+
+
+def _rate_cell(decoded: DecodedSet, best: float | None) -> str:
+    if not decoded.wer:
+        return "–"
+    text = f"{decoded.wer.percent:.2f}"
+    if decoded.wer.percent == best:
+        text = f'<span class="best">{text}</span>'
+    return text + (f"<small>CER {decoded.cer.percent:.2f}</small>" if decoded.cer else "")
+
+
+def _means(others: Sequence[Experiment], sets: Sequence[str]) -> str:
+    """The summary over seeds; empty where no group has more than one."""
+    rows: list[Row] = [
+        experiment_row(one.path, decoded.name)
+        for one in others
+        if one.info
+        for decoded in one.sets
+        if decoded.wer and decoded.cer
+    ]
+    groups: dict[tuple[str, str], dict[str, Row]] = {}
+    for entry in summary(rows):
+        groups.setdefault((entry["router"], entry["config"]), {})[entry["set"]] = entry
+    if not any(int(entry["seeds"]) > 1 for group in groups.values() for entry in group.values()):
+        return ""
+    lines = []
+    for (router, config), group in groups.items():
+        first = next(iter(group.values()))
+        rates = [group[name]["WER"] if name in group else "–" for name in sets]
+        seeds = max(int(entry["seeds"]) for entry in group.values())
+        lines.append(row([tag(router), escape(config), seeds, first["active"], *rates], numeric=2))
+    heads = ["router", "configuration", "seeds", "active", *map(escape, sets)]
+    return table(heads, lines, numeric=2, kind="compare")
+
+
+def load_table(title: str, load: Load) -> str:
+    """Share of frames per expert (columns) and layer (rows) on the colour scale, with the effective number."""
+    widest = max(map(len, load))
+    heads = "".join(f"<th>{number + 1}</th>" for number in range(widest))
+    rows = []
+    for number, layer in enumerate(load):
+        cells = "".join(_load_cell(share, len(layer)) for share in layer) + "<td></td>" * (widest - len(layer))
+        effective = f'<td class="effective">{effective_experts(layer):.1f}</td>'
+        rows.append(f"<tr><th>layer {number + 1}</th>{cells}{effective}</tr>")
+    many = " many" if widest > MANY_EXPERTS else ""
+    body = f"<thead><tr><th></th>{heads}<th>effective</th></tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div><h4>{escape(title)}</h4><table class="load{many}">{body}</table></div>'
+
+
+def _load_cell(share: float, experts: int) -> str:
+    colour = scale(share * experts)
+    return f'<td style="background:{colour}" title="{100 * share:.1f} %">{100 * share:.0f}</td>'
+
+
+def scale(relative: float) -> str:
+    """Colour of a load relative to an even one: orange below 1, white at 1, violet from 1 to 2 and above."""
+    amount = min(1.0, abs(relative - 1.0)) if math.isfinite(relative) else 0.0
+    end = LOAD_HIGH if relative > 1 else LOAD_LOW
+    red, green, blue = (round(255 + (channel - 255) * amount) for channel in end)
+    return f"rgb({red},{green},{blue})"
+
+
+def load_legend() -> str:
+    """The colour scale in words and steps."""
+    steps = "".join(f'<i style="background:{scale(level / 4)}"></i>' for level in range(9))
+    return (
+        f'<p class="note">unused<span class="legend">{steps}</span>twice an even share or more. Numbers are percent of '
+        'frames; "effective" is how many evenly loaded experts would have the same entropy.</p>'
+    )
+
+
+def effective_experts(layer: Sequence[float]) -> float:
+    """The exponential of the entropy of the shares."""
+    total = sum(layer)
+    shares = [share / total for share in layer if share > 0] if total > 0 else []
+    return math.exp(-sum(share * math.log(share) for share in shares)) if shares else 0.0
+
+
+def error_section(decoded: DecodedSet) -> str:
+    """Worst utterances, frequent errors and hardest speakers of one set."""
+    utterances = decoded.utterances
+    if not utterances:
+        return ""
+    right = sum(not utterance.counts.errors for utterance in utterances)
+    line = f"{len(utterances):,} utterances, {right:,} of them without an error."
+    parts = [f'<h3 id="errors-{escape(decoded.name)}">{escape(decoded.name)}</h3><p class="note">{line}</p>']
+    if right < len(utterances):
+        parts.append(_frequent(utterances))
+        worst = worst_utterances(utterances, WORST)
+        parts.append(f"<h4>The {len(worst)} utterances with the most errors</h4>" if len(worst) > 1 else "")
+        parts += [aligned(utterance, decoded.scores.get(utterance.id)) for utterance in worst]
+    return "".join(parts)
+
+
+def _frequent(utterances: Sequence[Utterance]) -> str:
+    found = frequent_errors(utterances, FREQUENT)
+    confusions = [row([escape(r), "→ " + escape(h), count], 2) for (r, h), count in found.confusions]
+    columns = [("Confusions (reference → recognised)", confusions)]
+    for title, entries in (("Deleted", found.deletions), ("Inserted", found.insertions)):
+        columns.append((title, [row([escape(word), count]) for word, count in entries]))
+    blocks = [
+        f'<div><h4>{title}</h4><table class="words">{"".join(rows) or "<tr><td>none</td></tr>"}</table></div>'
+        for title, rows in columns
+    ]
+    speakers = worst_speakers(utterances, SPEAKERS)
+    if len(speakers) > 1:
+        rows = [row([escape(s.name), f"{s.counts.percent:.1f} %", f"{s.counts.words} words"]) for s in speakers]
+        blocks.append(f'<div><h4>Hardest speakers, WER</h4><table class="words">{"".join(rows)}</table></div>')
+    return f'<div class="row">{"".join(blocks)}</div>'
+
+
+def aligned(utterance: Utterance, score: float | None) -> str:
+    """One utterance: reference over hypothesis in columns, errors coloured and marked."""
+    counts = utterance.counts
+    details = [f"{counts.errors} errors in {counts.words} words"]
+    details += [escape(utterance.speaker)] if utterance.speaker else []
+    details += [f"log probability per frame {score:.3f}"] if score is not None else []
+    columns = ['<span class="names"><span>ref</span><span>hyp</span><span class="mark"> </span></span>']
+    for letter, reference, hypothesis in pairs(utterance.reference, utterance.hypothesis, utterance.operations):
+        width = max(len(reference or ""), len(hypothesis or ""))
+        cells = (("·" * width) if word is None else escape(word) for word in (reference, hypothesis))
+        kind = f' class="{letter}"' if letter != "C" else ""
+        mark = letter if letter != "C" else " "
+        columns.append(
+            f"<span{kind}>{''.join(f'<span>{cell}</span>' for cell in cells)}<span class=mark>{mark}</span></span>"
+        )
+    return (
+        f'<div class="utterance"><div class="head"><b>{escape(utterance.id)}</b> &nbsp; {", ".join(details)}</div>'
+        f'<div class="aligned">{"".join(columns)}</div></div>'
+    )
+
+
+def duration(seconds: Any) -> str:
+    """Seconds in words: ``2 h 05 min``, ``9 min 30 s``."""
+    if not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _decimal(value: Any, digits: int, unit: str) -> str | None:
+    return f"{value:.{digits}f}{unit}" if isinstance(value, (int, float)) else None
+
+
+def _text(value: Any, otherwise: str = "unknown") -> str:
+    return otherwise if value is None or value == "" else escape(str(value))

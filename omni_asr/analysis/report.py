@@ -1,0 +1,93 @@
+"""The report of an experiment: one HTML file that needs nothing beside it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from omni_asr import __version__
+from omni_asr.analysis import page
+from omni_asr.analysis.experiment import Experiment, checked_load, read_experiment, siblings
+from omni_asr.analysis.plots import load_over_training, require_matplotlib, training_curves
+from omni_asr.analysis.style import STYLE_SHEET
+from omni_asr.files import atomic_write
+
+
+def write_report(
+    exp_dir: str | os.PathLike[str], sets: Sequence[str], data_dir: str | os.PathLike[str] = "data"
+) -> Path:
+    """Write ``exp_dir/report/index.html`` about training and the decoded sets, and return its path.
+
+    Raises:
+        UserError: there is no such experiment, or matplotlib is not installed.
+    """
+    require_matplotlib()
+    experiment = read_experiment(exp_dir, data_dir, list(sets))
+    path = Path(exp_dir, "report", "index.html")
+    with atomic_write(path) as file:
+        file.write(render(experiment, siblings(experiment, list(sets)), list(sets)))
+    return path
+
+
+def render(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str]) -> str:
+    """The whole page."""
+    sections = [
+        ("results", "Error rates beside the other experiments", _comparison_section(experiment, others, sets)),
+        ("training", "Training", _training_section(experiment)),
+        ("experts", "Load of the experts", _load_section(experiment)),
+        ("errors", "Errors", _error_section(experiment)),
+    ]
+    shown = [(name, title, body) for name, title, body in sections if body]
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in shown)
+    bodies = "".join(f'<section id="{name}"><h2>{title}</h2>{body}</section>' for name, title, body in shown)
+    title = page.escape(f"{experiment.name} - omni_asr")
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{STYLE_SHEET}</style></head><body><main>"
+        f"{page.header(experiment)}{page.cards(experiment.sets)}{page.missing(experiment)}<nav>{links}</nav>{bodies}"
+        f"<footer>Written by omni_asr {page.escape(__version__)}. WER is counted with sclite's alignment; "
+        "CER counts the blank between words as a character.</footer></main></body></html>\n"
+    )
+
+
+def _comparison_section(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str]) -> str:
+    if not any(decoded.wer for one in others for decoded in one.sets):
+        return ""
+    note = (
+        '<p class="note">WER in percent of all experiments in the same folder with results on these sets; this one is '
+        "shaded, the lowest WER of each set underlined.</p>"
+    )
+    return note + page.comparison(experiment, others, sets)
+
+
+def _training_section(experiment: Experiment) -> str:
+    curves = training_curves(experiment)
+    return f"<figure>{curves}</figure>" if curves else ""
+
+
+def _load_section(experiment: Experiment) -> str:
+    """Load on each set, on the validation set at the last step, and over training; nothing for a dense model."""
+    tables = [page.load_table(decoded.name, decoded.load) for decoded in experiment.sets if decoded.load]
+    last = next((load for r in reversed(experiment.valid) if (load := checked_load(r.get("load")))), None)
+    if last:
+        tables.append(page.load_table("validation set, end of training", last))
+    strips = load_over_training(experiment)
+    if not tables and not strips:
+        if experiment.router == "dense":
+            return '<p class="note">A dense model has no experts and no router.</p>'
+        return ""
+    parts = [page.load_legend(), f'<div class="row">{"".join(tables)}</div>'] if tables else []
+    if strips:
+        parts.append(f"<h3>Over training</h3><figure>{strips}</figure>")
+    return "".join(parts)
+
+
+def _error_section(experiment: Experiment) -> str:
+    bodies = [page.error_section(decoded) for decoded in experiment.sets]
+    if not any(bodies):
+        return ""
+    key = (
+        '<p class="note"><span class="key S">S substituted</span> <span class="key D">D deleted</span> '
+        '<span class="key I">I inserted</span></p>'
+    )
+    return key + "".join(bodies)

@@ -1,0 +1,307 @@
+"""The report of a made-up experiment: complete, with parts missing, and with hostile text."""
+
+import html.parser
+import json
+import math
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from omni_asr.analysis import page
+from omni_asr.analysis.errors import frequent_errors, worst_speakers, worst_utterances
+from omni_asr.analysis.experiment import read_experiment
+from omni_asr.bin import report, run_program
+from omni_asr.scoring.sclite import Utterance
+from omni_asr.scoring.score import score
+
+SETS = ["test", "test_noisy"]
+SENTENCES = """the meeting starts at half past nine on thursday
+please call seven four two one nine zero
+turn the lights off in the kitchen
+my name is spelt b r o w n
+the train to leeds leaves from platform eleven
+set an alarm for twenty five to six
+send the parcel to thirty two oak street""".splitlines()
+
+
+def decoded(source, sentence, errors):
+    """What a recogniser with so many errors might make of a sentence."""
+    words = []
+    for word in sentence.split():
+        draw = source.random()
+        if draw < errors:
+            words.append(
+                {"nine": "five", "five": "nine", "the": "a", "b": "p"}.get(word, source.choice(["uh", "to", "in"]))
+            )
+        elif draw > errors * 1.5:
+            words.append(word)
+        if source.random() < errors / 4:
+            words.append(source.choice(["the", "a", "and"]))
+    return " ".join(words)
+
+
+def make_experiment(folder, router="omni", seed=1, errors=0.05, layers=4, experts=4, steps=1200, sets=SETS):
+    """An experiment folder as training, decoding and scoring leave it, with the data directories beside it."""
+    source = random.Random(f"{router}{seed}")
+    name = f"{router}_base" + (f"_s{seed}" if seed > 1 else "")
+    exp = folder / "exp" / name
+    exp.mkdir(parents=True)
+    sparse = router != "dense"
+    info = {
+        "router": router, "config": "base", "experts": f"{layers}x{experts if sparse else 1}", "seed": seed,
+        "params_total": 5_213_000 if sparse else 2_410_000, "params_active": 2_410_000, "hours": 2.04, "steps": steps,
+        "epochs": 12, "commit": "0123456789abcdef0123456789abcdef01234567", "tokens": "unigram 170",
+        "train_seconds": 565.0, "tag": f"s{seed}" if seed > 1 else "",
+    }  # fmt: skip
+    (exp / "model_info.json").write_text(json.dumps(info))
+    (exp / "cmd.txt").write_text(f"omni-asr train --config conf/base.yaml --router {router} --seed {seed}\n")
+    write_training(exp / "train.jsonl", source, steps, layers, experts if sparse else 0, errors)
+    for index, name in enumerate(sets):
+        write_decoded(folder / "data" / name, exp / f"decode_{name}", source, errors * (1 + 1.5 * index))
+        if sparse:
+            load = [shares(source, experts, 0.5) for _ in range(layers)]
+            (exp / f"decode_{name}" / "load.json").write_text(json.dumps({"load": load, "frames": 51234}))
+    return exp
+
+
+def shares(source, experts, spread):
+    weights = [math.exp(source.gauss(0, spread)) for _ in range(experts)]
+    return [weight / sum(weights) for weight in weights]
+
+
+def write_training(path, source, steps, layers, experts, errors):
+    with open(path, "w", encoding="utf-8") as file:
+        goal = [shares(source, experts, 0.35) for _ in range(layers)] if experts else []
+        for step in range(10, steps + 1, 10):
+            rest = math.exp(-step / steps * 6)
+            ctc = 90 * rest + 4 + source.gauss(0, 1.5)
+            load = [
+                [
+                    (1 - rest) * share + rest * noise
+                    for share, noise in zip(layer, shares(source, experts, 1), strict=True)
+                ]
+                for layer in goal
+            ]
+            record = {
+                "type": "step", "step": step, "epoch": step // 100, "loss": ctc + 0.01, "ctc": ctc,
+                "balance": 1 + 0.6 * rest + abs(source.gauss(0, 0.02)) if experts else None,
+                "grad_norm": math.exp(source.gauss(0, 0.4)) * (2 + 30 * rest), "utts_per_s": 90.0,
+                "lr": 1e-3 * min(step / 200, 1 - step / steps), "times_real_time": 300.0, "load": load,
+            }  # fmt: skip
+            file.write(json.dumps(record) + "\n")
+            if step % 100 == 0:
+                valid = {"type": "valid", "step": step, "epoch": step // 100, "ctc": 80 * rest + 6, "load": load}
+                file.write(json.dumps(valid | {"wer": 100 * (0.9 * rest + errors)}) + "\n")
+
+
+def write_decoded(data_dir, decode_dir, source, errors):
+    for folder in (data_dir, decode_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    ids = [f"voice{index % 6:02d}-{index:04d}" for index in range(120)]
+    sentences = {utterance: SENTENCES[index % len(SENTENCES)] for index, utterance in enumerate(ids)}
+    tables = {
+        data_dir / "text": sentences,
+        data_dir / "utt2spk": {utterance: utterance.split("-")[0] for utterance in ids},
+        decode_dir / "text": {u: decoded(source, s, errors * (1 + 2 * (u < "voice01"))) for u, s in sentences.items()},
+        decode_dir / "score": {utterance: f"{-abs(source.gauss(0.1, 0.1)):.4f}" for utterance in ids},
+    }
+    for path, table in tables.items():
+        path.write_text("".join(f"{key} {value}\n" for key, value in table.items()), encoding="utf-8")
+    score(data_dir, decode_dir)
+
+
+class Page(html.parser.HTMLParser):
+    """Checks that elements close in order, and keeps what a reader sees."""
+
+    VOID = {"meta", "br"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.text, self.links = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, name, attributes):
+        self.links += [value for key, value in attributes if key in ("src", "href", "xlink:href")]
+        if name not in self.VOID:
+            self.open.append(name)
+
+    def handle_endtag(self, name):
+        assert self.open.pop() == name
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+    @property
+    def seen(self):
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pytest.importorskip("matplotlib")
+    folder = tmp_path_factory.mktemp("recipe")
+    for router, errors in (("omni", 0.05), ("dense", 0.09), ("switch", 0.06)):
+        for seed in (1, 2):
+            make_experiment(folder, router, seed, errors)
+    return folder
+
+
+def render(folder, name="omni_base", sets=SETS):
+    arguments = [str(folder / "exp" / name), "--data-dir", str(folder / "data"), *sets]
+    assert run_program(report.main, arguments) == 0
+    text = (folder / "exp" / name / "report/index.html").read_text(encoding="utf-8")
+    return text, Page(text)
+
+
+def test_complete_report(folder):
+    text, found = render(folder)
+    for expected in (
+        "omni_base", "4x4", "5.21 M", "2.41 M", "2.0 h", "1200 / 12", "9 min 25 s", "unigram 170", "0123456789ab",
+        "omni-asr train --config conf/base.yaml --router omni --seed 1", "Mean and standard deviation over seeds",
+        "Over training", "Load of the experts", "nine → five", "Hardest speakers", "effective",
+    ):  # fmt: skip
+        assert expected in found.seen, expected
+    names = ["dense_base", "dense_base_s2", "switch_base", "switch_base_s2", "omni_base", "omni_base_s2"]
+    positions = [found.seen.index(f" {name} ", found.seen.index("this one is shaded")) for name in names]
+    assert positions == sorted(positions)
+    assert "Not in this report" not in found.seen
+    assert text.count("<svg") == 2 and text.count('<tr class="this">') == 1
+
+
+def test_report_needs_nothing_beside_it(folder):
+    text, found = render(folder)
+    assert all(link.startswith(("#", "data:")) for link in found.links)
+    for sign in ("<script", "@import", "url(http", "<link"):
+        assert sign not in text
+
+
+def test_dense_model_says_that_it_has_no_experts(folder):
+    _, found = render(folder, "dense_base")
+    assert "A dense model has no experts and no router." in found.seen
+    assert "Not in this report" not in found.seen
+
+
+def test_missing_parts_are_named(tmp_path, folder):
+    exp = tmp_path / "exp" / "omni_base"
+    shutil.copytree(folder / "exp/omni_base", exp)
+    shutil.rmtree(exp / "decode_test_noisy")
+    (exp / "cmd.txt").unlink()
+    (exp / "model_info.json").unlink()
+    (exp / "decode_test/load.json").unlink()
+    (exp / "decode_test/wer").unlink()
+    with open(exp / "train.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"type": "step", "st')
+    _, found = render(tmp_path)
+    for expected in (
+        "model_info.json does not exist; train this experiment first (stage 3)",
+        "cmd.txt: the command is not known",
+        "train.jsonl: 1 lines could not be read",
+        "decode_test has no wer and cer: score this set (stage 5)",
+        "decode_test/load.json: no load of the experts on this set",
+        "decode_test_noisy does not exist: decode this set (stage 4)",
+        "test: no utt2spk in the data directory",
+    ):
+        assert expected in found.seen, expected
+
+
+def test_an_empty_folder_gives_a_page(tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "exp/omni_base").mkdir(parents=True)
+    _, found = render(tmp_path)
+    assert "train.jsonl does not exist" in found.seen and "unknown" in found.seen
+
+
+def test_a_restarted_training_counts_each_step_once(tmp_path):
+    exp = tmp_path / "exp" / "omni_x"
+    exp.mkdir(parents=True)
+    lines = [{"type": "step", "step": step, "ctc": ctc} for step, ctc in [(1, 9.0), (2, 8.0), (3, 7.0), (2, 6.0)]]
+    (exp / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = read_experiment(exp, tmp_path, [])
+    assert [(line["step"], line["ctc"]) for line in found.steps] == [(1, 9.0), (2, 6.0), (3, 7.0)]
+
+
+def test_text_of_files_is_escaped(tmp_path, folder):
+    exp = tmp_path / "exp" / "omni_base"
+    shutil.copytree(folder / "exp/omni_base", exp)
+    bad = "<script>alert(1)</script>&"
+    (exp / "cmd.txt").write_text(f"omni-asr train {bad}\n")
+    info = json.loads((exp / "model_info.json").read_text())
+    (exp / "model_info.json").write_text(json.dumps(info | {"router": bad, "config": bad, "experts": bad, "seed": bad}))
+    for path, value in (("data/test/text", f"voice<b> {bad}"), ("data/test/utt2spk", "voice<b> spk<i>")):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f"{value}\n")
+    (exp / "decode_test/text").write_text(f"voice<b> {bad}x{bad}\n")
+    score(tmp_path / "data/test", exp / "decode_test")
+    text, found = render(tmp_path, sets=["test"])
+    assert "<script" not in text and "<b>" not in text.replace("<b>Not in", "").replace("<b>voice&lt;b&gt;", "")
+    assert bad in found.seen and "voice<b>" in found.seen
+
+
+def test_values_that_are_not_finite_are_left_out(tmp_path):
+    pytest.importorskip("matplotlib")
+    exp = tmp_path / "exp/omni_base"
+    exp.mkdir(parents=True)
+    lines = [
+        {"type": "step", "step": step, "loss": float("nan"), "ctc": 3.0, "grad_norm": float("inf"), "load": "?"}
+        for step in range(5)
+    ]
+    (exp / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text, _ = render(tmp_path)
+    assert text.count("<svg") == 1
+
+
+def test_which_errors_are_shown():
+    made = [
+        Utterance("u1", "s1", ["a", "B", "c"], ["a", "x"], "CSD"),
+        Utterance("u2", "s1", ["b"], ["X", "y"], "SI"),
+        Utterance("u3", "s2", ["b"], ["b"], "C"),
+    ]
+    found = frequent_errors(made, 5)
+    assert found.confusions == [(("b", "x"), 2)]
+    assert (found.deletions, found.insertions) == ([("c", 1)], [("y", 1)])
+    assert [u.id for u in worst_utterances(made, 5)] == ["u2", "u1"]
+    assert [s.name for s in worst_speakers(made, 5)] == ["s1", "s2"]
+
+
+def test_load_scale():
+    assert page.effective_experts([0.25] * 4) == pytest.approx(4)
+    assert page.effective_experts([1, 0, 0, 0]) == 1 and page.effective_experts([]) == 0
+    assert page.scale(1.0) == "rgb(255,255,255)" and page.scale(2.0) == page.scale(7.0) != page.scale(0.0)
+    ragged = page.load_table("set", [[0.5, 0.5], [0.1] * 10])
+    assert ragged.count("<td") == 10 + 10 + 2
+
+
+def test_without_matplotlib_it_says_what_to_type(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert run_program(report.main, [str(tmp_path), "test"]) == 1
+    error = capsys.readouterr().err
+    assert "type: pip install matplotlib" in error and error.count("\n") == 1
+
+
+def test_no_such_experiment(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    assert run_program(report.main, [str(tmp_path / "exp/none"), "test"]) == 1
+    assert "exp/none is no directory" in capsys.readouterr().err
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium to draw the page with")
+def test_a_browser_draws_it(folder, tmp_path):
+    render(folder)
+    picture = tmp_path / "report.png"
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        f"--screenshot={picture}", "--window-size=1200,1200", f"--user-data-dir={tmp_path / 'browser'}",
+        (folder / "exp/omni_base/report/index.html").as_uri(),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    assert Path(picture).stat().st_size > 50_000

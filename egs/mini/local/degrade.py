@@ -57,9 +57,10 @@ def coloured_noise(generator: np.random.Generator, length: int, slope: float) ->
     return np.fft.irfft(spectrum * shape, length)
 
 
-def babble(voices: list[Signal], length: int) -> Signal:
-    """Several people talking at once, all equally loud."""
-    return sum((np.resize(voice / rms(voice), length) for voice in voices), np.zeros(length))
+def babble(generator: np.random.Generator, voices: list[Signal], length: int) -> Signal:
+    """Several people talking at once without a pause, all equally loud, each joined at a random place."""
+    turned = (np.roll(voice / rms(voice), generator.integers(len(voice))) for voice in voices)
+    return sum((np.resize(voice, length) for voice in turned), np.zeros(length))
 
 
 def band_pass(signal: Signal, rate: int, low: float, high: float) -> Signal:

@@ -16,7 +16,7 @@ from omni_asr.errors import UserError
 RETRIEVAL_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS without playing: samples go to the callback
 CHARS_UTF8 = 1
 RATE_WPM, VOLUME, PITCH, RANGE = 1, 2, 3, 4  # espeak_PARAMETER
-QUIET = 50  # at the default volume of 100 many voices clip
+QUIET = 20  # at the default volume of 100 many voices clip
 POS_CHARACTER = 1
 
 

@@ -31,7 +31,7 @@ from omni_asr.files import atomic_write
 
 VERSION = 1  # raise it when the same seed gives other audio
 RATE = 16000
-SIZES = {"default": {"train": 2700, "dev": 180, "test": 440}, "tiny": {"train": 120, "dev": 16, "test": 10}}
+SIZES = {"default": {"train": 2800, "dev": 180, "test": 440}, "tiny": {"train": 120, "dev": 16, "test": 10}}
 TESTS = {"test": "", "test_noisy": "n", "test_phone": "p", "test_fast": "f"}  # mark in the utterance id
 SLOWEST, FASTEST = 120, 190  # words per minute
 COLUMNS = "utterance speaker voice speed pitch range condition seconds text".split()
@@ -88,7 +88,7 @@ def disturb(espeak: Espeak, random: np.random.Generator, signal: degrade.Signal)
         noise = degrade.coloured_noise(random, len(signal), slope)
         return f"noise slope={slope} snr={snr}", degrade.add_noise(signal, noise, snr)
     others = [say(espeak, random, Grammar(random).sentence(), "train", fast=False)[1] for _ in range(4)]
-    return f"babble snr={snr}", degrade.add_noise(signal, degrade.babble(others, len(signal)), snr)
+    return f"babble snr={snr}", degrade.add_noise(signal, degrade.babble(random, others, len(signal)), snr)
 
 
 def make_utterance(espeak: Espeak, job: Job) -> dict[str, Any]:

@@ -29,6 +29,7 @@ MODES = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Choose, write, and print how many utterances were taken."""
     parser = ArgumentParser(__doc__)
+    parser.usage = "subset [options] SRC_DIR [N] DEST_DIR"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("arguments", metavar="SRC_DIR [N] DEST_DIR", nargs="+", help="directories, and how many")
     mode = parser.add_mutually_exclusive_group()

@@ -200,7 +200,7 @@ def test_missing_parts_are_named(tmp_path, folder):
         file.write('{"type": "step", "st')
     _, found = render(tmp_path)
     for expected in (
-        "model_info.json does not exist; train this experiment first (stage 3)",
+        "model_info.json does not exist; training has not finished (stage 3)",
         "cmd.txt: the command is not known",
         "train.jsonl: 1 lines could not be read",
         "decode_test has no wer and cer: score this set (stage 5)",

@@ -89,8 +89,10 @@ def test_summary_over_seeds(tmp_path):
 
 
 def test_variant_and_numbers():
-    assert variant({"config": "conf/small.yaml", "tag": "lr2_seed3"}) == "small_lr2"
-    assert variant({"config": "small", "tag": "seeded"}) == "small_seeded"
+    assert variant({"config": "conf/small.yaml", "tag": "lr2_seed3"}, "x") == "small_lr2"
+    assert variant({"config": "small", "tag": "seeded"}, "x") == "small_seeded"
+    assert variant({"router": "omni"}, "omni_small_lr2_s3") == "small_lr2"
+    assert variant({}, "pilot") == "pilot"
     assert [short_number(n) for n in (950, 45_600, 2_413_000, 1.5e9, None)] == ["950", "45.6 k", "2.41 M", "1.5 G", ""]
 
 
@@ -111,7 +113,7 @@ def test_errors_are_one_line_and_write_nothing(tmp_path, capsys):
     with pytest.raises(UserError, match="is not JSON"):
         experiment_row(experiment, "test")
     (experiment / "model_info.json").unlink()
-    with pytest.raises(UserError, match="train this experiment first"):
+    with pytest.raises(UserError, match="training has not finished"):
         experiment_row(experiment, "test")
 
 

@@ -9,7 +9,7 @@ from omni_asr.analysis.errors import frequent_errors, worst_speakers, worst_utte
 from omni_asr.analysis.experiment import DecodedSet, Experiment, Load
 from omni_asr.analysis.style import LOAD_HIGH, LOAD_LOW
 from omni_asr.scoring.align import pairs
-from omni_asr.scoring.results import ROUTERS, Row, experiment_row, short_number, summary
+from omni_asr.scoring.results import ROUTERS, Row, experiment_row, short_number, summary, variant
 from omni_asr.scoring.sclite import Utterance
 
 WORST, FREQUENT, SPEAKERS = 8, 12, 12
@@ -45,7 +45,7 @@ def header(experiment: Experiment) -> str:
     active = short_number(info.get("params_active"))
     facts = [
         ("Router", tag(experiment.router)),
-        ("Configuration", _text(info.get("config"))),
+        ("Configuration", _text(variant({"router": experiment.router, **info}, experiment.name))),
         ("Layers x experts", _text(info.get("experts"))),
         ("Parameters", parameters + (f", {active} active" if active else "")),
         ("Output units", _text(info.get("tokens"))),

@@ -57,10 +57,11 @@ def training_curves(experiment: Experiment) -> str:
         figure = matplotlib.figure.Figure(figsize=(11, 5.4), layout="constrained")
         axes = figure.subplots(2, 3).ravel()
         steps, valid = experiment.steps, experiment.valid
+        routed = [] if experiment.router == "dense" else steps
         _curve(axes[0], "CTC loss", [("training", steps, "ctc", BLUE), ("validation", valid, "ctc", ORANGE)])
         _curve(axes[1], "WER on the validation set, %", [("validation", valid, "wer", ORANGE)], best=True)
         _curve(axes[2], "Total loss", [("training", steps, "loss", BLUE)])
-        _curve(axes[3], "Load balance loss", [("training", steps, "balance", GREEN)])
+        _curve(axes[3], "Load balance loss", [("training", routed, "balance", GREEN)])
         _curve(axes[4], "Gradient norm before clipping", [("training", steps, "grad_norm", BLUE)], logarithmic=True)
         _curve(axes[5], "Learning rate", [("training", steps, "lr", INK)])
         for axis in axes[3:]:
@@ -150,6 +151,9 @@ def _curve(axis: Any, title: str, lines: Sequence[tuple[str, Any, str, str]], lo
         axis.annotate("not recorded", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", color=SOFT)
     elif logarithmic and all(value > 0 for _, records, key, _ in lines for value in _points(records, key)[1]):
         axis.set_yscale("log")
+        axis.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
     else:
         axis.set_ylim(bottom=0)
 

@@ -71,7 +71,7 @@ def read_model_info(exp_dir: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise UserError(f"{path} does not exist; train this experiment first (stage 3)") from None
+        raise UserError(f"{path} does not exist; training has not finished (stage 3)") from None
     except ValueError as error:
         raise UserError(f"{path} is not JSON ({error}); train this experiment again (stage 3)") from None
     if not isinstance(info, dict):
@@ -98,10 +98,11 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str) -> Row:
     info = read_model_info(exp_dir)
     wer = read_rate(Path(exp_dir, f"decode_{test_set}", "wer"))
     cer = read_rate(Path(exp_dir, f"decode_{test_set}", "cer"))
+    name = Path(os.path.abspath(exp_dir)).name
     return {
-        "exp": Path(os.path.abspath(exp_dir)).name,
+        "exp": name,
         "router": str(info.get("router", "")),
-        "config": variant(info),
+        "config": variant(info, name),
         "set": test_set,
         "WER": f"{wer.percent:.2f}",
         "CER": f"{cer.percent:.2f}",
@@ -117,10 +118,15 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str) -> Row:
     }
 
 
-def variant(info: Mapping[str, Any]) -> str:
-    """What makes runs comparable: the configuration with the tag, without a seed in it (``_s2``, ``seed2``)."""
-    tag = _SEED_TAG.sub("", str(info.get("tag") or "")).strip("_-")
-    return "_".join(part for part in (Path(str(info.get("config", ""))).stem, tag) if part)
+def variant(info: Mapping[str, Any], name: str) -> str:
+    """What makes runs comparable: configuration and tag, without a seed in the tag (``_s2``, ``seed2``).
+
+    They are taken from the name of the experiment, ``<router>_<config>[_<tag>]``, where ``model_info.json`` has none.
+    """
+    config, tag = Path(str(info.get("config") or "")).stem, str(info.get("tag") or "")
+    if not config:
+        config, tag = "", name.removeprefix(f"{info.get('router')}_")
+    return "_".join(part for part in (config, _SEED_TAG.sub("", tag).strip("_-")) if part)
 
 
 def short_number(value: Any) -> str:

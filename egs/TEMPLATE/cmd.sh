@@ -1,6 +1,7 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # How the jobs of each stage are started, sourced by recipe.sh after the options. --cmd is a back end of
-# `omni-asr launch` with options of its own, e.g. --cmd "local --max_jobs 2"; edit a recipe's copy to ask for more memory.
+# `omni-asr launch`, with options of its own where wanted: --cmd "local --max_jobs 2". For other requests, such as more
+# memory, give a recipe a cmd.sh of its own.
 
 read -r -a launch <<< "python -m omni_asr.bin.launch ${cmd}"
 feats_cmd=("${launch[@]}" --mem 2G)

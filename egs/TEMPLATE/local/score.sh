@@ -7,6 +7,6 @@ if (($# != 3)); then
     echo "usage: local/score.sh <data-dir> <lang-dir-or-> <decode-dir>" >&2
     exit 2
 fi
-# shellcheck source=../path.sh
+# shellcheck source=egs/TEMPLATE/path.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../path.sh"
 exec python -m omni_asr.bin.score "$@"

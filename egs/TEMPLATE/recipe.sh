@@ -1,0 +1,359 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# The stages of every recipe, sourced by egs/<corpus>/run.sh with its command line (see egs/README.md):
+#   0 fetch   1 prepare   2 features, tokens   3 train   4 decode   5 score   6 report
+set -euo pipefail
+SECONDS=0
+_called_from=${OLDPWD:-${PWD}}
+_typed=("$@")
+
+# An option comes from run.sh or the command line. One of the same name in the environment is forgotten.
+for _name in $(compgen -e); do
+    grep -q "^${_name}=" "${BASH_SOURCE[0]}" || continue
+    grep -q "^${_name}=" "${BASH_SOURCE[1]##*/}" || unset "${_name}"
+done
+
+stage=${stage-0}                                 # First stage to run (0 to 6)
+stop_stage=${stop_stage-6}                       # Last stage to run
+skip_stages=${skip_stages-}                      # Stages to leave out, e.g. "4 5"
+router=${router-omni}                            # dense, switch or omni: what decides where a frame goes
+config=${config-conf/base.yaml}                  # Options of model and training; those not in it keep their defaults
+tag=${tag-}                                      # Added to the name of the experiment
+exp_dir=${exp_dir-}                              # Experiment to write; exp/<router>_<config>[_<tag>] when empty
+set=("${set[@]}")                                # section.key=value, overrides an option of the configuration
+seed=${seed-1}                                   # Seed of training
+nj=${nj-$(nproc)}                                # Parallel jobs, and threads of training and decoding
+ngpu=${ngpu-auto}                                # GPUs for training and decoding; auto takes one if there is one
+cmd=${cmd-local}                                 # Where jobs run: a back end of `omni-asr launch`, with its options
+corpus_dir=("${corpus_dir[@]}")                  # Where the corpus is
+model=${model-}                                  # Decode with this model (file or experiment) instead of training one
+train_set=${train_set-train}                     # Data directory for training, below data/
+valid_set=${valid_set-dev}                       # Data directory for validation
+test_sets=${test_sets-test}                      # Data directories to decode and score
+token_type=${token_type-unigram}                 # Output units: char, bpe or unigram
+vocab_size=${vocab_size-500}                     # Number of units; without meaning for char
+speed_perturb=${speed_perturb-false}             # Train on every utterance at 0.9, 1.0 and 1.1 of its speed
+max_removed=${max_removed-0.05}                  # Share of utterances without features that is not an error
+results=${results-RESULTS.md}                    # Table that stage 5 writes rows into
+force=${force-false}                             # Do again what is complete
+dry_run=${dry_run-false}                         # Print the commands of the chosen stages and run nothing
+# shellcheck source=utils/parse_options.sh
+source "$(dirname "${BASH_SOURCE[0]}")/utils/parse_options.sh"
+
+
+template=$(dirname "${BASH_SOURCE[0]}")
+called_from=${_called_from}
+# shellcheck source=utils/common.sh
+source "${template}/utils/common.sh"
+(($# == 0)) || fail "unexpected argument '$1'; options start with -- (--help lists them)"
+if declare -F after_options > /dev/null; then after_options; fi
+
+check_number stage 0 6
+check_number stop_stage 0 6
+check_number nj 1
+check_number seed 0
+check_number vocab_size 1
+[[ ${ngpu} == auto ]] || check_number ngpu 0
+for _index in "${!corpus_dir[@]}"; do corpus_dir[_index]=$(found "${corpus_dir[_index]}"); done
+config=$(found "${config}")
+model=$(found "${model}")
+hand_on corpus_dir "${download_opts[@]}"
+download_arguments=("${arguments[@]}")
+hand_on corpus_dir "${data_opts[@]}"
+data_arguments=("${arguments[@]}")
+
+read -r -a test_names <<< "${test_sets}"
+all_sets=()
+for _name in "${train_set}" "${valid_set}" "${test_names[@]}"; do
+    [[ " ${all_sets[*]} " == *" ${_name} "* ]] || all_sets+=("${_name}")
+done
+features_of_train=${train_set}
+[[ ${speed_perturb} == false ]] || features_of_train=${train_set}_sp
+lang_dir=data/lang_${token_type}
+[[ ${token_type} == char ]] || lang_dir+=${vocab_size}
+train_overrides=() decode_overrides=()
+for _override in "${set[@]}"; do
+    case ${_override} in
+        decode.*) decode_overrides+=(--set "${_override}") ;;
+        *) train_overrides+=(--set "${_override}") ;;
+    esac
+done
+if [[ -z ${exp_dir} ]]; then
+    _name=${config##*/}
+    _name=${router}_${_name%.*}
+    if [[ -n ${model} ]]; then  # a model from outside is called like its file, or like its experiment
+        _name=${model%/}
+        _name=${_name%/model.pt}
+        _name=${_name##*/}
+        _name=${_name%.pt}
+    fi
+    exp_dir=exp/${_name}${tag:+_${tag}}
+fi
+decoding_model=${model:-${exp_dir}/model.pt}
+[[ -z ${model} || -e ${model} || ${dry_run} == true ]] || fail "there is no model ${model}"
+
+# --- stages -------------------------------------------------------------------------------------------------------
+
+stage_0() {  # the corpus, where it may be fetched or made
+    local marker=data/.done/download description
+    if [[ ! -e local/download.sh ]]; then
+        log "stage 0: nothing to fetch; this corpus is obtained by hand and named with --corpus_dir"
+        return 0
+    fi
+    description=$(describe @local/download.sh "options: $(quoted "${download_arguments[@]}")")
+    if complete "${marker}" "${description}" "${corpus_dir[@]}"; then
+        log "stage 0: ${corpus_dir[*]} is complete, nothing to do"
+        return 0
+    fi
+    begin_step "${marker}"
+    run local/download.sh "${download_arguments[@]}"
+    finish_step "${marker}" "${description}"
+}
+
+stage_1() {  # data directories, validated and counted
+    local marker=data/.done/data description name outputs=() scripts=(local/data.sh local/*.py) sets=("${all_sets[@]}")
+    for name in "${all_sets[@]}"; do outputs+=("data/${name}"/{wav.scp,text,utt2spk}); done
+    if [[ ! -e local/data.sh ]]; then
+        log "stage 1: no local/data.sh; checking the directories that are there"
+        need 1 "${outputs[@]}"
+        for name in "${all_sets[@]}"; do run python -m omni_asr.bin.validate --no-feats "data/${name}"; done
+        return 0
+    fi
+    for name in "${corpus_dir[@]}"; do
+        [[ ${dry_run} == true || -e ${name} ]] ||
+            fail "stage 1: the corpus is not at '${name}'; name its place with --corpus_dir, or let stage 0 fetch it"
+    done
+    description=$(describe "options: $(quoted "${data_arguments[@]}")" "${scripts[@]/#/@}" @data/.done/download)
+    if complete "${marker}" "${description}" "${outputs[@]}"; then
+        log "stage 1: the data directories are complete, nothing to do"
+        return 0
+    fi
+    begin_step "${marker}"
+    change rm -rf data/.new
+    change mkdir -p data/.new
+    run local/data.sh --data_dir=data/.new "${data_arguments[@]}"
+    for name in "${all_sets[@]}"; do
+        [[ ${dry_run} == true || -d data/.new/${name} ]] || fail "stage 1: local/data.sh made no set named ${name}"
+    done
+    [[ ${dry_run} == true ]] || mapfile -t sets < <(ls data/.new)
+    for name in "${sets[@]}"; do run python -m omni_asr.bin.validate --no-feats "data/.new/${name}"; done
+    for name in "${sets[@]}"; do put_in_place "data/.new/${name}" "data/${name}"; done
+    change rm -rf data/.new
+    finish_step "${marker}" "${description}"
+    [[ ${dry_run} == true ]] || print_counts "${sets[@]}"
+}
+
+print_counts() {  # beside the official numbers, where conf/official_counts has them: <set> <utterances> [<words>]
+    local name official
+    log "$(printf '%-14s %10s %10s %10s %10s  %s' set utterances speakers recordings words official)"
+    for name in "$@"; do
+        official=$(awk -v set="${name}" '$1 == set {print $2 " utterances" ($3 ? ", " $3 " words" : "")}' \
+            "$(own conf/official_counts)" 2> /dev/null || true)
+        log "$(printf '%-14s %10d %10d %10d %10d  %s' "${name}" "$(wc -l < "data/${name}/utt2spk")" \
+            "$(cut -d' ' -f2 "data/${name}/utt2spk" | sort -u | wc -l)" "$(wc -l < "data/${name}/wav.scp")" \
+            "$(awk '{words += NF - 1} END {print words + 0}' "data/${name}/text")" "${official:--}")"
+    done
+}
+
+stage_2() {  # features, their statistics, output units
+    local name
+    for name in "${all_sets[@]}"; do
+        need 1 "data/${name}/wav.scp" "data/${name}/text" "data/${name}/utt2spk"
+    done
+    if [[ -n ${model} ]]; then
+        for name in "${test_names[@]}"; do make_features "${name}"; done
+        return 0
+    fi
+    [[ ${speed_perturb} == false ]] || perturb_train
+    for name in "${all_sets[@]}"; do
+        [[ ${name} != "${train_set}" ]] || name=${features_of_train}
+        make_features "${name}"
+    done
+    make_cmvn
+    make_tokens
+}
+
+perturb_train() {
+    local dir=data/${train_set} marker=data/.done/perturb_${train_set} description
+    description=$(describe "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/text" "@${dir}/utt2spk")
+    if complete "${marker}" "${description}" "${dir}_sp/wav.scp"; then return 0; fi
+    begin_step "${marker}"
+    change rm -rf data/.new_sp
+    run python -m omni_asr.bin.perturb_speed "${dir}" data/.new_sp
+    put_in_place data/.new_sp "${dir}_sp"
+    finish_step "${marker}" "${description}"
+}
+
+make_features() {
+    local name=$1 dir=data/$1 marker=data/.done/fbank_$1 conf jobs=${nj} utterances description
+    conf=$(own conf/fbank.conf)
+    description=$(describe "@${conf}" "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/utt2spk")
+    if complete "${marker}" "${description}" "${dir}"/{feats.scp,utt2num_frames,fbank.conf}; then
+        log "stage 2: features of ${name} are complete, nothing to do"
+        return 0
+    fi
+    if [[ -e ${dir}/feats.scp && ! -e ${marker} && ${dry_run} == false ]]; then
+        log "stage 2: ${dir}/feats.scp is not of this recipe; it is kept as feats.scp.kept"
+        mv "${dir}/feats.scp" "${dir}/feats.scp.kept"
+    fi
+    change rm -f "${dir}/feats.scp"  # first, since its archives are written anew
+    begin_step "${marker}"
+    run python -m omni_asr.bin.validate --no-feats "${dir}"
+    if [[ ${dry_run} == false ]]; then
+        utterances=$(wc -l < "${dir}/utt2spk")
+        ((jobs <= utterances)) || jobs=${utterances}
+    fi
+    run python -m omni_asr.bin.split "${dir}" "${jobs}"
+    run "${feats_cmd[@]}" "JOB=1:${jobs}" "fbank/log/${name}.JOB.log" \
+        python -m omni_asr.bin.make_fbank --conf "${conf}" "${dir}/split${jobs}/JOB" "${PWD}/fbank/${name}.JOB"
+    run python -m omni_asr.bin.collect_feats --max-removed "${max_removed}" "${dir}" "${jobs}" "${PWD}/fbank/${name}"
+    change rm -rf "${dir}/split${jobs}"
+    finish_step "${marker}" "${description}"
+}
+
+make_cmvn() {
+    local dir=data/${features_of_train} marker=data/.done/cmvn_${features_of_train} description
+    description=$(describe "@${dir}/feats.scp" "@${dir}/fbank.conf" "@data/.done/fbank_${features_of_train}")
+    if complete "${marker}" "${description}" "${dir}/cmvn.ark"; then
+        log "stage 2: ${dir}/cmvn.ark is complete, nothing to do"
+        return 0
+    fi
+    begin_step "${marker}"
+    run python -m omni_asr.bin.compute_cmvn "${dir}" "${dir}/cmvn.ark"
+    finish_step "${marker}" "${description}"
+}
+
+make_tokens() {
+    local text=data/${train_set}/text marker=data/.done/${lang_dir##*/} description
+    description=$(describe "@${text}" "${lang_dir##*/}")
+    if complete "${marker}" "${description}" "${lang_dir}/tokens.txt"; then
+        log "stage 2: ${lang_dir} is complete, nothing to do"
+        return 0
+    fi
+    begin_step "${marker}"
+    change rm -rf data/.new_lang
+    run python -m omni_asr.bin.train_tokenizer --type "${token_type}" --size "${vocab_size}" "${text}" data/.new_lang
+    put_in_place data/.new_lang "${lang_dir}"
+    finish_step "${marker}" "${description}"
+}
+
+stage_3() {  # the model
+    local train=data/${features_of_train} valid=data/${valid_set} marker=${exp_dir}/.done/data description
+    need 1 "${train}/text" "${valid}/text"
+    need 2 "${train}"/{feats.scp,utt2num_frames,cmvn.ark} "${valid}"/{feats.scp,utt2num_frames}
+    need 2 "${lang_dir}/tokens.txt"
+    description=$(describe "@${train}"/{utt2num_frames,text,cmvn.ark} "@${lang_dir}/tokens.txt")
+    if [[ ${force} == true && -e ${exp_dir} ]]; then
+        log "stage 3: ${exp_dir} is trained anew; what was there is kept as ${exp_dir}.before"
+        change rm -rf "${exp_dir}.before"
+        change mv "${exp_dir}" "${exp_dir}.before"
+    elif [[ -f ${marker} && ${dry_run} == false && $(< "${marker}") != "${description}" ]]; then
+        fail "stage 3: ${exp_dir} was trained on other data or units; give --tag NAME, or --force true to train anew"
+    fi
+    lock "${exp_dir}/.lock"
+    finish_step "${marker}" "${description}"  # of the data that training starts with; the program knows how far it got
+    local command=(python -m omni_asr.bin.train --config "${config}" --router "${router}" --seed "${seed}"
+        --train-dir "${train}" --valid-dir "${valid}" --lang-dir "${lang_dir}" --cmvn "${train}/cmvn.ark"
+        --exp-dir "${exp_dir}" --ngpu "${ngpu}" "${train_overrides[@]}")
+    if [[ ${cmd} == local || ${cmd} == "local "* ]]; then
+        run env OMP_NUM_THREADS="${nj}" "${command[@]}"  # on the terminal; it writes its own train.log
+    else
+        log "stage 3: training; follow it in ${exp_dir}/train.log"
+        run "${train_cmd[@]}" --gpu "${ngpu}" "${exp_dir}/log/train.log" "${command[@]}"
+    fi
+    unlock
+    need 3 "${exp_dir}/model.pt"
+}
+
+stage_4() {  # words for every test set
+    local name out marker description
+    need 3 "${decoding_model}"
+    for name in "${test_names[@]}"; do need 2 "data/${name}"/{feats.scp,utt2num_frames}; done
+    for name in "${test_names[@]}"; do
+        out=${exp_dir}/decode_${name} marker=${exp_dir}/.done/decode_${name}
+        description=$(describe "model $(age_of_model)" "options: ${decode_overrides[*]}" \
+            "@data/${name}/feats.scp" "@data/.done/fbank_${name}")
+        if complete "${marker}" "${description}" "${out}/text"; then
+            log "stage 4: ${out} is complete, nothing to do"
+            continue
+        fi
+        begin_step "${marker}"
+        change rm -rf "${exp_dir}/.new_${name}"
+        log "stage 4: decoding ${name}"
+        run "${decode_cmd[@]}" --gpu "${ngpu}" "${exp_dir}/log/decode_${name}.log" \
+            python -m omni_asr.bin.decode --model "${decoding_model}" --ngpu "${ngpu}" "${decode_overrides[@]}" \
+            "data/${name}" "${exp_dir}/.new_${name}"
+        put_in_place "${exp_dir}/.new_${name}" "${out}"
+        finish_step "${marker}" "${description}"
+    done
+}
+
+age_of_model() {
+    local file=${decoding_model}
+    [[ ! -d ${file} ]] || file=${file}/model.pt
+    if [[ -e ${file} ]]; then stat -c '%n %s %y' "${file}"; else echo none; fi
+}
+
+stage_5() {  # error rates
+    local name units=${lang_dir}
+    for name in "${test_names[@]}"; do
+        need 1 "data/${name}/text"
+        need 4 "${exp_dir}/decode_${name}/text"
+    done
+    [[ -d ${units} && -z ${model} ]] || units=-
+    for name in "${test_names[@]}"; do
+        log "stage 5: ${name}"
+        run "$(own local/score.sh)" "data/${name}" "${units}" "${exp_dir}/decode_${name}"
+    done
+    run python -m omni_asr.bin.results --exp-dir "${exp_dir}" --results "${results}" "${test_names[@]}"
+}
+
+stage_6() {  # routing analysis, curves, table
+    local name
+    for name in "${test_names[@]}"; do need 5 "${exp_dir}/decode_${name}/wer"; done
+    run python -m omni_asr.bin.report "${exp_dir}" --data-dir data "${test_names[@]}"
+    log "stage 6: ${exp_dir}/report/index.html"
+}
+
+# --- the run ------------------------------------------------------------------------------------------------------
+
+chosen() {
+    ((stage <= $1 && $1 <= stop_stage)) && [[ " ${skip_stages//,/ } " != *" $1 "* && ! ($1 == 3 && -n ${model}) ]]
+}
+
+count_gpus() {  # 1 if there is a GPU that PyTorch can use
+    if [[ $(nvidia-smi -L 2> /dev/null) == GPU* ]] &&
+        { [[ ${dry_run} == true ]] || python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; }; then
+        echo 1
+    else
+        echo 0
+    fi
+}
+
+check_configuration() {  # before any work, so that a misspelt option does not show after hours
+    [[ -e ${config} ]] || fail "there is no configuration ${config}; choose one of: $(echo conf/*.yaml)"
+    python -m omni_asr.bin.show_config --quiet "${config}" "model.router=${router}" "${set[@]}"
+}
+
+log "$(quoted "$0" "${_typed[@]}")"
+OMNI_ASR_COMMAND=$(quoted "egs/${PWD##*/}/run.sh" "${_typed[@]}")  # what an experiment notes as its command
+export OMNI_ASR_COMMAND
+if [[ ${dry_run} == false ]]; then
+    # shellcheck source=path.sh
+    source "$(own path.sh)"
+    if chosen 3; then check_configuration; fi
+fi
+if { chosen 3 || chosen 4; } && [[ ${ngpu} == auto ]]; then ngpu=$(count_gpus); fi
+# shellcheck source=cmd.sh
+source "$(own cmd.sh)"
+
+titles=("fetch the corpus" "prepare data directories" "features, statistics, units" "train ${exp_dir}"
+    "decode ${test_sets}" "score" "report")
+if ((stage <= 2)); then lock data/.lock; fi
+for stage_now in 0 1 2 3 4 5 6; do
+    ((stage_now != 3)) || unlock
+    if chosen "${stage_now}"; then
+        log "stage ${stage_now}: ${titles[stage_now]}"
+        "stage_${stage_now}"
+    fi
+done
+log "Successfully finished. [elapsed=${SECONDS}s]"

@@ -1,0 +1,178 @@
+# shellcheck shell=bash disable=SC2154
+# What the stages of recipe.sh are written with: log lines, running programs, knowing what is complete.
+# Uses the recipe's options dry_run and force, and stage_now, the number of the running stage.
+
+log() { printf '%(%Y-%m-%dT%H:%M:%S)T (%s:%s) %s\n' -1 "${BASH_SOURCE[1]##*/}" "${BASH_LINENO[0]}" "$*"; }
+
+fail() {
+    echo "${0##*/}: error: $*" >&2
+    explained=true
+    exit 1
+}
+
+# need STAGE FILE...: fails unless every file is there; STAGE is the one that makes them.
+need() {
+    local maker=$1 file
+    shift
+    [[ ${dry_run} == false ]] || return 0
+    for file in "$@"; do
+        [[ -s ${file} ]] || fail "stage ${stage_now}: ${file} is missing; stage ${maker} makes it (--stage ${maker})"
+    done
+}
+
+quoted() {
+    local text
+    printf -v text ' %q' "$@"
+    echo "${text# }"
+}
+
+# --- running programs ---------------------------------------------------------------------------------------------
+
+# run COMMAND...: prints it in a dry run; otherwise runs it as a process group of its own, so that a signal to this
+# script can end it with all its children.
+run() {
+    local status=0
+    if [[ ${dry_run} == true ]]; then
+        quoted "$@"
+        return 0
+    fi
+    set -m
+    "$@" < /dev/null &
+    set +m
+    wait "$!" || status=$?
+    return "${status}"
+}
+
+# Files are moved and removed through this, so that a dry run leaves them alone.
+change() { [[ ${dry_run} == true ]] || "$@"; }
+
+# Ends the running program, with time to save its state; a second signal ends it at once.
+on_signal() {
+    local group deadline=$((SECONDS + 30))
+    trap 'deadline=0' INT TERM HUP
+    for group in $(jobs -p); do
+        kill -TERM -- "-${group}" 2> /dev/null || true
+        while kill -0 -- "-${group}" 2> /dev/null && ((SECONDS < deadline)); do sleep 0.05; done
+        kill -KILL -- "-${group}" 2> /dev/null || true
+    done
+    trap '' INT TERM HUP
+    echo "${0##*/}: interrupted in stage ${stage_now}; run it again to go on" >&2
+    explained=true
+    exit $((128 + $1))
+}
+
+on_exit() {
+    local status=$?
+    if ((status != 0)) && [[ ${explained} == false && ${stage_now} != none ]]; then
+        echo "${0##*/}: error: stage ${stage_now} failed (exit code ${status}), see above" >&2
+    fi
+}
+
+explained=false
+stage_now=none
+trap on_exit EXIT
+trap 'on_signal 2' INT
+trap 'on_signal 15' TERM
+trap 'on_signal 1' HUP
+
+# lock FILE: fails when another run.sh holds it. The lock lives as long as this script or a program that it started.
+lock() {
+    [[ ${dry_run} == false ]] && command -v flock > /dev/null || return 0
+    mkdir -p "${1%/*}"
+    exec {lock_descriptor}> "$1"
+    flock -n "${lock_descriptor}" || fail "another run.sh or a program of one is at work in ${1%/*}; wait until it ends"
+}
+
+unlock() {
+    [[ -z ${lock_descriptor-} ]] || exec {lock_descriptor}>&-
+    lock_descriptor=""
+}
+
+# --- what is complete ---------------------------------------------------------------------------------------------
+# A finished step leaves a marker with a description of what it was made from: options and checksums of files.
+
+# describe ITEM...: a line for each: @FILE by its checksum, anything else as it is.
+describe() {
+    local item
+    for item in "$@"; do
+        if [[ ${item} != @* ]]; then
+            echo "${item}"
+        elif [[ -e ${item#@} ]]; then
+            cksum "${item#@}"
+        else
+            echo "no ${item#@}"
+        fi
+    done
+}
+
+# complete MARKER DESCRIPTION OUTPUT...: whether the step was finished from the same, and its outputs are there.
+complete() {
+    local marker=$1 description=$2 output changed
+    shift 2
+    [[ ${dry_run} == false && ${force} == false && -f ${marker} ]] || return 1
+    for output in "$@"; do
+        [[ -s ${output} ]] || return 1
+    done
+    [[ $(< "${marker}") != "${description}" ]] || return 0
+    changed=$(diff "${marker}" - <<< "${description}" | sed -n '/^>/{s/^> \([0-9]* [0-9]* \)\{0,1\}//p;q;}')
+    log "stage ${stage_now}: done again, because this changed: ${changed}"
+    return 1
+}
+
+begin_step() { change rm -f "$1"; }
+
+finish_step() {
+    [[ ${dry_run} == false ]] || return 0
+    mkdir -p "${1%/*}"
+    echo "$2" > "$1.tmp.$$"
+    mv "$1.tmp.$$" "$1"
+}
+
+# put_in_place NEW OLD: the folder NEW takes the place of OLD.
+put_in_place() {
+    local aside=${2%/*}/.old.${2##*/}
+    if [[ ${dry_run} == true ]]; then
+        quoted mv "$1" "$2"
+        return 0
+    fi
+    rm -rf "${aside}"
+    [[ ! -e $2 ]] || mv "$2" "${aside}"
+    mv "$1" "$2"
+    rm -rf "${aside}"
+}
+
+# --- options ------------------------------------------------------------------------------------------------------
+
+# hand_on NAME...: sets the array `arguments` to --NAME=VALUE for each of the recipe's variables.
+hand_on() {
+    local _name _word
+    arguments=()
+    for _name in "$@"; do
+        declare -p "${_name}" &> /dev/null || fail "download_opts or data_opts names ${_name}, which is not set"
+        local -n _values=${_name}
+        for _word in "${_values[@]}"; do arguments+=("--${_name}=${_word}"); done
+        unset -n _values
+    done
+}
+
+# found PATH: prints PATH as it is if the recipe's folder has it, or else as seen from where the user typed it.
+found() {
+    if [[ $1 == /* || -z $1 || -e $1 || ! -e ${called_from}/$1 ]]; then
+        echo "$1"
+    else
+        realpath "${called_from}/$1"
+    fi
+}
+
+# own FILE: prints the recipe's file of this name if it has one, or else the template's.
+own() { if [[ -e $1 ]]; then echo "$1"; else echo "${template}/$1"; fi; }
+
+# check_number NAME LEAST [MOST]
+check_number() {
+    local -n _number=$1
+    local _range="of at least $2"
+    [[ -z ${3-} ]] || _range="from $2 to $3"
+    if ! [[ ${_number} =~ ^[0-9]{1,9}$ ]] || ((10#${_number} < $2 || 10#${_number} > ${3:-999999999})); then
+        fail "--$1 must be a whole number ${_range}, not '${_number}'"
+    fi
+}

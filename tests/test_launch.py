@@ -4,38 +4,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
+from recipe_helpers import ROOT, lives, wait_for
 
 from omni_asr.bin import launch, run_program
 from omni_asr.errors import UserError
 from omni_asr.jobs.array import JobArray, Resources, parse_range
 from omni_asr.jobs.backends import local
 
-ROOT = Path(__file__).parents[1]
-
-
 def run_launch(*arguments):
     return launch.main([str(argument) for argument in arguments])
-
-
-def process_lives(pid):
-    """Whether a process runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_for(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_job_number_is_put_into_log_and_command(tmp_path):
@@ -162,11 +141,11 @@ def test_signal_ends_all_jobs_and_their_children(tmp_path, number):
         command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=dict(os.environ, PYTHONPATH=str(ROOT))
     )
     pids = [tmp_path / "1.pid", tmp_path / "2.pid"]
-    assert wait_for(lambda: all(path.exists() and path.read_text().strip() for path in pids))
+    wait_for(lambda: all(path.exists() and path.read_text().strip() for path in pids))
     process.send_signal(number)
     assert process.wait(timeout=20) == 128 + number
     assert "interrupted; all jobs are ended" in process.stderr.read()
-    assert not any(process_lives(int(path.read_text())) for path in pids)
+    assert not any(lives(int(path.read_text())) for path in pids)
     assert "Ended (code 143)" in (tmp_path / "1.log").read_text()
     assert not (tmp_path / "3.log").exists(), "no job starts after the signal"
 
@@ -175,7 +154,7 @@ def test_jobs_that_ignore_sigterm_are_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "GRACE", 0.3)
     script = f"trap '' TERM; echo $$ > {tmp_path}/pid; kill -TERM $PPID; sleep 60 & wait; sleep 60"
     assert run_launch("local", tmp_path / "a.log", "bash", "-c", script) == 128 + signal.SIGTERM
-    assert not process_lives(int((tmp_path / "pid").read_text()))
+    assert not lives(int((tmp_path / "pid").read_text()))
 
 
 def test_launcher_starts_without_torch():

@@ -1,0 +1,370 @@
+"""recipe.sh on a toy recipe: stages, reruns, missing inputs, interruption, options of the stages."""
+
+import os
+import re
+import shutil
+import signal
+
+import pytest
+from recipe_helpers import Recipe, lives, wait_for
+
+STAGE_0_TO_2 = ["download.sh", "data.sh", "validate", "split", "make_fbank", "collect_feats", "compute_cmvn"]
+STAGE_0_TO_2 += ["train_tokenizer"]
+STAGE_4_TO_6 = ["decode", "score", "results", "report"]
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \(\w+\.sh:\d+\) \S.*")
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return Recipe(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    Recipe(folder).run()
+    return folder
+
+
+@pytest.fixture
+def finished(tmp_path, finished_folder):
+    """A recipe that has run through all stages; time stamps are kept."""
+    shutil.copytree(finished_folder / "egs/toy", tmp_path / "copy", symlinks=True)
+    recipe = Recipe(tmp_path)
+    shutil.rmtree(recipe.dir)
+    (tmp_path / "copy").rename(recipe.dir)
+    recipe.calls()
+    return recipe
+
+
+def one_line(err):
+    assert err.startswith("run.sh: error: ") and err.count("\n") == 1, err
+    return err
+
+
+def test_all_stages_in_order(recipe):
+    out, err = recipe.run()
+    assert recipe.called() == ["show_config", *STAGE_0_TO_2, "train", *STAGE_4_TO_6]
+    lines = out.splitlines()
+    assert all(LINE.fullmatch(line) for line in lines), "every line has time and place"
+    assert re.search(r"Successfully finished\. \[elapsed=\d+s\]$", lines[-1])
+    assert err == ""
+    assert re.search(r"train +3 +2 +3 +4", out), "stage 1 prints utterances, speakers, recordings, words"
+    for path in ("data/train/cmvn.ark", "data/lang_unigram30/tokens.txt", "exp/omni_base/decode_test_far/wer"):
+        assert (recipe.dir / path).is_file()
+    leftovers = [path.name for path in recipe.dir.rglob(".*") if path.name.startswith((".new", ".old"))]
+    assert leftovers == []
+
+
+def test_counts_stand_beside_the_official_ones(recipe):
+    recipe.write("conf/official_counts", "test 3 4\n")
+    out, _ = recipe.run("--stop_stage", 1)
+    assert re.search(r"test +3 +2 +3 +4  3 utterances, 4 words\n", out)
+
+
+def test_second_run_redoes_nothing_of_stages_0_to_2(finished):
+    out, _ = finished.run("--stop_stage", 2)
+    assert finished.called() == []
+    assert out.count("complete, nothing to do") == 8
+
+
+def test_finished_recipe_decodes_nothing_again_unless_the_model_changed(finished):
+    model = finished.dir / "exp/omni_base/model.pt"
+    old, times = model.read_text(), model.stat()
+    out, _ = finished.run("--skip_stages", "3")
+    assert finished.called() == ["score", "results", "report"]
+    assert model.read_text() == old
+    os.utime(model, (times.st_atime, times.st_mtime + 5))
+    finished.run("--stage", 4, "--stop-stage=4")
+    assert finished.called() == ["decode"]
+
+
+def test_other_router_trains_beside_the_first(finished):
+    finished.run("--stage", 3, "--router", "switch")
+    assert finished.called() == ["show_config", "train", *STAGE_4_TO_6]
+    assert (finished.dir / "exp/omni_base/model.pt").exists()
+    assert (finished.dir / "exp/switch_base/report/index.html").exists()
+
+
+def test_force_does_everything_again(finished):
+    finished.run("--force", "true")
+    assert finished.called() == ["show_config", *STAGE_0_TO_2, "train", *STAGE_4_TO_6]
+    assert (finished.dir / "exp/omni_base.before/model.pt").exists(), "the earlier experiment is kept"
+
+
+def test_changed_option_redoes_what_depends_on_it(finished):
+    out, _ = finished.run("--stop_stage", 2, "--vocab_size", 40)
+    assert finished.called() == ["train_tokenizer"], "another vocabulary needs no other features"
+    assert (finished.dir / "data/lang_unigram30").is_dir() and (finished.dir / "data/lang_unigram40").is_dir()
+    out, _ = finished.run("--stop_stage", 2, "--phrases", "un")
+    assert "because this changed: options: --corpus_dir=corpus --split=official --phrases=un" in out
+    assert finished.called()[:2] == ["data.sh", "validate"]
+    assert "train_tokenizer" not in finished.called(), "looked at once"
+
+
+def test_lost_output_is_made_again(finished):
+    (finished.dir / "data/dev/feats.scp").unlink()
+    finished.run("--stop_stage", 2)
+    assert "collect_feats" in finished.called()
+    assert (finished.dir / "data/dev/feats.scp").exists()
+
+
+def test_nothing_is_dropped_in_a_second_experiment_on_other_data(finished):
+    (finished.dir / "data/train/text").write_text("a-1 other\n")
+    _, err = finished.run("--stage", 3, status=1)
+    assert "was trained on other data or units; give --tag NAME" in one_line(err)
+    finished.run("--stage", 3, "--tag", "other")
+    assert (finished.dir / "exp/omni_base_other/model.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "stage", "maker"),
+    [
+        ("data/train/text", 2, 1),
+        ("data/dev/feats.scp", 3, 2),
+        ("data/train/cmvn.ark", 3, 2),
+        ("data/lang_unigram30/tokens.txt", 3, 2),
+        ("exp/omni_base/model.pt", 4, 3),
+        ("data/test_far/feats.scp", 4, 2),
+        ("exp/omni_base/decode_test/text", 5, 4),
+        ("exp/omni_base/decode_test/wer", 6, 5),
+    ],
+)
+def test_stage_without_its_input_says_which_stage_makes_it(finished, missing, stage, maker):
+    (finished.dir / missing).unlink()
+    _, err = finished.run("--stage", stage, status=1)
+    assert f"stage {stage}: {missing} is missing; stage {maker} makes it" in one_line(err)
+    assert finished.called() in ([], ["show_config"]), "nothing was started"
+
+
+def test_stage_1_without_the_corpus(recipe):
+    _, err = recipe.run("--stage", 1, "--corpus_dir", "no where", status=1)
+    assert "stage 1: the corpus is not at 'no where'; name its place with --corpus_dir" in one_line(err)
+
+
+def test_stage_1_without_a_set(recipe):
+    _, err = recipe.run("--test_sets", "test nonesuch", status=1)
+    assert "local/data.sh made no set named nonesuch" in one_line(err)
+    assert not (recipe.dir / "data/train").exists()
+
+
+def test_corpus_that_cannot_be_fetched(recipe):
+    (recipe.dir / "local/download.sh").unlink()
+    out, _ = recipe.run("--stop_stage", 0)
+    assert "nothing to fetch" in out
+
+
+def test_data_directories_of_others_start_at_stage_2(finished):
+    shutil.rmtree(finished.dir / "data/.done")
+    shutil.rmtree(finished.dir / "local")
+    (finished.dir / "data/train/feats.scp").write_text("a-1 theirs.ark:5\n")
+    out, _ = finished.run("--stage", 2, "--tag", "x")
+    assert (finished.dir / "data/train/feats.scp.kept").read_text() == "a-1 theirs.ark:5\n"
+    assert (finished.dir / "exp/omni_base_x/decode_test/wer").exists(), "scored by the template's local/score.sh"
+
+
+def test_without_data_script_stage_1_checks_what_is_there(finished):
+    (finished.dir / "local/data.sh").unlink()
+    finished.run("--stage", 1, "--stop_stage", 1)
+    assert finished.called() == ["validate"]
+
+
+def test_values_reach_the_recipes_scripts_unchanged(recipe):
+    phrases = ["two words", "$(touch pwned)", 'it\'s "so"', "--x", ""]
+    options = [f"--phrases={phrase}" for phrase in phrases]
+    (recipe.dir / "c 1").mkdir()
+    (recipe.dir / "c 1/wav.scp").write_text("a-1 1.wav\n")
+    recipe.run("--stage", 1, "--stop_stage", 1, "--corpus_dir", "c 1", "--corpus-dir=conf", *options)
+    assert "data.sh [c 1] [conf] [official] " + " ".join(f"[{phrase}]" for phrase in phrases) in recipe.calls()
+    assert not (recipe.dir / "pwned").exists()
+
+
+def test_overrides_go_to_training_or_decoding(finished):
+    finished.run("--stage", 3, "--tag", "t", "--set", "optim.lr=2e-3", "--set=decode.batch_frames=5", "--seed", 7)
+    calls = {line.split()[0]: line for line in finished.calls()}
+    assert "--seed 7 " in calls["train"] and calls["train"].endswith(" --set optim.lr=2e-3")
+    assert "--set decode.batch_frames=5 " in calls["decode"] and "optim" not in calls["decode"]
+
+
+def test_speed_perturbation_trains_on_the_perturbed_set(recipe):
+    recipe.run("--speed_perturb", "true", "--stop_stage", 3, "--token_type", "char")
+    calls = recipe.calls()
+    assert "perturb_speed data/train data/.new_sp" in calls
+    assert "compute_cmvn data/train_sp data/train_sp/cmvn.ark" in calls
+    assert not any(line.startswith("split data/train ") for line in calls), "the plain set needs no features"
+    train = next(line for line in calls if line.startswith("train "))
+    assert "--train-dir data/train_sp " in train and "--lang-dir data/lang_char " in train
+
+
+def test_outside_model_is_decoded_without_training(recipe):
+    (recipe.dir.parent / "theirs/good").mkdir(parents=True)
+    (recipe.dir.parent / "theirs/good/model.pt").write_text("weights")
+    recipe.run("--model", "../theirs/good/model.pt")
+    called = recipe.called()
+    assert not {"train", "train_tokenizer", "compute_cmvn"} & set(called)
+    assert called[-4:] == STAGE_4_TO_6
+    assert (recipe.dir / "exp/good/decode_test/wer").exists()
+    _, err = recipe.run("--stage", 4, "--model", "no.pt", status=1)
+    assert "there is no model no.pt" in one_line(err)
+
+
+def test_paths_count_from_where_they_were_typed(recipe, tmp_path):
+    (tmp_path / "elsewhere/corpus_2").mkdir(parents=True)
+    (tmp_path / "elsewhere/corpus_2/wav.scp").write_text("a-1 1.wav\n")
+    how = {"command": "../egs/toy/run.sh", "cwd": tmp_path / "elsewhere"}
+    recipe.run("--stage", 1, "--stop_stage", 1, "--corpus_dir", "corpus_2", **how)
+    assert recipe.calls()[0].startswith(f"data.sh [{tmp_path}/elsewhere/corpus_2] ")
+    out, _ = recipe.run("--help", **how)
+    assert "Where the toy corpus is" in out
+
+
+def test_options_of_the_environment_are_ignored(recipe):
+    out, _ = recipe.run("--stop_stage", 0, env={"stage": "3", "router": "dense", "nj": "7", "dry_run": "true"})
+    assert recipe.called() == ["download.sh"]
+
+
+def test_after_options_derives_from_options(recipe):
+    run = (recipe.dir / "run.sh").read_text()
+    hook = "after_options() { if [[ ${split} == speaker ]]; then tag=${tag}speaker; fi; }\nsource ../T"
+    recipe.write("run.sh", run.replace("source ../T", hook))
+    recipe.run("--split", "speaker", "--stop_stage", 3)
+    assert (recipe.dir / "exp/omni_base_speaker/model.pt").exists()
+
+
+def test_help_has_the_options_of_recipe_and_template(recipe):
+    out, err = recipe.run("--help")
+    assert "Two utterances, no sound." in out
+    assert "  --split             Which split: official or speaker (default: official)\n" in out
+    assert "  --phrases           Phrases to say (handed on to local/data.sh) (may be repeated; default: one)\n" in out
+    assert out.count("--nj ") == 1 and "default: 2)" in out
+    names = "stage stop_stage skip_stages router config tag nj ngpu cmd corpus_dir model seed dry_run set".split()
+    assert all(f"\n  --{name} " in out for name in names)
+    documented = [line for line in out.splitlines() if line.startswith("  --")]
+    assert all(re.match(r"  --\w+ +[^ (]", line) for line in documented), "every option is explained"
+    assert recipe.called() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stagee", "3"], "unknown option --stagee; did you mean --stage?"),
+        (["--stage"], "--stage needs a value"),
+        (["--stage", "7"], "--stage must be a whole number from 0 to 6, not '7'"),
+        (["--nj", "a[$(touch pwned)]"], "--nj must be a whole number of at least 1"),
+        (["--ngpu", "some"], "--ngpu must be a whole number of at least 0, not 'some'"),
+        (["--dry_run", "yes"], "--dry_run must be true or false, not 'yes'"),
+        (["stage", "3"], "unexpected argument 'stage'"),
+        (["--config", "conf/bas.yaml"], "there is no configuration conf/bas.yaml; choose one of: conf/base.yaml"),
+    ],
+)
+def test_mistakes_in_options_start_nothing(recipe, options, message):
+    process = recipe.start(*options)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode in (1, 2)
+    assert message in one_line(err)
+    assert recipe.called() == [] and not (recipe.dir / "data").exists()
+
+
+def test_mistake_in_the_configuration_shows_before_any_work(recipe):
+    (recipe.dir / "fail_show_config").touch()
+    _, err = recipe.run(status=1)
+    assert err == "show_config: error: no luck\n"
+    assert recipe.called() == ["show_config"]
+
+
+def test_dry_run_prints_commands_and_runs_nothing(recipe):
+    out, _ = recipe.run("--dry_run", "true", "--set", "a.b=c d")
+    commands = [line for line in out.splitlines() if not LINE.fullmatch(line)]
+    assert recipe.called() == [] and not (recipe.dir / "data").exists() and not (recipe.dir / "exp").exists()
+    assert commands[0] == "local/download.sh --corpus_dir=corpus --split=official"
+    assert any(line.startswith("python -m omni_asr.bin.launch local --mem 2G JOB=1:2 ") for line in commands)
+    assert any(line.endswith(r"--set a.b=c\ d") for line in commands)
+    assert "omni_asr.bin.report" in commands[-1]
+    out, _ = recipe.run("--dry-run=true", "--stage", 5, "--stop_stage", 5)
+    assert [line.split()[0] for line in out.splitlines() if not LINE.fullmatch(line)][:2] == [
+        "../TEMPLATE/local/score.sh"
+    ] * 2
+
+
+def test_dry_run_after_a_finished_run_changes_nothing(finished):
+    before = sorted((path, path.stat().st_mtime_ns) for path in finished.dir.rglob("*"))
+    finished.run("--dry_run", "true", "--force", "true")
+    assert sorted((path, path.stat().st_mtime_ns) for path in finished.dir.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("program", "stage"), [("make_fbank", 2), ("train", 3), ("decode", 4)])
+def test_program_that_fails_stops_the_recipe(recipe, program, stage):
+    (recipe.dir / f"fail_{program}").touch()
+    _, err = recipe.run(status=1)
+    assert f"{program}: error: no luck" in err
+    assert err.endswith(f"run.sh: error: stage {stage} failed (exit code 1), see above\n")
+    assert recipe.called()[-1] == program
+    (recipe.dir / f"fail_{program}").unlink()
+    recipe.run("--stop_stage", stage)
+    assert recipe.called()[-1] in (program, "train_tokenizer")
+
+
+@pytest.mark.parametrize(
+    ("program", "stage", "made"),
+    [
+        ("data", 1, "data/train"),
+        ("make_fbank", 2, "data/train/feats.scp"),
+        ("train", 3, "exp/omni_base/model.pt"),
+        ("decode", 4, "exp/omni_base/decode_test"),
+    ],
+)
+def test_interrupted_stage_leaves_no_process_and_nothing_that_looks_complete(recipe, program, stage, made):
+    (recipe.dir / f"hang_{program}").touch()
+    status, err, pids = recipe.interrupt()
+    assert status == 130
+    assert err.endswith(f"run.sh: interrupted in stage {stage}; run it again to go on\n")
+    assert pids and not any(lives(pid) for pid in pids)
+    assert not (recipe.dir / made).exists()
+    (recipe.dir / f"hang_{program}").unlink()
+    recipe.calls()
+    recipe.run("--stop_stage", stage)
+    called = recipe.called()
+    assert "download.sh" not in called and (recipe.dir / made).exists()
+    assert ("data.sh" in called) == (program == "data"), "what was complete is not done again"
+
+
+@pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGINT, True), (signal.SIGHUP, False)])
+def test_every_way_to_stop_leaves_no_process(recipe, number, group):
+    (recipe.dir / "hang_make_fbank").touch()
+    status, _, pids = recipe.interrupt(number=number, group=group)
+    assert status == 128 + number
+    assert pids and not any(lives(pid) for pid in pids)
+
+
+def test_killed_half_way_and_run_again(recipe):
+    (recipe.dir / "hang_make_fbank").touch()
+    status, _, pids = recipe.interrupt(number=signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    (recipe.dir / "hang_make_fbank").unlink()
+    if shutil.which("flock"):
+        _, err = recipe.run(status=1)
+        assert "is at work in data; wait until it ends" in one_line(err)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: recipe.start("--stop_stage", 0).wait(timeout=20) == 0)
+    recipe.calls()
+    recipe.run("--stop_stage", 2)
+    assert recipe.called()[:2] == ["validate", "split"], "stage 2 begins again, stages 0 and 1 do not"
+    assert (recipe.dir / "data/lang_unigram30/tokens.txt").exists()
+
+
+def test_python_is_installed_on_first_use(recipe, tmp_path):
+    """path.sh makes tools/venv when the active Python cannot run omni_asr, and stops when that fails."""
+    install = tmp_path / "tools/install.sh"
+    recipe.write(install, "#!/usr/bin/env bash\necho boom >&2; exit 3\n")
+    (recipe.bin / "python").rename(recipe.bin / "suitable")
+    recipe.write(recipe.bin / "python", "#!/usr/bin/env bash\nexit 1\n")
+    _, err = recipe.run(status=1)
+    assert "boom\n" in err and err.endswith("error: tools/install.sh failed, see above; mend it and start again\n")
+    assert not (recipe.dir / "data").exists()
+    venv = tmp_path / "tools/venv/bin"
+    recipe.write(install, f"#!/usr/bin/env bash\nmkdir -p {venv} && cp {recipe.bin}/suitable {venv}/python\n")
+    _, err = recipe.run("--stop_stage", 1)
+    assert "running tools/install.sh (once)" in err
+    _, err = recipe.run("--stop_stage", 2)
+    assert err == ""

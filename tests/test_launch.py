@@ -13,6 +13,7 @@ from omni_asr.errors import UserError
 from omni_asr.jobs.array import JobArray, Resources, parse_range
 from omni_asr.jobs.backends import local
 
+
 def run_launch(*arguments):
     return launch.main([str(argument) for argument in arguments])
 

@@ -28,7 +28,6 @@ class Meters:
         self.batches = self.steps = self.utts = self.frames = 0
         self.norm, self.lr = 0.0, 0.0
         self.started = time.monotonic()
-        self.paused = 0.0
 
     def add(self, batch: Batch, losses: Losses) -> None:
         """Count one batch."""
@@ -48,9 +47,13 @@ class Meters:
         self.norm += norm
         self.lr = lr
 
-    def restart_clock(self) -> None:
-        """Leave the time since the last summary out of the throughput: it went to validation."""
-        self.clear()
+    def state(self) -> dict[str, Any]:
+        """Everything but the clock, so that a second start logs the same means."""
+        return {name: value for name, value in vars(self).items() if name != "started"}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`; the clock starts anew."""
+        vars(self).update(state)
 
     def summary(self) -> dict[str, Any]:
         """Return the means; empty when no step was counted."""

@@ -94,6 +94,7 @@ class Trainer:
             self.model.load_state_dict(tensors["model"])
             self.optimizer.load_state_dict(tensors["optimizer"])
             self.skipped = tensors["skipped"]
+            self.meters.load_state(tensors["meters"])
         path = self.exp_dir / "model.pt"
         if path.exists() and self.position.step >= self.total_steps:
             log.info("training is complete: %s", path)
@@ -129,13 +130,13 @@ class Trainer:
                 losses: Losses = self.model(batch.to(self.device))
             (losses.total / len(batches)).backward()
             self.meters.add(batch, losses)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), optim.clip_norm)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), optim.clip_norm))
         self.position.step += 1
         self.position.batch += len(batches)
-        if math.isfinite(norm) and math.isfinite(losses.total):
+        if math.isfinite(norm) and math.isfinite(losses.total.item()):
             self.optimizer.step()
             self.skipped = 0
-            self.meters.add_step(float(norm), lr)
+            self.meters.add_step(norm, lr)
         else:
             self._skip(batches)
 
@@ -169,6 +170,7 @@ class Trainer:
                 sampler=keys,
                 batch_size=None,
                 num_workers=data.workers,
+                generator=torch.Generator(),  # its own: the loader must not move the generator that dropout draws from
                 pin_memory=self.device.type == "cuda",
             )
             batches = iter(loader)
@@ -184,8 +186,10 @@ class Trainer:
         if position.step % self.config.train.log_every == 0 or last:
             self._log_progress()
         if position.step % self.validate_every == 0 or last:
+            paused = time.monotonic()
             self._validate()
             self._save()
+            self.meters.started += time.monotonic() - paused
         elif self.stop_signal is not None:
             self._save()
         if self.stop_signal is not None:
@@ -215,7 +219,6 @@ class Trainer:
         figure = result.wer if self.config.train.select_by == "wer" else result.ctc
         self.checkpoints.save_weights(position, figure, self.model.state_dict(), self.config.train.average)
         self._log_validation(result, "")
-        self.meters.restart_clock()
 
     def _log_validation(self, result: Validation, what: str) -> None:
         position = self.position
@@ -228,7 +231,7 @@ class Trainer:
 
     def _save(self) -> None:
         tensors: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        self.checkpoints.save_state(self.position, {**tensors, "skipped": self.skipped})
+        self.checkpoints.save_state(self.position, {**tensors, "skipped": self.skipped, "meters": self.meters.state()})
         self.checkpoints.remove_unranked(self.position)
 
     def _finish(self, path: Path) -> Path:

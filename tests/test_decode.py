@@ -1,0 +1,73 @@
+"""Decoding a directory with a packed model."""
+
+import json
+
+import pytest
+import torch
+from training_helpers import BINS, write_corpus
+
+from omni_asr.bin import decode as decode_program
+from omni_asr.config import Config, FeaturesConfig, ModelConfig
+from omni_asr.errors import UserError
+from omni_asr.models.asr_model import AsrModel
+from omni_asr.models.package import load_package, save_package
+from omni_asr.text.tokenizer import train_tokenizer
+
+
+@pytest.fixture
+def model_path(tmp_path):
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer("char", 0, ["a b c d e f"])
+    config = Config(
+        model=ModelConfig(experts="2x4", dim=16, hidden=32, heads=2), features=FeaturesConfig(num_mel_bins=BINS)
+    )
+    model = AsrModel(config.model, BINS, tokenizer.size)
+    save_package(tmp_path / "model.pt", model.state_dict(), config, tokenizer)
+    return tmp_path / "model.pt"
+
+
+def rows(path) -> dict[str, str]:
+    return {line.split(" ", 1)[0]: line.partition(" ")[2] for line in path.read_text().splitlines()}
+
+
+def test_every_utterance_comes_out_with_score_times_and_load(model_path, tmp_path):
+    data_dir = write_corpus(tmp_path / "data", 12, 1)
+    decode_program.main(["--model", str(model_path), str(data_dir), str(tmp_path / "out")])
+    utts = sorted(rows(data_dir / "text"))
+    assert sorted(rows(tmp_path / "out" / "text")) == utts
+    assert all(float(score) < 0 for score in rows(tmp_path / "out" / "score").values())
+    tokens = [json.loads(line) for line in (tmp_path / "out" / "tokens.jsonl").read_text().splitlines()]
+    assert [row["utt"] for row in tokens] == utts
+    for row in tokens:
+        assert len(row["tokens"]) == len(row["start"]) == len(row["end"])
+        assert all(start < end for start, end in zip(row["start"], row["end"], strict=True))
+        assert all(round(start / 0.04, 6).is_integer() for start in row["start"])
+    load = json.loads((tmp_path / "out" / "load.json").read_text())
+    assert len(load["load"]) == 2 and all(sum(layer) == pytest.approx(1) for layer in load["load"])
+
+
+def test_the_batch_size_changes_nothing(model_path, tmp_path):
+    data_dir = write_corpus(tmp_path / "data", 12, 1)
+    for budget in ("1", "100000"):
+        arguments = ["--model", str(model_path), "--set", f"decode.batch_frames={budget}"]
+        decode_program.main([*arguments, str(data_dir), str(tmp_path / budget)])
+    assert (tmp_path / "1" / "text").read_bytes() == (tmp_path / "100000" / "text").read_bytes()
+    assert (tmp_path / "1" / "tokens.jsonl").read_bytes() == (tmp_path / "100000" / "tokens.jsonl").read_bytes()
+
+
+def test_features_of_other_options_are_refused(model_path, tmp_path):
+    data_dir = write_corpus(tmp_path / "data", 2, 1)
+    (data_dir / "fbank.conf").write_text(f"--num-mel-bins={BINS}\n--frame-shift=5\n")
+    with pytest.raises(UserError, match="frame_shift_ms 5.0, but the model wants 10.0"):
+        decode_program.main(["--model", str(model_path), str(data_dir), str(tmp_path / "out")])
+
+
+def test_what_is_not_a_model_is_refused(tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match="not an omni_asr model"):
+        load_package(tmp_path, torch.device("cpu"))
+    torch.save({"weights": torch.zeros(1)}, tmp_path / "model.pt")
+    with pytest.raises(UserError, match="not an omni_asr model"):
+        load_package(tmp_path, torch.device("cpu"))
+    with pytest.raises(UserError, match="stage 3"):
+        load_package(tmp_path / "nowhere", torch.device("cpu"))

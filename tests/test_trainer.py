@@ -1,0 +1,167 @@
+"""Training: it learns, comes back, refuses and reports."""
+
+import json
+import math
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_helpers import losses, prepare, run, train_command, write_corpus
+
+from omni_asr.bin import train as train_program
+from omni_asr.errors import UserError
+from omni_asr.kaldi.ark import ArkWriter
+from omni_asr.models.package import load_package
+from omni_asr.training.checkpoint import Checkpoints, Position
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> list[str]:
+    return prepare(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def finished(corpus, tmp_path_factory) -> Path:
+    """A run that was never interrupted."""
+    exp_dir = tmp_path_factory.mktemp("exp") / "omni_tiny"
+    result = run(train_command(corpus, exp_dir, "model.router=omni"))
+    assert result.returncode == 0, result.stderr
+    return exp_dir
+
+
+def main(corpus, exp_dir, *changes) -> None:
+    train_program.main(train_command(corpus, exp_dir, *changes)[3:])
+
+
+def test_what_a_finished_run_leaves(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert {
+        "config.yaml",
+        "cmd.txt",
+        "versions.txt",
+        "train.log",
+        "train.jsonl",
+        "model.pt",
+        "model_info.json",
+    } <= names
+    records = [json.loads(line) for line in (finished / "train.jsonl").read_text().splitlines()]
+    assert {record["type"] for record in records} == {"step", "valid", "average"}
+    step = next(record for record in records if record["type"] == "step")
+    assert {"loss", "ctc", "balance", "grad_norm", "lr", "utts_per_s", "times_real_time", "load"} <= set(step)
+    assert len(step["load"]) == 2
+    assert all(sum(layer) == pytest.approx(1.0, abs=1e-5) for layer in step["load"])
+    info = json.loads((finished / "model_info.json").read_text())
+    assert info["router"] == "omni" and info["params_total"] > info["params_active"] > 0 and info["steps"] > 0
+    log = (finished / "train.log").read_text()
+    for word in ("x real time", "left 0:", "grad ", "load of layer 0:", "wer "):
+        assert word in log
+
+
+def test_the_loss_falls(finished):
+    by_step = losses(finished)
+    assert by_step[max(by_step)] < 0.8 * by_step[min(by_step)]
+
+
+def test_the_packed_model_is_the_average_of_the_best(finished):
+    position, _ = Checkpoints(finished / "checkpoints").load_state()
+    assert len(position.best) == 2
+    files = [finished / "checkpoints" / f"weights-{step:08d}.pt" for _, step in position.best]
+    states = [torch.load(file, weights_only=True) for file in files]
+    package = load_package(finished, torch.device("cpu"))
+    for name, value in package.model.state_dict().items():
+        assert torch.allclose(value, (states[0][name] + states[1][name]) / 2, atol=1e-6), name
+    assert package.tokenizer.decode(package.tokenizer.encode("ab c")) == "ab c"
+
+
+def test_started_again_it_says_complete_and_trains_nothing(corpus, finished):
+    before = (finished / "train.jsonl").read_bytes(), (finished / "model.pt").stat().st_mtime_ns
+    result = run(train_command(corpus, finished, "model.router=omni"))
+    assert result.returncode == 0
+    assert "training is complete" in result.stderr
+    assert before == ((finished / "train.jsonl").read_bytes(), (finished / "model.pt").stat().st_mtime_ns)
+
+
+def test_other_options_in_the_same_directory_are_refused(corpus, finished):
+    with pytest.raises(UserError, match=r"model\.hidden = 64, now it is 128"):
+        main(corpus, finished, "model.router=omni", "model.hidden=128")
+
+
+def test_one_seed_makes_one_run(corpus, finished, tmp_path):
+    main(corpus, tmp_path / "again", "model.router=omni")
+    main(corpus, tmp_path / "other", "model.router=omni", "train.seed=2")
+    assert losses(tmp_path / "again") == losses(finished)
+    assert losses(tmp_path / "other") != losses(finished)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_and_started_again_it_ends_as_if_nothing_happened(corpus, finished, tmp_path, number):
+    """After a polite signal training goes on from that very step, after SIGKILL from the last validation."""
+    exp_dir = tmp_path / "exp"
+    command = train_command(corpus, exp_dir, "model.router=omni")
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True)
+    waited = time.monotonic() + 60
+    while time.monotonic() < waited and not list(exp_dir.glob("checkpoints/state-*.pt")):
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    if number is not signal.SIGKILL:
+        assert process.returncode == 130
+        assert "state saved at step" in stderr
+    assert not (exp_dir / "model.pt").exists()
+    assert run(command).returncode == 0
+    assert losses(exp_dir) == losses(finished)
+    a, b = (load_package(path, torch.device("cpu")).model.state_dict() for path in (exp_dir, finished))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_damaged_state_falls_back_to_the_one_before(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2, 3):
+        checkpoints.save_state(Position(step=step, best=[(0.5, 1)]), {"model": {}})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state-00000002.pt", "state-00000003.pt"]
+    (tmp_path / "state-00000003.pt").write_bytes(b"torn")
+    position, _ = checkpoints.load_state()
+    assert position.step == 2 and position.best == [(0.5, 1)]
+
+
+def test_losses_that_are_not_finite_are_skipped_named_and_end_training(tmp_path, caplog):
+    options = prepare(tmp_path, train=30)
+    folder = tmp_path / "train"
+    frames = dict(line.split() for line in (folder / "utt2num_frames").read_text().splitlines())
+    with ArkWriter(folder / "feats.ark", folder / "feats.scp") as write:
+        for utt, count in frames.items():
+            write(utt, np.full((int(count), 8), np.nan if utt >= "spk1" else 1.0, np.float32))
+    with pytest.raises(UserError, match="10 steps in a row"):
+        main(options, tmp_path / "exp", "data.max_utterances=1", "data.batch_frames=1", "train.epochs=9")
+    assert "step skipped; utterances: spk" in caplog.text
+
+
+def test_unusable_utterances_are_removed_and_listed(tmp_path):
+    options = prepare(tmp_path)
+    texts = ["ab"] * 39 + [""]
+    write_corpus(tmp_path / "gaps", 40, 3, texts)
+    options[1] = str(tmp_path / "gaps")
+    main(options, tmp_path / "exp", "train.epochs=1", "data.min_frames=2")
+    assert (tmp_path / "exp" / "removed_utts").read_text() == "spk0-039 empty transcript\n"
+    with pytest.raises(UserError, match="1 of 40 utterances .* would be removed"):
+        main(options, tmp_path / "strict", "train.epochs=1", "data.min_frames=2", "data.max_removed=0.01")
+
+
+def test_accumulating_two_batches_makes_half_the_steps(corpus, tmp_path):
+    main(corpus, tmp_path / "one", "train.epochs=1")
+    main(corpus, tmp_path / "two", "train.epochs=1", "optim.accumulate=2")
+    one, two = (json.loads((tmp_path / name / "model_info.json").read_text())["steps"] for name in ("one", "two"))
+    assert two == math.ceil(one / 2)
+
+
+def test_missing_inputs_name_the_stage(corpus, tmp_path):
+    for index, stage in ((1, "stage 2"), (5, "stage 2"), (7, "stage 2")):
+        options = list(corpus)
+        options[index] = str(tmp_path / "nowhere")
+        with pytest.raises(UserError, match=stage):
+            main(options, tmp_path / "exp")
+    assert not (tmp_path / "exp" / "model.pt").exists()

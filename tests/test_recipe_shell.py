@@ -4,9 +4,10 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 
 import pytest
-from recipe_helpers import Recipe, lives, wait_for
+from recipe_helpers import ROOT, Recipe, lives, wait_for
 
 STAGE_0_TO_2 = ["download.sh", "data.sh", "validate", "split", "make_fbank", "collect_feats", "compute_cmvn"]
 STAGE_0_TO_2 += ["train_tokenizer"]
@@ -171,7 +172,7 @@ def test_without_data_script_stage_1_checks_what_is_there(finished):
 
 def test_values_reach_the_recipes_scripts_unchanged(recipe):
     phrases = ["two words", "$(touch pwned)", 'it\'s "so"', "--x", ""]
-    options = [f"--phrases={phrase}" for phrase in phrases]
+    options = [f"--phrases={phrase}" for phrase in [*phrases, ""]]  # an empty value is not handed on
     (recipe.dir / "c 1").mkdir()
     (recipe.dir / "c 1/wav.scp").write_text("a-1 1.wav\n")
     recipe.run("--stage", 1, "--stop_stage", 1, "--corpus_dir", "c 1", "--corpus-dir=conf", *options)
@@ -204,6 +205,8 @@ def test_outside_model_is_decoded_without_training(recipe):
     assert not {"train", "train_tokenizer", "compute_cmvn"} & set(called)
     assert called[-4:] == STAGE_4_TO_6
     assert (recipe.dir / "exp/good/decode_test/wer").exists()
+    shutil.rmtree(recipe.dir / "data/train")
+    recipe.run("--stage", 2, "--model", "../theirs/good/model.pt")  # test sets are enough
     _, err = recipe.run("--stage", 4, "--model", "no.pt", status=1)
     assert "there is no model no.pt" in one_line(err)
 
@@ -229,6 +232,18 @@ def test_after_options_derives_from_options(recipe):
     recipe.write("run.sh", run.replace("source ../T", hook))
     recipe.run("--split", "speaker", "--stop_stage", 3)
     assert (recipe.dir / "exp/omni_base_speaker/model.pt").exists()
+
+
+def test_example_of_the_readme_works(recipe):
+    example = re.search(r"```bash\n(.*?)```", (ROOT / "egs/README.md").read_text(), re.S)[1]
+    recipe.write("run.sh", example)
+    out, _ = recipe.run("--dry_run", "true", "--split", "speaker", "--corpus_dir", "a", "--corpus_dir", "b")
+    handed = "--corpus_dir=a --corpus_dir=b --split=speaker --held_out=theo"
+    assert f"local/data.sh --data_dir=data/.new {handed}\n" in out
+    assert "--exp-dir exp/omni_base_without_theo " in out
+    if shutil.which("shellcheck"):
+        command = ["shellcheck", "-x", "-P", "SCRIPTDIR", "--severity=warning", "--exclude=SC2154", "run.sh"]
+        assert subprocess.run(command, cwd=recipe.dir).returncode == 0
 
 
 def test_help_has_the_options_of_recipe_and_template(recipe):

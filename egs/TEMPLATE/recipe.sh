@@ -21,7 +21,7 @@ tag=${tag-}                                      # Added to the name of the expe
 exp_dir=${exp_dir-}                              # Experiment to write; exp/<router>_<config>[_<tag>] when empty
 set=("${set[@]}")                                # section.key=value, overrides an option of the configuration
 seed=${seed-1}                                   # Seed of training
-nj=${nj-$(nproc)}                                # Parallel jobs, and threads of training and decoding
+nj=${nj-$(env -u OMP_NUM_THREADS nproc)}         # Parallel jobs, and threads of training and decoding
 ngpu=${ngpu-auto}                                # GPUs for training and decoding; auto takes one if there is one
 cmd=${cmd-local}                                 # Where jobs run: a back end of `omni-asr launch`, with its options
 corpus_dir=("${corpus_dir[@]}")                  # Where the corpus is
@@ -62,8 +62,10 @@ hand_on corpus_dir "${data_opts[@]}"
 data_arguments=("${arguments[@]}")
 
 read -r -a test_names <<< "${test_sets}"
-all_sets=()
-for _name in "${train_set}" "${valid_set}" "${test_names[@]}"; do
+_sets=("${test_names[@]}")
+[[ -n ${model} ]] || _sets=("${train_set}" "${valid_set}" "${test_names[@]}")
+all_sets=()  # what this run works on, each set once; a model from outside needs only the test sets
+for _name in "${_sets[@]}"; do
     [[ " ${all_sets[*]} " == *" ${_name} "* ]] || all_sets+=("${_name}")
 done
 features_of_train=${train_set}
@@ -159,15 +161,12 @@ stage_2() {  # features, their statistics, output units
     for name in "${all_sets[@]}"; do
         need 1 "data/${name}/wav.scp" "data/${name}/text" "data/${name}/utt2spk"
     done
-    if [[ -n ${model} ]]; then
-        for name in "${test_names[@]}"; do make_features "${name}"; done
-        return 0
-    fi
-    [[ ${speed_perturb} == false ]] || perturb_train
+    [[ ${speed_perturb} == false || -n ${model} ]] || perturb_train
     for name in "${all_sets[@]}"; do
-        [[ ${name} != "${train_set}" ]] || name=${features_of_train}
+        [[ ${name} != "${train_set}" || -n ${model} ]] || name=${features_of_train}
         make_features "${name}"
     done
+    [[ -z ${model} ]] || return 0
     make_cmvn
     make_tokens
 }

@@ -143,14 +143,16 @@ put_in_place() {
 
 # --- options ------------------------------------------------------------------------------------------------------
 
-# hand_on NAME...: sets the array `arguments` to --NAME=VALUE for each of the recipe's variables.
+# hand_on NAME...: sets the array `arguments` to --NAME=VALUE for each of the recipe's variables that is not empty.
 hand_on() {
     local _name _word
     arguments=()
     for _name in "$@"; do
         declare -p "${_name}" &> /dev/null || fail "download_opts or data_opts names ${_name}, which is not set"
         local -n _values=${_name}
-        for _word in "${_values[@]}"; do arguments+=("--${_name}=${_word}"); done
+        for _word in "${_values[@]}"; do
+            [[ -z ${_word} ]] || arguments+=("--${_name}=${_word}")
+        done
         unset -n _values
     done
 }

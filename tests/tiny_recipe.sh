@@ -29,8 +29,8 @@ check_files() {
         [ -s "$(dirname "${wer}")/scoring/hyp.trn" ] || fail "$(dirname "${wer}")/scoring/hyp.trn is missing"
         found=$((found + 1))
     done
-    [ "$(grep -c "^|.*\b$1\b" RESULTS.md)" -ge "${found}" ] || fail "RESULTS.md lacks rows for $1"
-    echo "tiny recipe: $1: $(cat "${exp}/decode_test/wer")"
+    [ "$(grep -c "^| ${exp##*/} |" RESULTS.md)" = "${found}" ] || fail "RESULTS.md lacks rows for ${exp}"
+    echo "tiny recipe: $1: $(grep '^%WER' "${exp}/decode_test/wer")"
 }
 
 ln -s "${root}/omni_asr" "${root}/tools" "${work}/"

@@ -15,6 +15,7 @@ RUN = """\
 # A toy recipe.
 #
 # Two utterances, no sound.
+# shellcheck disable=SC2034
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

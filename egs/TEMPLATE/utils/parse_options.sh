@@ -121,7 +121,7 @@ _po_help() {
     echo "usage: $0 [--option value ...]"
     while IFS= read -r _po_line && [[ ${_po_line} == '#'* ]]; do
         _po_line=${_po_line#'#'}
-        [[ ${_po_line} == '!'* ]] || echo "${_po_line# }"
+        [[ ${_po_line} == '!'* || ${_po_line} == ' shellcheck '* ]] || echo "${_po_line# }"
     done < "${_po_script}"
     for ((_po_index = ${#_po_files[@]} - 1; _po_index >= 0; _po_index--)); do
         _po_file=${_po_files[_po_index]}

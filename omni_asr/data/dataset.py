@@ -4,6 +4,7 @@ Shapes: T frames, F features.
 """
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ class UtteranceSet:
         UserError: a file is missing or does not match the others.
     """
 
-    def __init__(self, data_dir: str | Path, tokenizer: Tokenizer | None) -> None:
+    def __init__(self, data_dir: str | os.PathLike[str], tokenizer: Tokenizer | None) -> None:
         self.data_dir = Path(data_dir)
         scp = read_table(self._require("feats.scp", "stage 2"))
         frames = read_table(self._require("utt2num_frames", "stage 2"))

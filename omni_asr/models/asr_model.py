@@ -41,6 +41,9 @@ class AsrModel(nn.Module):
         vocab_size: output units V with the blank, which is 0.
     """
 
+    cmvn_mean_F: Tensor
+    cmvn_scale_F: Tensor
+
     def __init__(self, config: ModelConfig, num_features: int, vocab_size: int) -> None:
         super().__init__()
         self.config = config

@@ -11,7 +11,7 @@ from omni_asr.models.routers import Router, Routing
 
 
 class MixtureOfExperts(nn.Module):
-    """``y = p[e] * FFN_e(h)`` with ``e = argmax p`` (Fedus et al. 2021, equation 2). The router belongs to the group."""
+    """``y = p[e] * FFN_e(h)`` with ``e = argmax p`` (Fedus et al. 2021, equation 2); the router is the group's."""
 
     def __init__(self, config: ModelConfig, experts: int) -> None:
         super().__init__()

@@ -19,6 +19,9 @@ class Cape(nn.Module):
     utterance, each uniform in its range (arXiv 2106.03143, section 3.1).
     """
 
+    frequency_D: Tensor
+    phase_D: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.global_shift = config.cape_global_shift

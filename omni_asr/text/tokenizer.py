@@ -1,6 +1,7 @@
 """Output units: characters or sentencepiece pieces. Unit 0 is the CTC blank.
 
-A language directory holds ``tokens.txt`` (``<unit> <id>`` lines, the blank first) and, for sentencepiece, ``spm.model``.
+A language directory holds ``type``, ``tokens.txt`` (``<unit> <id>`` lines, the blank first) and, for sentencepiece,
+``spm.model``.
 """
 
 import io

@@ -1,6 +1,7 @@
 """The experiment directory: what was asked for, with what software, and what came of it."""
 
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -20,7 +21,7 @@ FREE_KEYS = {"train.log_every", "train.threads", "data.workers", "model.backend"
 """Options that may change between two starts of one experiment, because they do not change what is learnt."""
 
 
-def open_experiment(exp_dir: Path, config: Config, command: list[str]) -> None:
+def open_experiment(exp_dir: Path, config: Config, command: str) -> None:
     """Make the directory and write ``config.yaml``, ``cmd.txt`` and ``versions.txt``.
 
     Raises:
@@ -33,7 +34,7 @@ def open_experiment(exp_dir: Path, config: Config, command: list[str]) -> None:
     with atomic_write(path) as file:
         yaml.safe_dump(tree, file, sort_keys=False)
     with atomic_write(exp_dir / "cmd.txt") as file:
-        file.write(shlex.join(command) + "\n")
+        file.write(command + "\n")
     with atomic_write(exp_dir / "versions.txt") as file:
         file.write(_versions())
 
@@ -88,9 +89,8 @@ def _versions() -> str:
     return "\n".join(lines) + "\n"
 
 
-def command_line() -> list[str]:
-    """The command that started this program, as it can be typed again."""
+def command_line() -> str:
+    """The command that started this program, as it can be typed again: the recipe's, if it says so."""
     program = Path(sys.argv[0])
-    if program.suffix == ".py":
-        return ["python", "-m", f"omni_asr.bin.{program.stem}", *sys.argv[1:]]
-    return ["omni-asr", *sys.argv] if program.parent == Path() else [program.name, *sys.argv[1:]]
+    typed = ["omni-asr", "train"] if program.suffix != ".py" else ["python", "-m", f"omni_asr.bin.{program.stem}"]
+    return os.environ.get("OMNI_ASR_COMMAND") or shlex.join([*typed, *sys.argv[1:]])

@@ -207,8 +207,9 @@ class Trainer:
             f"  load {min(map(min, values['load'])):.2f}-{max(map(max, values['load'])):.2f}" if values["load"] else ""
         )
         log.info(
-            f"step {step}/{self.total_steps}  epoch {self.position.epoch}  loss {values['loss']:.3f}  ctc {values['ctc']:.3f}"
-            f"  balance {values['balance']:.3f}  grad {values['grad_norm']:.2f}  lr {values['lr']:.2e}{load}"
+            f"step {step}/{self.total_steps}  epoch {self.position.epoch}  loss {values['loss']:.3f}"
+            f"  ctc {values['ctc']:.3f}  balance {values['balance']:.3f}  grad {values['grad_norm']:.2f}"
+            f"  lr {values['lr']:.2e}{load}"
             f"  {values['utts_per_s']:.0f} utt/s  {values['times_real_time']:.0f} x real time  left {clock(left)}"
         )
         self.meters.clear()
@@ -265,7 +266,7 @@ class Trainer:
     def _announce(self) -> None:
         total, active = count_parameters(self.model)
         log.info(
-            "%s, experts %s: %.2f M parameters, %.2f M active; %.2f h of training data in %d utterances; %d steps on %s%s",
+            "%s, experts %s: %.2f M parameters, %.2f M active; %.2f h in %d training utterances; %d steps on %s%s",
             *(self.config.model.router, self.config.model.experts, total / 1e6, active / 1e6, self.train_set.hours),
             *(len(self.train_set), self.total_steps, self.device),
             f"; going on from step {self.position.step}" if self.position.step else "",

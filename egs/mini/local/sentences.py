@@ -9,24 +9,19 @@ import numpy as np
 UNITS = "zero one two three four five six seven eight nine".split()
 TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
-    "sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
+ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-MONTHS = "january february march april may june july august september october november december".split()
-NAMES = (
-    "anna bob carol david emma frank grace henry irene jack kate laura martin nora oscar peter quentin robert sarah "
-    "thomas ursula victor wendy xavier yvonne zoe felix maggie"
-).split()
-STREETS = "church station victoria mill garden north bridge orchard queen river school market".split()
-ROADS = "road street avenue lane".split()
-CITIES = "london paris boston dublin chicago edinburgh toronto bristol oxford melbourne berlin madrid".split()
-ROOMS = "kitchen bedroom bathroom office garage hall".split()
-DEVICES = "light radio heating fan television alarm lamp camera".split()
-MUSIC = "jazz music opera piano techno folk".split()
-THINGS = "milk bread butter coffee apples cheese rice sugar tomatoes water".split()
-PLACES = "airport hotel library museum hospital theatre harbour university".split()
+MONTHS = "january march april june august october november december".split()
+NAMES = "anna bob david emma frank grace laura martin oscar victor".split()
+STREETS = "church station garden river market".split()
+ROADS = "road street avenue".split()
+CITIES = "london paris boston chicago toronto melbourne".split()
+ROOMS = "kitchen bedroom bathroom garage".split()
+DEVICES = "light radio heating television camera".split()
+MUSIC = "jazz opera piano".split()
+THINGS = "milk bread butter coffee apples sugar".split()
+PLACES = "airport hotel museum hospital".split()
+
 
 
 class Grammar:
@@ -62,20 +57,20 @@ class Grammar:
 
     def day(self) -> str:
         """A day of a month, perhaps with its weekday."""
-        date = f"the {ordinal(int(self._generator.integers(1, 32)))} of {self.one(*MONTHS)}"
+        date = f"the {self.one(*ORDINALS)} of {self.one(*MONTHS)}"
         return self.one(date, f"{self.one(*WEEKDAYS)} {date}", f"next {self.one(*WEEKDAYS)}")
 
     def time(self) -> str:
         """A time of day."""
         hour = self.number(1, 12)
-        minutes = self.one("five", "ten", "twenty", "twenty five", "quarter")
+        minutes = self.one("five", "ten", "twenty", "twenty five")
         return self.one(
             f"half past {hour}",
             f"{minutes} past {hour}",
             f"{minutes} to {hour}",
             f"{hour} {self.number(10, 59)}",
-            f"{hour} in the {self.one('morning', 'afternoon', 'evening')}",
-            self.one("noon", "midnight"),
+            f"{hour} in the {self.one('morning', 'evening')}",
+            "noon",
         )
 
     def address(self) -> str:
@@ -112,31 +107,24 @@ def in_words(number: int) -> str:
     return f"{UNITS[number // 1000]} thousand" + (joint + in_words(rest) if rest else "")
 
 
-def ordinal(number: int) -> str:
-    """1 to 31 as an ordinal: ``twenty first``."""
-    if number <= 20:
-        return ORDINALS[number - 1]
-    return "thirtieth" if number == 30 else f"{TENS[number // 10 - 2]} {ORDINALS[number % 10 - 1]}"
-
-
 PATTERNS = (
-    (lambda g: f"{g.one('the number is', 'the answer is', 'page number')} {g.number(100, 9999)}", 4),
+    (lambda g: f"{g.one('the number is', 'the answer is')} {g.number(100, 9999)}", 4),
     (lambda g: f"{g.one('add', 'take')} {g.number(10, 999)} and {g.number(10, 99)}", 2),
-    (lambda g: f"it costs {g.number(2, 150)} {g.one('pounds', 'dollars')} {g.number(10, 99)}", 3),
-    (lambda g: f"{g.one('call', 'the code is', 'my number is', 'please dial')} {g.digits(5, 8)}", 6),
-    (lambda g: f"{g.one('the meeting is on', 'book the table on', 'i was born on')} {g.day()}", 4),
+    (lambda g: f"it costs {g.number(2, 150)} dollars {g.number(10, 99)}", 3),
+    (lambda g: f"{g.one('call', 'the code is', 'my number is')} {g.digits(5, 8)}", 6),
+    (lambda g: f"{g.one('the meeting is on', 'book the table on')} {g.day()}", 4),
     (lambda g: f"remind me on {g.day()} at {g.time()}", 3),
-    (lambda g: f"{g.one('wake me at', 'the train leaves at', 'the shop opens at', 'come home at')} {g.time()}", 5),
+    (lambda g: f"{g.one('wake me at', 'the train leaves at', 'come home at')} {g.time()}", 5),
     (lambda g: f"we meet {g.one(*NAMES)} at {g.time()} on {g.one(*WEEKDAYS)}", 3),
     (lambda g: f"{g.one('my name is', 'this is', 'please ask')} {g.spelt()}", 6),
-    (lambda g: f"{g.one('i live at', 'send the letter to', 'drive to', 'the party is at')} {g.address()}", 6),
+    (lambda g: f"{g.one('i live at', 'send the letter to', 'drive to')} {g.address()}", 6),
     (lambda g: f"{g.one('switch on', 'switch off', 'turn on', 'turn off')} {g.device()}{g.when()}", 5),
-    (lambda g: f"{g.one('play some', 'stop the', 'less')} {g.one(*MUSIC)} in the {g.one(*ROOMS)}{g.when()}", 4),
-    (lambda g: f"set the {g.one(*DEVICES)} to {g.number(5, 60)} {g.one('degrees', 'minutes')}{g.when()}", 3),
-    (lambda g: f"put {g.number(2, 20)} {g.one('bottles', 'boxes', 'bags')} of {g.one(*THINGS)} on the list", 3),
+    (lambda g: f"{g.one('play some', 'stop the')} {g.one(*MUSIC)} in the {g.one(*ROOMS)}{g.when()}", 4),
+    (lambda g: f"set the {g.one(*DEVICES)} to {g.number(5, 60)} degrees{g.when()}", 3),
+    (lambda g: f"put {g.number(2, 20)} boxes of {g.one(*THINGS)} on the list", 3),
     (lambda g: f"we need {' and '.join(g.several(3, THINGS))}", 3),
-    (lambda g: f"{g.one('open', 'close', 'lock')} the {g.one('door', 'window')} in the {g.one(*ROOMS)}{g.when()}", 3),
-    (lambda g: f"call {g.one(*NAMES)} at the {g.one(*PLACES)} {g.one('tomorrow', 'today', 'tonight')}", 3),
+    (lambda g: f"{g.one('open', 'close')} the {g.one('door', 'window')} in the {g.one(*ROOMS)}{g.when()}", 3),
+    (lambda g: f"call {g.one(*NAMES)} at the {g.one(*PLACES)} {g.one('today', 'tonight')}", 3),
     (lambda g: f"how far is the {g.one(*PLACES)} from {g.one(*CITIES)}", 2),
     (lambda g: f"{g.one('book', 'find')} {g.number(2, 12)} tickets from {' to '.join(g.several(2, CITIES))}", 3),
     (lambda g: f"what is the weather in {g.one(*CITIES)} on {g.one(*WEEKDAYS)}", 2),

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Free Spoken Digit Dataset: digit strings made of real recordings by six speakers.
+#
+#   ./run.sh                                          fetch the corpus, then all stages with the omni router
+#   ./run.sh --corpus_dir free-spoken-digit-dataset   the same with a copy of the repository
+#   ./run.sh --split speaker --held_out theo          test on a speaker who was never heard
+#   ./run.sh --stage 3 --router switch                another router on the same features, reported beside it
+# shellcheck disable=SC2034
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+corpus_dir=corpus           # Where the corpus is, or is fetched to
+split=official              # official: recordings 0-4 are the test; speaker: hold one speaker out
+held_out=theo               # The speaker that --split speaker holds out
+train_set=train             # Data directories below data/
+valid_set=dev
+test_sets="test"
+config=conf/base.yaml
+token_type=char
+download_opts=()
+data_opts=(split held_out)
+
+after_options() {  # both splits may be prepared, one after the other: their experiments keep apart
+    if [[ ${split} == speaker ]]; then tag=${tag:+${tag}_}without_${held_out}; fi
+}
+
+# shellcheck source=../TEMPLATE/recipe.sh
+source ../TEMPLATE/recipe.sh "$@"

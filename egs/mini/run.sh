@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Speech synthesised with espeak-ng: a whole recogniser in minutes, on any machine, without a download.
+#
+#   ./run.sh                                          all stages, with the omni router
+#   ./run.sh --stage 3 --router switch                another router on the same features, reported beside it
+#   ./run.sh --stage 3 --seed 2 --tag s2              another seed
+# shellcheck disable=SC2034
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+corpus_dir=corpus           # Where the speech is, or is synthesised to
+size=default                # default: about 2 h of training speech; tiny: minutes, to try the stages
+train_set=train             # Data directories below data/
+valid_set=dev
+test_sets="test test_noisy test_phone test_fast"
+config=conf/base.yaml
+token_type=unigram
+vocab_size=300
+download_opts=(size)
+data_opts=()
+
+# shellcheck source=../TEMPLATE/recipe.sh
+source ../TEMPLATE/recipe.sh "$@"

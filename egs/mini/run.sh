@@ -15,7 +15,8 @@ valid_set=dev
 test_sets="test test_noisy test_phone test_fast"
 config=conf/base.yaml
 token_type=unigram
-vocab_size=300
+vocab_size=200
+speed_perturb=true          # three times the voices for the price of features
 download_opts=(size)
 data_opts=()
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from model_helpers import small_config
+
 from omni_asr.models.experts import BACKENDS, Experts, choose_backend
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from model_helpers import random_batch, small_config, small_model
+
 from omni_asr.models.asr_model import count_parameters
 from omni_asr.models.moe import MixtureOfExperts
 from omni_asr.models.routers import OmniRouter, SwitchRouter

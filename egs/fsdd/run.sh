@@ -16,7 +16,9 @@ train_set=train             # Data directories below data/
 valid_set=dev
 test_sets="test"
 config=conf/base.yaml
-token_type=char
+token_type=unigram          # ten words: nearly every unit is a whole digit
+vocab_size=28
+speed_perturb=true
 download_opts=()
 data_opts=(split held_out)
 

@@ -7,18 +7,30 @@ and ``--set section.key=value`` overrides any field. An unknown key is an error 
 import dataclasses
 import difflib
 import os
-import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 
 from omni_asr.errors import UserError
 
 Router = Literal["dense", "switch", "omni"]
+
+
+class Bounds(NamedTuple):
+    """Least and largest value of a field; either may be infinite."""
+
+    low: float
+    high: float = float("inf")
+
+
+Count = Annotated[int, Bounds(0)]
+Positive = Annotated[int, Bounds(1)]
+Amount = Annotated[float, Bounds(0)]
+Share = Annotated[float, Bounds(0, 1)]
 
 
 @dataclass
@@ -61,27 +73,27 @@ class TokensConfig:
 class DataConfig:
     """Batches and augmentation of the training data."""
 
-    batch_frames: int = 20000
+    batch_frames: Positive = 20000
     """Budget of a batch in padded frames of the filterbank: utterances x longest."""
-    max_utterances: int = 512
+    max_utterances: Positive = 512
     """Most utterances in a batch."""
-    min_frames: int = 10
+    min_frames: Positive = 10
     """Shorter utterances are removed and listed."""
-    max_frames: int = 4000
+    max_frames: Positive = 4000
     """Longer utterances are removed and listed."""
-    max_removed: float = 0.05
+    max_removed: Share = 0.05
     """Share of the training utterances that filters may remove before training refuses to start."""
-    workers: int = 0
+    workers: Count = 0
     """Processes that load batches; 0 loads in the training process."""
-    time_masks: int = 2
+    time_masks: Count = 2
     """SpecAugment: time masks per utterance; 0 for none."""
-    time_mask_frames: int = 40
+    time_mask_frames: Count = 40
     """SpecAugment: most frames of one time mask."""
-    time_mask_share: float = 0.05
+    time_mask_share: Share = 0.05
     """SpecAugment: most of an utterance that one time mask covers, as a share of its length."""
-    frequency_masks: int = 2
+    frequency_masks: Count = 2
     """SpecAugment: frequency masks per utterance; 0 for none."""
-    frequency_mask_bins: int = 15
+    frequency_mask_bins: Count = 15
     """SpecAugment: most bins of one frequency mask."""
 
 
@@ -93,29 +105,29 @@ class ModelConfig:
     """dense: one feed-forward block; switch: a router in every layer; omni: one router for the layers of a group."""
     experts: str = "4x4"
     """Layer groups as layers x experts, joined by dashes, e.g. 4x2-4x4-4x8. A count of 1 or 0 makes dense layers."""
-    dim: int = 256
+    dim: Positive = 256
     """Width D of the encoder."""
-    hidden: int = 1024
+    hidden: Positive = 1024
     """Width H of one feed-forward block or expert."""
-    heads: int = 4
+    heads: Positive = 4
     """Attention heads."""
-    stack: int = 4
+    stack: Positive = 4
     """Filterbank frames concatenated into one encoder frame."""
-    dropout: float = 0.1
+    dropout: Share = 0.1
     """Dropout on the input, on attention weights, in feed-forward blocks and on both residual branches."""
-    layer_drop: float = 0.0
+    layer_drop: Share = 0.0
     """Probability that a layer is skipped in a training step."""
-    cape_global_shift: float = 5.0
+    cape_global_shift: Amount = 5.0
     """CAPE: range of the position shift of an utterance, in encoder frames."""
-    cape_local_shift: float = 0.5
+    cape_local_shift: Amount = 0.5
     """CAPE: range of the position shift of each frame, in encoder frames."""
-    cape_max_scale: float = 1.0
+    cape_max_scale: Annotated[float, Bounds(1)] = 1.0
     """CAPE: largest factor by which positions are stretched; 1 for none."""
-    balance_weight: float = 0.01
+    balance_weight: Amount = 0.01
     """Weight of the load-balance loss, which is a mean over the mixture-of-experts layers."""
-    z_loss_weight: float = 0.0
+    z_loss_weight: Amount = 0.0
     """Weight of the mean squared log-partition of the router's logits."""
-    router_jitter: float = 0.0
+    router_jitter: Amount = 0.0
     """Standard deviation of Gaussian noise on the router's logits in training."""
     backend: Literal["auto", "loop", "grouped"] = "auto"
     """How experts are computed; auto takes the fastest that works on the device."""
@@ -125,29 +137,29 @@ class ModelConfig:
 class OptimConfig:
     """AdamW and its schedule."""
 
-    lr: float = 1e-3
+    lr: Amount = 1e-3
     """Peak learning rate."""
-    warmup_steps: int = 500
+    warmup_steps: Count = 500
     """Steps of linear warm-up."""
-    hold_steps: int = 0
+    hold_steps: Count = 0
     """Steps at the peak before the rate decays."""
     schedule: Literal["linear", "cosine", "step", "constant"] = "linear"
     """How the rate falls from the peak: to final_lr at the last step, or by decay_factor every decay_steps."""
-    decay_steps: int = 1000
+    decay_steps: Positive = 1000
     """Steps between two falls of the schedule step."""
-    decay_factor: float = 0.5
+    decay_factor: Share = 0.5
     """Factor of each fall of the schedule step."""
-    final_lr: float = 1e-5
+    final_lr: Amount = 1e-5
     """Lowest learning rate after the peak."""
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Share, Share] = (0.9, 0.98)
     """Decay of AdamW's first and second moments."""
-    eps: float = 1e-8
+    eps: Amount = 1e-8
     """AdamW's denominator offset."""
-    weight_decay: float = 0.01
+    weight_decay: Amount = 0.01
     """Decoupled weight decay, on matrices only."""
-    clip_norm: float = 1.0
+    clip_norm: Amount = 1.0
     """Largest norm of the gradient."""
-    accumulate: int = 1
+    accumulate: Positive = 1
     """Batches whose gradients make one step."""
 
 
@@ -155,21 +167,21 @@ class OptimConfig:
 class TrainConfig:
     """Length of training and what is kept."""
 
-    epochs: int = 30
+    epochs: Positive = 30
     """Passes over the training data."""
-    max_steps: int = 0
+    max_steps: Count = 0
     """Optimizer steps; 0 means all of the epochs."""
-    seed: int = 1
+    seed: Count = 1
     """Seed of weights, order, dropout and augmentation."""
-    log_every: int = 50
+    log_every: Positive = 50
     """Steps between lines in train.log."""
-    validate_every: int = 0
+    validate_every: Count = 0
     """Steps between validations and checkpoints; 0 means once an epoch."""
-    average: int = 5
+    average: Positive = 5
     """How many of the best checkpoints are averaged into model.pt."""
     select_by: Literal["wer", "ctc"] = "wer"
     """Validation figure that makes a checkpoint the best."""
-    threads: int = 0
+    threads: Count = 0
     """CPU threads; 0 leaves PyTorch's choice."""
 
 
@@ -177,7 +189,7 @@ class TrainConfig:
 class DecodeConfig:
     """From a model to words."""
 
-    batch_frames: int = 60000
+    batch_frames: Positive = 60000
     """Budget of a batch in padded frames of the filterbank."""
 
 
@@ -212,9 +224,9 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Iterable[str] = 
             tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except OSError as error:
             raise UserError(f"cannot read the configuration {path}: {error.strerror}") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    where = str(path)
+    where = str(path or "--set")
     if not isinstance(tree, dict):
         raise UserError(f"{where}: expected sections such as 'model:', found {type(tree).__name__}")
     _apply(tree, overrides)
@@ -240,7 +252,10 @@ def _apply(tree: dict[str, Any], overrides: Iterable[str]) -> None:
         inner = tree[section] = tree.get(section) or {}
         if not isinstance(inner, dict):
             raise UserError(f"--set {text!r}: section {section!r} must hold keys")
-        inner[key] = yaml.safe_load(value)
+        try:
+            inner[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {text!r}: the value is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def config_from_dict(tree: Mapping[str, Any], where: str = "configuration") -> Config:
@@ -253,11 +268,6 @@ def config_to_dict(config: Config) -> dict[str, Any]:
     return _plain(dataclasses.asdict(config))
 
 
-def build_section(cls: type, tree: Mapping[str, Any], where: str) -> Any:
-    """Build one section's dataclass from a dictionary, with the same checks as :func:`load_config`."""
-    return _build(cls, tree, where, "")
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
@@ -265,7 +275,7 @@ def _plain(value: Any) -> Any:
 
 
 def _build(cls: type, tree: Mapping[str, Any], where: str, prefix: str) -> Any:
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     values = {}
     for key, value in tree.items():
         if key not in hints:
@@ -294,8 +304,8 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         if isinstance(value, (list, tuple)) and len(value) == len(choices):
             return tuple(_convert(item, choice, name) for item, choice in zip(value, choices, strict=True))
         raise UserError(f"{name} must be a list of {len(choices)} values, not {value!r}")
-    if origin in (typing.Union, types.UnionType):
-        return None if value is None else _convert(value, next(c for c in choices if c is not type(None)), name)
+    if origin is Annotated:
+        return _bounded(_convert(value, choices[0], name), hint.__metadata__[0], name)
     if hint is float and not isinstance(value, bool):
         try:
             return float(value)
@@ -304,3 +314,10 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     if type(value) is hint:
         return value
     raise UserError(f"{name} must be of type {hint.__name__}, not {value!r}")
+
+
+def _bounded(value: float, bounds: Bounds, name: str) -> float:
+    if bounds.low <= value <= bounds.high:
+        return value
+    limits = f"at least {bounds.low:g}" if bounds.high == float("inf") else f"from {bounds.low:g} to {bounds.high:g}"
+    raise UserError(f"{name} must be {limits}, not {value!r}")

@@ -1,4 +1,4 @@
-"""Where tensors live."""
+"""Where tensors live, and in what precision."""
 
 import torch
 
@@ -18,3 +18,8 @@ def choose_device(ngpu: int) -> torch.device:
     if ngpu > 1:
         raise UserError(f"--ngpu {ngpu}: one process trains on one GPU; use --ngpu 1")
     return torch.device("cuda")
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where a GPU computes, float32 on the CPU."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from omni_asr import config as config_module
-from omni_asr.config import Config, DataConfig, build_section, config_from_dict, config_to_dict, load_config
+from omni_asr.config import Config, config_from_dict, config_to_dict, load_config
 from omni_asr.errors import UserError
 
 
@@ -145,10 +145,22 @@ def test_sections_are_not_shared_between_configurations():
     assert second.model.dim != 1
 
 
-def test_one_section_alone():
-    assert build_section(DataConfig, {"workers": 3}, "here").workers == 3
-    with pytest.raises(UserError, match="here: unknown key worker; did you mean workers"):
-        build_section(DataConfig, {"worker": 3}, "here")
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model.dropout=1.5", "model.dropout must be from 0 to 1, not 1.5"),
+        ("train.average=0", "train.average must be at least 1, not 0"),
+        ("optim.betas=[0.9, 2]", "optim.betas must be from 0 to 1, not 2.0"),
+        ("model.cape_max_scale=0", "model.cape_max_scale must be at least 1"),
+        ("model.experts={", "the value is not valid YAML"),
+        ("optim.lr=*x", "the value is not valid YAML"),
+    ],
+)
+def test_values_out_of_bounds_are_one_line(setting, message):
+    with pytest.raises(UserError) as caught:
+        load_config(None, [setting])
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert "None" not in str(caught.value)
 
 
 def test_every_field_has_a_default_and_a_line_that_explains_it():

@@ -22,7 +22,7 @@ def model_path(tmp_path):
         model=ModelConfig(experts="2x4", dim=16, hidden=32, heads=2), features=FeaturesConfig(num_mel_bins=BINS)
     )
     model = AsrModel(config.model, BINS, tokenizer.size)
-    save_package(tmp_path / "model.pt", model.state_dict(), config, tokenizer)
+    save_package(tmp_path / "model.pt", model.state_dict(), config, tokenizer, {"router": "omni", "seed": 7})
     return tmp_path / "model.pt"
 
 
@@ -42,6 +42,7 @@ def test_every_utterance_comes_out_with_score_times_and_load(model_path, tmp_pat
         assert len(row["tokens"]) == len(row["start"]) == len(row["end"])
         assert all(start < end for start, end in zip(row["start"], row["end"], strict=True))
         assert all(round(start / 0.04, 6).is_integer() for start in row["start"])
+    assert json.loads((tmp_path / "out" / "model_info.json").read_text()) == {"router": "omni", "seed": 7}
     load = json.loads((tmp_path / "out" / "load.json").read_text())
     assert len(load["load"]) == 2 and all(sum(layer) == pytest.approx(1) for layer in load["load"])
 
@@ -71,3 +72,8 @@ def test_what_is_not_a_model_is_refused(tmp_path):
         load_package(tmp_path, torch.device("cpu"))
     with pytest.raises(UserError, match="stage 3"):
         load_package(tmp_path / "nowhere", torch.device("cpu"))
+
+
+def test_options_that_are_not_of_decoding_are_refused(model_path, tmp_path):
+    with pytest.raises(UserError, match="decode\\.\\* only"):
+        decode_program.main(["--model", str(model_path), "--set", "model.dim=3", str(tmp_path), str(tmp_path / "out")])

@@ -58,3 +58,12 @@ def test_an_expert_without_frames_gets_a_zero_gradient(backend):
 def test_auto_takes_the_loop_on_the_cpu():
     assert choose_backend("auto", torch.device("cpu")) == "loop"
     assert choose_backend("grouped", torch.device("cpu")) == "grouped"
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_autocast_reaches_every_back_end(backend):
+    experts = Experts(small_config(backend=backend), 4)
+    expert_N = torch.tensor([0, 1, 3, 3])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y_ND = experts(torch.randn(4, 16), expert_N, torch.bincount(expert_N, minlength=4))
+    assert y_ND.dtype == torch.bfloat16

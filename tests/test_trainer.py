@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shutil
 import signal
 import subprocess
 import time
@@ -97,15 +99,21 @@ def test_one_seed_makes_one_run(corpus, finished, tmp_path):
     assert losses(tmp_path / "other") != losses(finished)
 
 
+def start_and_wait_for_a_state(command, exp_dir, **options) -> subprocess.Popen:
+    root = Path(__file__).parents[1]
+    process = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True, **options)
+    waited = time.monotonic() + 60
+    while time.monotonic() < waited and not list(exp_dir.glob("checkpoints/state-*.pt")):
+        time.sleep(0.02)
+    return process
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_and_started_again_it_ends_as_if_nothing_happened(corpus, finished, tmp_path, number):
     """After a polite signal training goes on from that very step, after SIGKILL from the last validation."""
     exp_dir = tmp_path / "exp"
     command = train_command(corpus, exp_dir, "model.router=omni")
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True)
-    waited = time.monotonic() + 60
-    while time.monotonic() < waited and not list(exp_dir.glob("checkpoints/state-*.pt")):
-        time.sleep(0.02)
+    process = start_and_wait_for_a_state(command, exp_dir)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     if number is not signal.SIGKILL:
@@ -141,14 +149,71 @@ def test_losses_that_are_not_finite_are_skipped_named_and_end_training(tmp_path,
 
 
 def test_unusable_utterances_are_removed_and_listed(tmp_path):
+    """Too many of them are an error, and what its message advises works in the same directory."""
     options = prepare(tmp_path)
     texts = ["ab"] * 39 + [""]
     write_corpus(tmp_path / "gaps", 40, 3, texts)
     options[1] = str(tmp_path / "gaps")
-    main(options, tmp_path / "exp", "train.epochs=1", "data.min_frames=2")
-    assert (tmp_path / "exp" / "removed_utts").read_text() == "spk0-039 empty transcript\n"
+    exp_dir, changes = tmp_path / "exp", ["train.epochs=1", "data.min_frames=2"]
     with pytest.raises(UserError, match="1 of 40 utterances .* would be removed"):
-        main(options, tmp_path / "strict", "train.epochs=1", "data.min_frames=2", "data.max_removed=0.01")
+        main(options, exp_dir, *changes, "data.max_removed=0.01")
+    assert run(train_command(options, exp_dir, *changes, "data.max_removed=1.0")).returncode == 0
+    assert (exp_dir / "removed_utts").read_text() == "spk0-039 empty transcript\n"
+    assert "39 utterances kept, 1 removed" in (exp_dir / "train.log").read_text()
+
+
+def test_validation_text_that_is_too_long_leaves_the_loss_finite(tmp_path, caplog):
+    options = prepare(tmp_path)
+    write_corpus(tmp_path / "short", 3, 3, ["ab", "abc", "a"])
+    rows = (tmp_path / "short" / "text").read_text().splitlines()
+    (tmp_path / "short" / "text").write_text("\n".join([f"{rows[0]} {'abcdef' * 20}", *rows[1:]]) + "\n")
+    options[3] = str(tmp_path / "short")
+    main(options, tmp_path / "exp", "train.epochs=1")
+    assert "1 validation utterances are too short" in caplog.text
+    records = [json.loads(line) for line in (tmp_path / "exp" / "train.jsonl").read_text().splitlines()]
+    assert all(math.isfinite(record["ctc"]) for record in records)
+
+
+def test_a_stop_after_the_last_step_trains_no_further(corpus, finished, tmp_path):
+    exp_dir = tmp_path / "exp"
+    shutil.copytree(finished, exp_dir)
+    (exp_dir / "model.pt").unlink()
+    main(corpus, exp_dir, "model.router=omni")
+    a, b = (load_package(path, torch.device("cpu")).model.state_dict() for path in (exp_dir, finished))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert losses(exp_dir) == losses(finished)
+    states = [sorted(path.name for path in (folder / "checkpoints").iterdir()) for folder in (exp_dir, finished)]
+    assert states[0] == states[1]
+
+
+def test_loading_processes_change_nothing(corpus, finished, tmp_path):
+    main(corpus, tmp_path / "exp", "model.router=omni", "data.workers=2")
+    assert losses(tmp_path / "exp") == losses(finished)
+
+
+def test_a_signal_to_the_whole_group_saves_with_loading_processes(corpus, finished, tmp_path):
+    exp_dir = tmp_path / "exp"
+    command = train_command(corpus, exp_dir, "model.router=omni", "data.workers=1")
+    process = start_and_wait_for_a_state(command, exp_dir, start_new_session=True)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert "state saved at step" in stderr
+    assert run(command).returncode == 0
+    assert losses(exp_dir) == losses(finished)
+
+
+def test_dropped_layers_are_left_out_of_the_loads(corpus, tmp_path):
+    main(corpus, tmp_path / "exp", "model.router=omni", "model.layer_drop=0.5", "train.epochs=1")
+    records = [json.loads(line) for line in (tmp_path / "exp" / "train.jsonl").read_text().splitlines()]
+    loads = [layer for record in records if record["type"] == "step" for layer in record["load"]]
+    assert loads and all(sum(layer) == pytest.approx(1.0, abs=1e-5) for layer in loads)
+
+
+def test_an_option_is_given_once(corpus, tmp_path):
+    with pytest.raises(UserError, match="--router alone"):
+        train_program.main([*train_command(corpus, tmp_path, "model.router=omni")[3:], "--router", "switch"])
+    with pytest.raises(UserError, match="--seed alone"):
+        train_program.main([*train_command(corpus, tmp_path, "train.seed=2")[3:], "--seed", "3"])
 
 
 def test_accumulating_two_batches_makes_half_the_steps(corpus, tmp_path):

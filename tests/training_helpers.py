@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from omni_asr.kaldi.ark import ArkWriter
-from omni_asr.kaldi.features import compute_cmvn
+from omni_asr.kaldi.cmvn import compute_cmvn
 from omni_asr.kaldi.tables import write_table
 from omni_asr.text.tokenizer import save_tokenizer, train_tokenizer
 

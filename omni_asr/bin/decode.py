@@ -10,6 +10,7 @@ from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.config import override
 from omni_asr.decoding.decode import decode_directory
 from omni_asr.devices import choose_device
+from omni_asr.errors import UserError
 from omni_asr.models.package import load_package
 
 
@@ -22,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("data_dir", help="data directory with feats.scp")
     parser.add_argument("out_dir", help="folder to write")
     options = parser.parse_args(argv)
+    foreign = next((text for text in options.set if not text.startswith("decode.")), None)
+    if foreign is not None:
+        raise UserError(f"--set {foreign!r}: decoding takes decode.* only; the model carries everything else")
     package = load_package(options.model, choose_device(options.ngpu))
     package.config = override(package.config, options.set)
     decode_directory(package, options.data_dir, options.out_dir)

@@ -39,6 +39,8 @@ class UtteranceSet:
         scp = read_table(self._require("feats.scp", "stage 2"))
         frames = read_table(self._require("utt2num_frames", "stage 2"))
         self.utts = list(scp)
+        if not scp:
+            raise UserError(f"{data_dir}/feats.scp is empty; run stage 2 again")
         missing = next((utt for utt in self.utts if utt not in frames), None)
         if missing is not None:
             raise UserError(f"{data_dir}/utt2num_frames has no line for {missing}; run stage 2 again")
@@ -63,10 +65,9 @@ class UtteranceSet:
     def __len__(self) -> int:
         return len(self.utts)
 
-    @property
-    def hours(self) -> float:
-        """Length of the audio, at 10 ms a frame."""
-        return float(self.frames.sum()) / 360000
+    def hours(self, frame_shift_ms: float) -> float:
+        """Length of the audio."""
+        return float(self.frames.sum()) * frame_shift_ms / 3.6e6
 
     def load(self, index: int) -> np.ndarray:
         """Read the features (T, F) of one utterance as float32."""

@@ -10,15 +10,16 @@ import time
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
 from omni_asr.data.features import check_features
 from omni_asr.data.sampler import plan_batches
 from omni_asr.decoding.greedy import Hypothesis, greedy_decode
+from omni_asr.devices import autocast
 from omni_asr.files import atomic_write
 from omni_asr.models.package import Package
+from omni_asr.models.routers import LoadCounter
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir
     """Decode every utterance of ``data_dir`` greedily.
 
     Writes ``score`` (log-probability of the best path per frame), ``tokens.jsonl`` (units with start and end in
-    seconds), ``load.json`` (share of frames of each expert of each MoE layer) and, last, ``text``.
+    seconds), ``load.json`` (share of frames of each expert of each MoE layer), ``model_info.json`` (what the model says
+    of itself) and, last, ``text``.
 
     Raises:
         UserError: features are missing or were made with other options than the model's.
@@ -38,8 +40,7 @@ def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir
     device = next(package.model.parameters()).device
     config = package.config.decode
     hypotheses: dict[str, Hypothesis] = {}
-    load_sums: list[Tensor] = []
-    frames, started = 0, time.monotonic()
+    load, frames, started = LoadCounter(), 0, time.monotonic()
     batches = plan_batches(utterances.frames, config.batch_frames, 1 << 30)
     for indices in tqdm(batches, desc=f"decode {Path(data_dir).name}", unit="batch", disable=None):
         batch = dataset[0, indices].to(device)
@@ -47,19 +48,15 @@ def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir
             logp_BSV, encoded = package.model.encode(batch.x_BTF, batch.lengths_B)
         for utt, hypothesis in zip(batch.utts, greedy_decode(logp_BSV, encoded.packing.lengths_B), strict=True):
             hypotheses[utt] = hypothesis
-        counts = [routing.counts_E().cpu() for routing in encoded.routings]
-        load_sums = [a + b for a, b in zip(load_sums, counts, strict=True)] if load_sums else counts
+        load.add(encoded.routings)
         frames += len(encoded.x_ND)
-    load = [(counts_E / max(1, frames)).tolist() for counts_E in load_sums]
-    _write(package, hypotheses, {"load": load, "frames": frames}, Path(out_dir), sorted(utterances.utts))
+    loads = {"load": load.shares(), "frames": frames}
+    _write(package, hypotheses, loads, Path(out_dir), sorted(utterances.utts))
     elapsed = time.monotonic() - started
-    speed = utterances.hours * 3600 / elapsed
-    log.info("%d utterances, %.2f h in %.1f s: %.0f x real time", len(utterances), utterances.hours, elapsed, speed)
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where a GPU computes, float32 on the CPU."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+    hours = utterances.hours(package.config.features.frame_shift_ms)
+    log.info(
+        "%d utterances, %.2f h in %.1f s: %.0f x real time", len(utterances), hours, elapsed, hours * 3600 / elapsed
+    )
 
 
 def _write(package: Package, hypotheses: dict[str, Hypothesis], load: dict, out_dir: Path, order: list[str]) -> None:
@@ -79,5 +76,7 @@ def _write(package: Package, hypotheses: dict[str, Hypothesis], load: dict, out_
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     with atomic_write(out_dir / "load.json") as file:
         json.dump(load, file)
+    with atomic_write(out_dir / "model_info.json") as file:
+        json.dump(package.info, file, indent=1)
     with atomic_write(out_dir / "text") as file:
         file.writelines(f"{utt} {tokenizer.decode(hypotheses[utt].ids)}".rstrip() + "\n" for utt in order)

@@ -28,8 +28,8 @@ class Losses:
     balance: Tensor
     """Mean over the MoE layers; 1 when all loads are even, 0 without MoE layers."""
     z_loss: Tensor
-    load_LE: list[Tensor]
-    """Share of the frames that each expert of each MoE layer got."""
+    load_LE: dict[int, Tensor]
+    """Share of the frames that each expert got, by number of the MoE layer; dropped layers are absent."""
 
 
 class AsrModel(nn.Module):
@@ -70,18 +70,19 @@ class AsrModel(nn.Module):
         return encoded.packing.unpack(wide.log_softmax(-1)), encoded
 
     def ctc_nats(self, logp_BSV: Tensor, lengths_B: Tensor, batch: Batch) -> Tensor:
-        """CTC loss (Graves et al. 2006) summed over the batch, in nats; ``lengths_B`` are encoder frames."""
+        """CTC loss (Graves et al. 2006) of each utterance in nats; ``lengths_B`` are encoder frames."""
         logp_SBV = logp_BSV.transpose(0, 1)
-        return F.ctc_loss(logp_SBV, batch.tokens_BU, lengths_B, batch.token_lengths_B, blank=BLANK, reduction="sum")
+        return F.ctc_loss(logp_SBV, batch.tokens_BU, lengths_B, batch.token_lengths_B, blank=BLANK, reduction="none")
 
     def forward(self, batch: Batch) -> Losses:
         """Compute the training loss: CTC + balance_weight * balance + z_loss_weight * z."""
         logp_BSV, encoded = self.encode(batch.x_BTF, batch.lengths_B)
-        nats = self.ctc_nats(logp_BSV, encoded.packing.lengths_B, batch)
-        ctc = nats / batch.token_lengths_B.sum().clamp(min=1)
-        balance, z_loss = router_losses(encoded.routings, ctc)
+        nats_B = self.ctc_nats(logp_BSV, encoded.packing.lengths_B, batch)
+        ctc = nats_B.sum() / batch.token_lengths_B.sum().clamp(min=1)
+        routings = {layer: routing for layer, routing in enumerate(encoded.routings) if routing is not None}
+        balance, z_loss = router_losses(list(routings.values()), ctc)
         total = ctc + self.config.balance_weight * balance + self.config.z_loss_weight * z_loss
-        load_LE = [routing.counts_E() / routing.expert_N.numel() for routing in encoded.routings]
+        load_LE = {layer: routing.counts_E() / routing.expert_N.numel() for layer, routing in routings.items()}
         return Losses(total, ctc.detach(), balance.detach(), z_loss.detach(), load_LE)
 
 

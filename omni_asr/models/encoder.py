@@ -22,11 +22,11 @@ from omni_asr.models.routers import ROUTERS, Router, Routing
 
 @dataclass
 class EncoderOutput:
-    """Hidden states of the valid frames and how each MoE layer that ran routed them."""
+    """Hidden states of the valid frames and how each MoE layer routed them; None for a layer that was dropped."""
 
     x_ND: Tensor
     packing: Packing
-    routings: list[Routing]
+    routings: list[Routing | None]
 
 
 def parse_groups(experts: str) -> list[tuple[int, int]]:
@@ -97,14 +97,15 @@ class LayerGroup(nn.Module):
         self.blocks = nn.ModuleList(Block(config, experts) for _ in range(layers))
         self.layer_drop = config.layer_drop
 
-    def forward(self, x_ND: Tensor, packing: Packing) -> tuple[Tensor, list[Routing]]:
-        """(N, D) -> (N, D) and the routings of the group's MoE layers that ran."""
-        routings = []
+    def forward(self, x_ND: Tensor, packing: Packing) -> tuple[Tensor, list[Routing | None]]:
+        """(N, D) -> (N, D) and the routings of the group's MoE layers, None where one was dropped."""
+        routings: list[Routing | None] = []
         for layer, block in enumerate(self.blocks):
             if self.training and self.layer_drop > 0 and torch.rand(()).item() < self.layer_drop:
-                continue
-            x_ND, routing = block(x_ND, packing, self.router, layer)
-            if routing is not None:
+                routing = None
+            else:
+                x_ND, routing = block(x_ND, packing, self.router, layer)
+            if self.router is not None:
                 routings.append(routing)
         return x_ND, routings
 
@@ -126,7 +127,7 @@ class Encoder(nn.Module):
         """Encode normalised filterbanks (B, T, F), zero at padding, of ``lengths_B`` valid frames each."""
         x_ND, packing = self.stacking(x_BTF, lengths_B)
         x_ND = self.dropout(x_ND + self.positions(packing).to(x_ND.dtype))
-        routings: list[Routing] = []
+        routings: list[Routing | None] = []
         for group in self.groups:
             x_ND, group_routings = group(x_ND, packing)
             routings += group_routings

@@ -89,11 +89,19 @@ def grouped_experts(
     dropout: float,
 ) -> Tensor:
     """All experts in two grouped matrix products, without waiting for the loads on the host."""
+    dtype = _compute_dtype(x_ND)
+    x_ND, w_in_EDH, b_in_EH, w_out_EHD, b_out_ED = (t.to(dtype) for t in (x_ND, w_in_EDH, b_in_EH, w_out_EHD, b_out_ED))
     offsets_E = counts_E.cumsum(0).to(torch.int32)
     expert_N = torch.repeat_interleave(counts_E, output_size=x_ND.shape[0])
-    hidden_NH = F.grouped_mm(x_ND, w_in_EDH.to(x_ND.dtype), offs=offsets_E) + b_in_EH.to(x_ND.dtype)[expert_N]
-    hidden_NH = F.dropout(F.relu(hidden_NH), dropout, training=dropout > 0)
-    return F.grouped_mm(hidden_NH, w_out_EHD.to(x_ND.dtype), offs=offsets_E) + b_out_ED.to(x_ND.dtype)[expert_N]
+    hidden_NH = F.relu(F.grouped_mm(x_ND, w_in_EDH, offs=offsets_E) + b_in_EH[expert_N])
+    hidden_NH = F.dropout(hidden_NH, dropout, training=dropout > 0)
+    return F.grouped_mm(hidden_NH, w_out_EHD, offs=offsets_E) + b_out_ED[expert_N]
+
+
+def _compute_dtype(x_ND: Tensor) -> torch.dtype:
+    """What autocast would compute a matrix product in; it does not know grouped products."""
+    device = x_ND.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_ND.dtype
 
 
 BACKENDS: dict[str, Backend] = {"loop": loop_experts, "grouped": grouped_experts}

@@ -16,6 +16,7 @@ from omni_asr.models.asr_model import AsrModel
 from omni_asr.text.tokenizer import Tokenizer, tokenizer_from_state
 
 FORMAT = "omni_asr-model-1"
+Info = dict[str, str | int | float]
 
 
 @dataclass
@@ -25,11 +26,16 @@ class Package:
     model: AsrModel
     config: Config
     tokenizer: Tokenizer
+    info: Info
+    """Sizes, amounts and origin of the training, which tables of results quote."""
 
 
-def save_package(path: str | os.PathLike[str], state: dict[str, Tensor], config: Config, tokenizer: Tokenizer) -> None:
+def save_package(
+    path: str | os.PathLike[str], state: dict[str, Tensor], config: Config, tokenizer: Tokenizer, info: Info
+) -> None:
     """Write ``model.pt`` from a state of :class:`AsrModel`."""
-    content = {"format": FORMAT, "config": config_to_dict(config), "tokenizer": tokenizer.state(), "state": state}
+    parts = {"config": config_to_dict(config), "tokenizer": tokenizer.state(), "state": state, "info": info}
+    content = {"format": FORMAT, **parts}
     with atomic_write(path, "wb") as file:
         torch.save(content, file)
 
@@ -56,4 +62,4 @@ def load_package(path: str | os.PathLike[str], device: torch.device) -> Package:
     tokenizer = tokenizer_from_state(content["tokenizer"])
     model = AsrModel(config.model, config.features.num_mel_bins, tokenizer.size)
     model.load_state_dict(content["state"])
-    return Package(model.to(device).eval(), config, tokenizer)
+    return Package(model.to(device).eval(), config, tokenizer, content["info"])

@@ -8,6 +8,7 @@ Shapes: N valid frames, D model, E experts.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,6 +90,23 @@ class OmniRouter(Router):
     def logits(self, h_ND: Tensor, layer: int) -> Tensor:
         """``h W + b`` with the same W and b in every layer."""
         return self.linear(h_ND)
+
+
+class LoadCounter:
+    """Adds up, over batches, how many frames each expert of each MoE layer gets."""
+
+    def __init__(self) -> None:
+        self.counts_LE: list[Tensor] = []
+
+    def add(self, routings: Sequence[Routing | None]) -> None:
+        """Count the frames of one batch; layers that did not run are left out."""
+        counts_LE = [routing.counts_E() for routing in routings if routing is not None]
+        pairs = zip(self.counts_LE, counts_LE, strict=True)
+        self.counts_LE = [a + b for a, b in pairs] if self.counts_LE else counts_LE
+
+    def shares(self) -> list[list[float]]:
+        """Share of the frames of each expert, layer by layer."""
+        return [(counts_E / counts_E.sum().clamp(min=1)).tolist() for counts_E in self.counts_LE]
 
 
 def _initialise(linear: nn.Module) -> None:

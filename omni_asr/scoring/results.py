@@ -95,9 +95,12 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str) -> Row:
     Raises:
         UserError: the experiment is not trained, or the set not scored.
     """
-    info = read_model_info(exp_dir)
-    wer = read_rate(Path(exp_dir, f"decode_{test_set}", "wer"))
-    cer = read_rate(Path(exp_dir, f"decode_{test_set}", "cer"))
+    decode_dir = Path(exp_dir, f"decode_{test_set}")
+    # A model from elsewhere (--model) was not trained in this folder; then what it says of itself stands with its words.
+    trained_here = not Path(decode_dir, "model_info.json").exists() or Path(exp_dir, "model_info.json").exists()
+    info = read_model_info(exp_dir if trained_here else decode_dir)
+    wer = read_rate(Path(decode_dir, "wer"))
+    cer = read_rate(Path(decode_dir, "cer"))
     name = Path(os.path.abspath(exp_dir)).name
     return {
         "exp": name,
@@ -114,7 +117,7 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str) -> Row:
         "steps": _number(info.get("steps"), "d"),
         "seed": _number(info.get("seed"), "d"),
         "commit": re.sub(r"^([0-9a-f]{8})[0-9a-f]+", r"\1", str(info.get("commit") or "")),
-        "command": read_command(exp_dir),
+        "command": read_command(exp_dir) or str(info.get("command", "")),
     }
 
 

@@ -28,6 +28,8 @@ class Position:
     """Epoch under way, from 0."""
     batch: int = 0
     """Batches of that epoch already used."""
+    validated: int = 0
+    """Step of the last validation, so that one that was interrupted is made up for."""
     seconds: float = 0.0
     """Time spent training."""
     best: list[tuple[float, int]] = field(default_factory=list)
@@ -39,6 +41,7 @@ class Checkpoints:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
+        self._previous: set[int] = set()
 
     def save_state(self, position: Position, tensors: dict[str, Any]) -> None:
         """Write the state after ``position.step`` and remove all but the newest states."""
@@ -47,12 +50,15 @@ class Checkpoints:
             random["cuda"] = torch.cuda.get_rng_state()
         with atomic_write(self.folder / f"state-{position.step:08d}.pt", "wb") as file:
             torch.save({"position": vars(position), "random": random, **tensors}, file)
-        for old in self._states()[:-KEPT]:
+        for old in self.states()[:-KEPT]:
             old.unlink()
+        self._remove_unranked({step for _, step in position.best})
 
     def load_state(self) -> tuple[Position, dict[str, Any]] | None:
         """Return the newest readable state and restore the random generators; None where there is none."""
-        for path in reversed(self._states()):
+        for torn in self.folder.glob(".*.tmp.*"):  # what a killed run was writing
+            torn.unlink()
+        for path in reversed(self.states()):
             try:
                 state = torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # any damage: fall back to the state before
@@ -63,6 +69,7 @@ class Checkpoints:
                 torch.cuda.set_rng_state(state["random"]["cuda"])
             position = Position(**state["position"])
             position.best = [(figure, step) for figure, step in position.best]
+            self._previous = {step for _, step in position.best}
             return position, state
         return None
 
@@ -74,12 +81,12 @@ class Checkpoints:
                 torch.save(weights, file)
         position.best = ranked
 
-    def remove_unranked(self, position: Position) -> None:
-        """Remove weights that no longer rank; called once the state that says so is on disk."""
-        ranked = {step for _, step in position.best}
+    def _remove_unranked(self, ranked: set[int]) -> None:
+        """Remove weights that rank neither in the state just written nor in the one before, which may be needed."""
         for path in self.folder.glob("weights-*.pt"):
-            if int(re.sub(r"\D", "", path.stem)) not in ranked:
+            if int(re.sub(r"\D", "", path.stem)) not in ranked | self._previous:
                 path.unlink()
+        self._previous = ranked
 
     def average_best(self, position: Position) -> dict[str, Tensor]:
         """Return the mean of the best weights."""
@@ -89,5 +96,6 @@ class Checkpoints:
     def _weights(self, step: int) -> Path:
         return self.folder / f"weights-{step:08d}.pt"
 
-    def _states(self) -> list[Path]:
+    def states(self) -> list[Path]:
+        """The states on disk, oldest first."""
         return sorted(self.folder.glob("state-*.pt"))

@@ -16,21 +16,22 @@ from omni_asr import __version__
 from omni_asr.config import Config, config_to_dict
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
+from omni_asr.training.checkpoint import Checkpoints
 
 FREE_KEYS = {"train.log_every", "train.threads", "data.workers", "model.backend", "decode.batch_frames"}
 """Options that may change between two starts of one experiment, because they do not change what is learnt."""
 
 
 def open_experiment(exp_dir: Path, config: Config, command: str) -> None:
-    """Make the directory and write ``config.yaml``, ``cmd.txt`` and ``versions.txt``.
+    """Make the directory and write ``config.yaml``, ``cmd.txt`` and ``versions.txt`` of its first start.
 
     Raises:
-        UserError: the directory holds an experiment with other options, naming the first that differs.
+        UserError: the directory holds training with other options, naming the first that differs.
     """
     path = exp_dir / "config.yaml"
     tree = config_to_dict(config)
-    if path.exists():
-        _refuse_difference(yaml.safe_load(path.read_text(encoding="utf-8")), tree, exp_dir)
+    if path.exists() and Checkpoints(exp_dir / "checkpoints").states():
+        return _refuse_difference(yaml.safe_load(path.read_text(encoding="utf-8")), tree, exp_dir)
     with atomic_write(path) as file:
         yaml.safe_dump(tree, file, sort_keys=False)
     with atomic_write(exp_dir / "cmd.txt") as file:
@@ -57,6 +58,12 @@ def write_info(exp_dir: Path, info: dict[str, Any]) -> None:
         file.write("\n")
 
 
+def read_command(exp_dir: Path) -> str:
+    """The command that started the experiment; empty where none is noted."""
+    path = exp_dir / "cmd.txt"
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
 def commit() -> str:
     """Short hash of the checked-out commit, with ``+`` when files differ from it; ``-`` outside a repository."""
     root = Path(__file__).parents[2]
@@ -65,7 +72,7 @@ def commit() -> str:
             ["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no", "--", "omni_asr"],
+            ["git", "-C", str(root), "status", "--porcelain", "--", "omni_asr", "egs", ":!egs/*/RESULTS.md"],
             capture_output=True,
             text=True,
             check=True,

@@ -1,17 +1,20 @@
 """What training says: ``train.log`` for people, ``train.jsonl`` for programs, tensorboard when it is installed."""
 
+import contextlib
 import importlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from omni_asr.files import atomic_write
 
 log = logging.getLogger("train")
 
 
 class TrainLog:
-    """Writes the records of a run into its experiment directory.
+    """Writes the records of a run into ``train.jsonl`` of its experiment directory, and to tensorboard.
 
     Args:
         exp_dir: experiment directory.
@@ -19,13 +22,10 @@ class TrainLog:
     """
 
     def __init__(self, exp_dir: Path, resume_step: int) -> None:
-        handler = logging.FileHandler(exp_dir / "train.log", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"))
-        logging.getLogger().addHandler(handler)
-        self._handler = handler
         path = exp_dir / "train.jsonl"
         kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= resume_step]
-        path.write_text("".join(kept), encoding="utf-8")
+        with atomic_write(path) as file:
+            file.writelines(kept)
         self._records = open(path, "a", encoding="utf-8")
         self._board = _tensorboard(exp_dir / "tensorboard", resume_step)
 
@@ -43,8 +43,20 @@ class TrainLog:
         self._records.close()
         if self._board is not None:
             self._board.close()
-        logging.getLogger().removeHandler(self._handler)
-        self._handler.close()
+
+
+@contextlib.contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Let everything that is logged in the block be written to a file, too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 def _complete_lines(path: Path) -> list[str]:

@@ -12,54 +12,68 @@ from torch import Tensor
 from omni_asr.data.batch import Batch
 from omni_asr.models.asr_model import Losses
 
-FRAMES_PER_SECOND = 100
-
 
 class Meters:
-    """Means since the last log line. Tensors stay on their device until a summary is asked for."""
+    """Means since the last log line. Tensors stay on their device until a summary is asked for.
 
-    def __init__(self) -> None:
+    Args:
+        frame_seconds: step between two filterbank frames.
+    """
+
+    def __init__(self, frame_seconds: float) -> None:
+        self.frame_seconds = frame_seconds
         self.clear()
 
     def clear(self) -> None:
         """Forget everything and start the clock."""
         self.sums: list[Tensor] = []
-        self.load_LE: list[Tensor] = []
+        self.load_LE: dict[int, Tensor] = {}
+        self.layer_batches: dict[int, int] = {}
         self.batches = self.steps = self.utts = self.frames = 0
         self.norm, self.lr = 0.0, 0.0
-        self.started = time.monotonic()
+        self.resume()
 
-    def add(self, batch: Batch, losses: Losses) -> None:
-        """Count one batch."""
-        parts = [losses.total.detach(), losses.ctc, losses.balance, losses.z_loss]
-        self.sums = [a + b for a, b in zip(self.sums, parts, strict=True)] if self.sums else parts
-        if len(self.load_LE) == len(losses.load_LE):
-            self.load_LE = [a + b for a, b in zip(self.load_LE, losses.load_LE, strict=True)]
-        elif not self.load_LE:
-            self.load_LE = losses.load_LE
-        self.batches += 1
-        self.utts += len(batch.utts)
-        self.frames += int(batch.lengths_B.sum())
+    def resume(self, elapsed: float = 0.0) -> None:
+        """Let the clock go on from ``elapsed`` seconds."""
+        self.started = time.monotonic() - elapsed
 
-    def add_step(self, norm: float, lr: float) -> None:
-        """Count one optimizer step."""
+    def elapsed(self) -> float:
+        """Seconds of training since the last summary."""
+        return time.monotonic() - self.started
+
+    def add_step(self, done: list[tuple[Batch, Losses]], norm: float, lr: float) -> None:
+        """Count one optimizer step and its batches."""
+        for batch, losses in done:
+            parts = [losses.total.detach(), losses.ctc, losses.balance, losses.z_loss]
+            self.sums = [a + b for a, b in zip(self.sums, parts, strict=True)] if self.sums else parts
+            for layer, load_E in losses.load_LE.items():
+                self.load_LE[layer] = self.load_LE.get(layer, 0) + load_E
+                self.layer_batches[layer] = self.layer_batches.get(layer, 0) + 1
+            self.batches += 1
+            self.utts += len(batch.utts)
+            self.frames += int(batch.lengths_B.sum())
         self.steps += 1
         self.norm += norm
         self.lr = lr
 
     def state(self) -> dict[str, Any]:
-        """Everything but the clock, so that a second start logs the same means."""
-        return {name: value for name, value in vars(self).items() if name != "started"}
+        """Everything, so that a second start logs the same means."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("started", "frame_seconds")}
+        return {"elapsed": self.elapsed(), **kept}
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from :meth:`state`; the clock starts anew."""
-        vars(self).update(state)
+    def load_state(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from :meth:`state`."""
+        kept = dict(state)
+        self.resume(kept.pop("elapsed"))
+        vars(self).update(kept)
+        self.sums = [value.to(device) for value in self.sums]
+        self.load_LE = {layer: load_E.to(device) for layer, load_E in self.load_LE.items()}
 
     def summary(self) -> dict[str, Any]:
         """Return the means; empty when no step was counted."""
         if not self.steps:
             return {}
-        elapsed = max(1e-9, time.monotonic() - self.started)
+        elapsed = max(1e-9, self.elapsed())
         loss, ctc, balance, z_loss = (torch.stack(self.sums) / self.batches).tolist()
         return {
             "loss": loss,
@@ -69,6 +83,6 @@ class Meters:
             "grad_norm": self.norm / self.steps,
             "lr": self.lr,
             "utts_per_s": self.utts / elapsed,
-            "times_real_time": self.frames / FRAMES_PER_SECOND / elapsed,
-            "load": [(load_E / self.batches).tolist() for load_E in self.load_LE],
+            "times_real_time": self.frames * self.frame_seconds / elapsed,
+            "load": [(self.load_LE[layer] / self.layer_batches[layer]).tolist() for layer in sorted(self.load_LE)],
         }

@@ -24,13 +24,13 @@ from omni_asr.data.batch import Batch
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
 from omni_asr.data.sampler import plan_batches
 from omni_asr.data.specaugment import SpecAugment
-from omni_asr.decoding.decode import autocast
+from omni_asr.devices import autocast
 from omni_asr.errors import UserError
 from omni_asr.models.asr_model import AsrModel, Losses, count_parameters
-from omni_asr.models.package import save_package
+from omni_asr.models.package import Info, save_package
 from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.training.checkpoint import Checkpoints, Position
-from omni_asr.training.experiment import commit, write_info
+from omni_asr.training.experiment import commit, read_command, write_info
 from omni_asr.training.logging import TrainLog, clock
 from omni_asr.training.meters import Meters
 from omni_asr.training.optim import learning_rate, make_optimizer
@@ -73,7 +73,8 @@ class Trainer:
         self.optimizer = make_optimizer(model, config.optim)
         self.checkpoints = Checkpoints(exp_dir / "checkpoints")
         self.position = Position()
-        self.meters = Meters()
+        self.meters = Meters(config.features.frame_shift_ms / 1000)
+        self.commit = commit()
         self.skipped = 0
         self.stop_signal: signal.Signals | None = None
         steps_per_epoch = math.ceil(len(self._plan(0)) / config.optim.accumulate)
@@ -94,7 +95,8 @@ class Trainer:
             self.model.load_state_dict(tensors["model"])
             self.optimizer.load_state_dict(tensors["optimizer"])
             self.skipped = tensors["skipped"]
-            self.meters.load_state(tensors["meters"])
+            self.commit = tensors["commit"]
+            self.meters.load_state(tensors["meters"], self.device)
         path = self.exp_dir / "model.pt"
         if path.exists() and self.position.step >= self.total_steps:
             log.info("training is complete: %s", path)
@@ -102,16 +104,17 @@ class Trainer:
         self.log = TrainLog(self.exp_dir, self.position.step)
         self._announce()
         self._start = time.monotonic() - self.position.seconds
+        self.meters.resume(self.meters.elapsed() if state is None else tensors["meters"]["elapsed"])
         bar = tqdm(total=self.total_steps, initial=self.position.step, desc="train", unit="step", disable=None)
         handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             with bar, logging_redirect_tqdm():
-                for batches in self._groups():
-                    self.train_step(batches)
+                self._validate_if_due()
+                groups = self._groups()
+                while self.position.step < self.total_steps:
+                    self.train_step(next(groups))
                     bar.update()
                     self._after_step()
-                    if self.position.step >= self.total_steps:
-                        break
             return self._finish(path)
         finally:
             for number, handler in handlers.items():
@@ -125,25 +128,25 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad()
+        done: list[tuple[Batch, Losses]] = []
         for batch in batches:
             with autocast(self.device):
-                losses: Losses = self.model(batch.to(self.device))
+                losses = self.model(batch.to(self.device))
             (losses.total / len(batches)).backward()
-            self.meters.add(batch, losses)
+            done.append((batch, losses))
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), optim.clip_norm))
         self.position.step += 1
         self.position.batch += len(batches)
-        if math.isfinite(norm) and math.isfinite(losses.total.item()):
+        if math.isfinite(norm) and all(math.isfinite(losses.total.item()) for _, losses in done):
             self.optimizer.step()
             self.skipped = 0
-            self.meters.add_step(norm, lr)
+            self.meters.add_step(done, norm, lr)
         else:
             self._skip(batches)
 
     def _skip(self, batches: list[Batch]) -> None:
         """Leave the weights as they are and name the utterances."""
         self.skipped += 1
-        self.meters.clear()
         utts = " ".join(utt for batch in batches for utt in batch.utts)
         log.warning("step %d: loss or gradient is not finite, step skipped; utterances: %s", self.position.step, utts)
         if self.skipped >= MOST_SKIPPED:
@@ -170,6 +173,7 @@ class Trainer:
                 sampler=keys,
                 batch_size=None,
                 num_workers=data.workers,
+                worker_init_fn=_leave_signals_to_the_trainer,
                 generator=torch.Generator(),  # its own: the loader must not move the generator that dropout draws from
                 pin_memory=self.device.type == "cuda",
             )
@@ -182,17 +186,11 @@ class Trainer:
         """Log, validate and save when it is time."""
         position = self.position
         position.seconds = time.monotonic() - self._start
-        last = position.step >= self.total_steps
-        if position.step % self.config.train.log_every == 0 or last:
+        if position.step % self.config.train.log_every == 0 or position.step >= self.total_steps:
             self._log_progress()
-        if position.step % self.validate_every == 0 or last:
-            paused = time.monotonic()
-            self._validate()
-            self._save()
-            self.meters.started += time.monotonic() - paused
-        elif self.stop_signal is not None:
-            self._save()
+        self._validate_if_due()
         if self.stop_signal is not None:
+            self._save()
             log.info("%s: state saved at step %d; start again to go on", self.stop_signal.name, position.step)
             raise KeyboardInterrupt
 
@@ -203,9 +201,8 @@ class Trainer:
         step = self.position.step
         left = self.position.seconds / step * (self.total_steps - step)
         self.log.record("step", {"step": step, "epoch": self.position.epoch, **values})
-        load = (
-            f"  load {min(map(min, values['load'])):.2f}-{max(map(max, values['load'])):.2f}" if values["load"] else ""
-        )
+        shares = [share for load_E in values["load"] for share in load_E]
+        load = f"  load {min(shares):.2f}-{max(shares):.2f}" if shares else ""
         log.info(
             f"step {step}/{self.total_steps}  epoch {self.position.epoch}  loss {values['loss']:.3f}"
             f"  ctc {values['ctc']:.3f}  balance {values['balance']:.3f}  grad {values['grad_norm']:.2f}"
@@ -214,12 +211,22 @@ class Trainer:
         )
         self.meters.clear()
 
-    def _validate(self) -> None:
+    def _validate_if_due(self) -> None:
+        """Validate and save at the steps meant for it, unless that is done or a signal asks to stop."""
         position = self.position
-        result = validate(self.model, self.valid_set, self.tokenizer, self.config.decode.batch_frames)
-        figure = result.wer if self.config.train.select_by == "wer" else result.ctc
-        self.checkpoints.save_weights(position, figure, self.model.state_dict(), self.config.train.average)
-        self._log_validation(result, "")
+        due = position.step > 0 and position.step % self.validate_every == 0 or position.step >= self.total_steps
+        if not due or position.validated == position.step:
+            return
+        elapsed = self.meters.elapsed()
+        budget = self.config.decode.batch_frames
+        result = validate(self.model, self.valid_set, self.tokenizer, budget, lambda: self.stop_signal is not None)
+        if result is not None:
+            position.validated = position.step
+            figure = result.wer if self.config.train.select_by == "wer" else result.ctc
+            self.checkpoints.save_weights(position, figure, self.model.state_dict(), self.config.train.average)
+            self._log_validation(result, "")
+            self._save()
+        self.meters.resume(elapsed)
 
     def _log_validation(self, result: Validation, what: str) -> None:
         position = self.position
@@ -232,42 +239,47 @@ class Trainer:
 
     def _save(self) -> None:
         tensors: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        self.checkpoints.save_state(self.position, {**tensors, "skipped": self.skipped, "meters": self.meters.state()})
-        self.checkpoints.remove_unranked(self.position)
+        more = {"skipped": self.skipped, "commit": self.commit, "meters": self.meters.state()}
+        self.checkpoints.save_state(self.position, {**tensors, **more})
 
     def _finish(self, path: Path) -> Path:
         """Average the best weights into ``model.pt`` and say how it does."""
         weights = self.checkpoints.average_best(self.position)
         self.model.load_state_dict(weights)
         result = validate(self.model, self.valid_set, self.tokenizer, self.config.decode.batch_frames)
+        assert result is not None
         self._log_validation(result, f"  average of {len(self.position.best)} best checkpoints")
-        write_info(self.exp_dir, self._info())
-        save_package(path, weights, self.config, self.tokenizer)
+        info = self._info()
+        write_info(self.exp_dir, info)
+        save_package(path, weights, self.config, self.tokenizer, info)
         log.info("finished %d steps in %s: %s", self.position.step, clock(self.position.seconds), path)
         return path
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> Info:
         total, active = count_parameters(self.model)
-        config = self.config
+        config, position = self.config, self.position
+        epochs = position.epoch + position.batch / len(self._plan(position.epoch))
         return {
             "router": config.model.router,
             "experts": config.model.experts,
             "tokens": f"{config.tokens.type} {config.tokens.size}",
             "params_total": total,
             "params_active": active,
-            "hours": round(self.train_set.hours, 3),
-            "steps": self.position.step,
-            "epochs": self.position.epoch,
+            "hours": round(self.train_set.hours(config.features.frame_shift_ms), 3),
+            "steps": position.step,
+            "epochs": round(epochs, 2),
             "seed": config.train.seed,
-            "train_seconds": round(self.position.seconds, 1),
-            "commit": commit(),
+            "train_seconds": round(position.seconds, 1),
+            "commit": self.commit,
+            "command": read_command(self.exp_dir),
         }
 
     def _announce(self) -> None:
         total, active = count_parameters(self.model)
         log.info(
             "%s, experts %s: %.2f M parameters, %.2f M active; %.2f h in %d training utterances; %d steps on %s%s",
-            *(self.config.model.router, self.config.model.experts, total / 1e6, active / 1e6, self.train_set.hours),
+            *(self.config.model.router, self.config.model.experts, total / 1e6, active / 1e6),
+            self.train_set.hours(self.config.features.frame_shift_ms),
             *(len(self.train_set), self.total_steps, self.device),
             f"; going on from step {self.position.step}" if self.position.step else "",
         )
@@ -277,3 +289,9 @@ class Trainer:
         if self.stop_signal is not None:
             raise KeyboardInterrupt
         self.stop_signal = signal.Signals(number)
+
+
+def _leave_signals_to_the_trainer(worker: int) -> None:
+    """A signal to the whole process group must not end a loading process before the state is saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

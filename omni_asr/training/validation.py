@@ -1,20 +1,21 @@
-"""Loss and word error rate on held-out data.
+"""Loss and word error rate on held-out data."""
 
-Shapes: L MoE layers, E experts.
-"""
-
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
 from omni_asr.data.sampler import plan_batches
-from omni_asr.decoding.decode import autocast
 from omni_asr.decoding.greedy import greedy_decode
+from omni_asr.devices import autocast
 from omni_asr.models.asr_model import AsrModel
+from omni_asr.models.routers import LoadCounter
 from omni_asr.scoring.align import Counts, align_all
 from omni_asr.text.tokenizer import Tokenizer
+
+log = logging.getLogger("train")
 
 
 @dataclass
@@ -22,7 +23,7 @@ class Validation:
     """Figures of one pass over the validation set."""
 
     ctc: float
-    """Nats per token."""
+    """Nats per token of the utterances that are long enough for their text."""
     wer: float
     """Word error rate of greedy decoding, in percent."""
     load: list[list[float]]
@@ -30,26 +31,46 @@ class Validation:
 
 
 @torch.inference_mode()
-def validate(model: AsrModel, utterances: UtteranceSet, tokenizer: Tokenizer, batch_frames: int) -> Validation:
-    """Decode the set greedily in evaluation mode; the model is left in training mode."""
+def validate(
+    model: AsrModel,
+    utterances: UtteranceSet,
+    tokenizer: Tokenizer,
+    batch_frames: int,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Validation | None:
+    """Decode the set greedily in evaluation mode; the model is left in training mode.
+
+    Returns None when ``interrupted()`` became true before the end.
+    """
     model.eval()
+    try:
+        return _validate(model, utterances, tokenizer, batch_frames, interrupted)
+    finally:
+        model.train()
+
+
+def _validate(
+    model: AsrModel, utterances: UtteranceSet, tokenizer: Tokenizer, batch_frames: int, interrupted: Callable[[], bool]
+) -> Validation | None:
     device = next(model.parameters()).device
-    dataset = BatchDataset(utterances)
-    nats, tokens, frames = 0.0, 0, 0
-    load_LE: list[Tensor] = []
+    dataset, load = BatchDataset(utterances), LoadCounter()
+    nats, tokens, infeasible = 0.0, 0, 0
     references, hypotheses = [], []
-    for indices in plan_batches(utterances.frames, batch_frames, 1 << 30):
+    for indices in plan_batches(utterances.frames, batch_frames, len(utterances)):
+        if interrupted():
+            return None
         batch = dataset[0, indices].to(device)
         with autocast(device):
             logp_BSV, encoded = model.encode(batch.x_BTF, batch.lengths_B)
-        nats += float(model.ctc_nats(logp_BSV, encoded.packing.lengths_B, batch))
-        tokens += int(batch.token_lengths_B.sum())
-        counts = [routing.counts_E().cpu() for routing in encoded.routings]
-        load_LE = [a + b for a, b in zip(load_LE, counts, strict=True)] if load_LE else counts
-        frames += len(encoded.x_ND)
+        nats_B = model.ctc_nats(logp_BSV, encoded.packing.lengths_B, batch).cpu()
+        finite_B = nats_B.isfinite()
+        nats += float(nats_B[finite_B].sum())
+        tokens += int(batch.token_lengths_B.cpu()[finite_B].sum())
+        infeasible += int((~finite_B).sum())
+        load.add(encoded.routings)
         hypotheses += [tokenizer.decode(h.ids).split() for h in greedy_decode(logp_BSV, encoded.packing.lengths_B)]
         references += [utterances.texts[index].split() for index in indices]
-    model.train()
+    if infeasible:
+        log.warning("%d validation utterances are too short for their text; they count for the WER only", infeasible)
     total = sum((Counts.of(operations) for operations in align_all(references, hypotheses)), Counts())
-    load = [(counts_E / max(1, frames)).tolist() for counts_E in load_LE]
-    return Validation(nats / max(1, tokens), total.percent, load)
+    return Validation(nats / max(1, tokens), total.percent, load.shares())

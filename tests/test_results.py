@@ -136,3 +136,14 @@ def test_writers_at_once_lose_nothing(tmp_path):
         process.join()
     assert [row[0] for row in rows_of(path)] == [f"| omni_base_s{index}" for index in range(8)]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["RESULTS.md", "exp"]
+
+
+def test_a_model_from_elsewhere_is_described_by_its_decoding(tmp_path):
+    """``--model`` decodes into a folder where nothing was trained."""
+    experiment = make_experiment(tmp_path, name="outsider")
+    info = {"router": "switch", "params_total": 2_000_000, "seed": 5, "command": "egs/other/run.sh"}
+    (experiment / "decode_test" / "model_info.json").write_text(json.dumps(info))
+    (experiment / "model_info.json").unlink()
+    (experiment / "cmd.txt").unlink()
+    row = experiment_row(experiment, "test")
+    assert (row["router"], row["params"], row["seed"], row["command"]) == ("switch", "2 M", "5", "egs/other/run.sh")

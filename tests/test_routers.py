@@ -66,7 +66,11 @@ def test_omni_has_one_router_per_group_and_switch_one_per_layer():
     switch_names = [name for name, _ in switch.named_parameters() if ".router." in name]
     assert len(omni_names) == 2 * 2  # two groups, weight and bias
     assert len(switch_names) == 2 * 5  # five layers
-    assert all(group.router.linear is not None for group in omni.encoder.groups)
+    groups = omni.encoder.groups
+    assert groups[0].router.linear.weight.data_ptr() != groups[1].router.linear.weight.data_ptr()
+    assert [len(group.router.linears) for group in switch.encoder.groups] == [2, 3]
+    pointers = {linear.weight.data_ptr() for group in switch.encoder.groups for linear in group.router.linears}
+    assert len(pointers) == 5
 
 
 def test_omni_layers_give_the_same_logits_for_the_same_state_and_switch_layers_do_not():

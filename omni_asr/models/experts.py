@@ -1,13 +1,13 @@
 """Feed-forward blocks: the dense one, and the experts of a mixture.
 
 An expert back end computes ``FFN_e(x)`` for frames that are already sorted by expert. All share one contract,
-``backend(x_ND, counts_E, w_in_EDH, b_in_EH, w_out_EHD, b_out_ED, dropout) -> y_ND``, and agree in value and gradient;
-``loop`` is the specification.
+``backend(x_ND, counts_E, weights, dropout) -> y_ND``, and agree in value and gradient; ``loop`` is the specification.
 
 Shapes: N frames, D model, H hidden, E experts.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,17 @@ from torch import Tensor, nn
 from omni_asr.config import ModelConfig
 from omni_asr.models.rows import place_rows, take_rows
 
-Backend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, float], Tensor]
+
+class ExpertWeights(NamedTuple):
+    """``FFN_e(x) = ReLU(x w_in[e] + b_in[e]) w_out[e] + b_out[e]`` for every expert."""
+
+    w_in_EDH: Tensor
+    b_in_EH: Tensor
+    w_out_EHD: Tensor
+    b_out_ED: Tensor
+
+
+Backend = Callable[[Tensor, Tensor, ExpertWeights, float], Tensor]
 
 
 class FeedForward(nn.Module):
@@ -55,23 +65,15 @@ class Experts(nn.Module):
         backend = BACKENDS[choose_backend(self.backend, x_ND.device)]
         order_N = torch.argsort(expert_N, stable=True)
         dropout = self.dropout if self.training else 0.0
-        weights = (self.w_in_EDH, self.b_in_EH, self.w_out_EHD, self.b_out_ED)
-        y_ND = backend(take_rows(x_ND, order_N), counts_E, *weights, dropout)
+        weights = ExpertWeights(self.w_in_EDH, self.b_in_EH, self.w_out_EHD, self.b_out_ED)
+        y_ND = backend(take_rows(x_ND, order_N), counts_E, weights, dropout)
         return place_rows(y_ND, order_N, len(y_ND))
 
 
-def loop_experts(
-    x_ND: Tensor,
-    counts_E: Tensor,
-    w_in_EDH: Tensor,
-    b_in_EH: Tensor,
-    w_out_EHD: Tensor,
-    b_out_ED: Tensor,
-    dropout: float,
-) -> Tensor:
+def loop_experts(x_ND: Tensor, counts_E: Tensor, weights: ExpertWeights, dropout: float) -> Tensor:
     """One expert after the other. ``unbind`` gives every weight slice a gradient of its own size, never padded."""
     pieces = x_ND.split(counts_E.tolist())
-    stacks = (weight.unbind(0) for weight in (w_in_EDH, b_in_EH, w_out_EHD, b_out_ED))
+    stacks = (weight.unbind(0) for weight in weights)
     outputs = []
     for x, w_in, b_in, w_out, b_out in zip(pieces, *stacks, strict=True):
         hidden = F.dropout(F.relu(torch.addmm(b_in, x, w_in)), dropout, training=dropout > 0)
@@ -79,21 +81,13 @@ def loop_experts(
     return torch.cat(outputs)
 
 
-def grouped_experts(
-    x_ND: Tensor,
-    counts_E: Tensor,
-    w_in_EDH: Tensor,
-    b_in_EH: Tensor,
-    w_out_EHD: Tensor,
-    b_out_ED: Tensor,
-    dropout: float,
-) -> Tensor:
+def grouped_experts(x_ND: Tensor, counts_E: Tensor, weights: ExpertWeights, dropout: float) -> Tensor:
     """All experts in two grouped matrix products, without waiting for the loads on the host."""
     dtype = _compute_dtype(x_ND)
-    x_ND, w_in_EDH, b_in_EH, w_out_EHD, b_out_ED = (t.to(dtype) for t in (x_ND, w_in_EDH, b_in_EH, w_out_EHD, b_out_ED))
+    w_in_EDH, b_in_EH, w_out_EHD, b_out_ED = (weight.to(dtype) for weight in weights)
     offsets_E = counts_E.cumsum(0).to(torch.int32)
     expert_N = torch.repeat_interleave(counts_E, output_size=x_ND.shape[0])
-    hidden_NH = F.relu(F.grouped_mm(x_ND, w_in_EDH, offs=offsets_E) + b_in_EH[expert_N])
+    hidden_NH = F.relu(F.grouped_mm(x_ND.to(dtype), w_in_EDH, offs=offsets_E) + b_in_EH[expert_N])
     hidden_NH = F.dropout(hidden_NH, dropout, training=dropout > 0)
     return F.grouped_mm(hidden_NH, w_out_EHD, offs=offsets_E) + b_out_ED[expert_N]
 

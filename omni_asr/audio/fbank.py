@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omni_asr.audio.fbank_conf import check_features
+from omni_asr.audio.fbank_conf import check_options
 from omni_asr.config import FeaturesConfig
 
 BLOCK = 256
@@ -23,11 +23,11 @@ class Fbank:
     """Computes filterbanks; the window and the mel triangles are made once.
 
     Raises:
-        UserError: the options leave no features, see :func:`check_features`.
+        UserError: the options leave no features, see :func:`check_options`.
     """
 
     def __init__(self, config: FeaturesConfig) -> None:
-        check_features(config, "features")
+        check_options(config, "features")
         self.config = config
         self.length = int(config.sample_rate * 0.001 * config.frame_length_ms)
         self.shift = int(config.sample_rate * 0.001 * config.frame_shift_ms)

@@ -67,7 +67,7 @@ def read_fbank_conf(path: str | os.PathLike[str]) -> FeaturesConfig:
             hint = f"did you mean --{nearest[0]}?" if nearest else f"known: {', '.join('--' + key for key in FIELDS)}"
             raise UserError(f"{where}: unknown option --{name}; {hint}")
     config = FeaturesConfig(**values)  # type: ignore[arg-type]
-    check_features(config, str(path))
+    check_options(config, str(path))
     return config
 
 
@@ -79,7 +79,7 @@ def write_fbank_conf(path: str | os.PathLike[str], config: FeaturesConfig) -> No
             file.write(f"--{name}={str(value).lower() if isinstance(value, bool) else value}\n")
 
 
-def check_features(config: FeaturesConfig, where: str) -> None:
+def check_options(config: FeaturesConfig, where: str) -> None:
     """Reject values that give no features.
 
     Raises:

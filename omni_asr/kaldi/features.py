@@ -1,13 +1,10 @@
-"""Features of a data directory after the jobs: joining them, and their global statistics."""
+"""Features of a data directory after the jobs: joining them."""
 
 import os
 from pathlib import Path
 
-import numpy as np
-
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
-from omni_asr.kaldi.ark import ArkWriter, read_matrix
 from omni_asr.kaldi.data_dir import DataDir
 from omni_asr.kaldi.tables import read_lines, read_table, write_table
 
@@ -65,33 +62,3 @@ def _join(table: dict[str, str], path: Path) -> None:
     if twice:
         raise UserError(f"{path}: {min(twice)!r} is in an earlier job too; split the directory and run the jobs again")
     table.update(part)
-
-
-def compute_cmvn(data_dir: str | os.PathLike[str], out: str | os.PathLike[str]) -> tuple[int, int]:
-    """Write Kaldi's global statistics (2, F + 1) of feats.scp under the key ``global``; return utterances and frames.
-
-    The first row holds the sums and the number of frames, the second the sums of squares and 0.
-
-    Raises:
-        UserError: feats.scp is missing or empty, or matrices differ in width.
-    """
-    path = Path(data_dir) / "feats.scp"
-    sums: np.ndarray | None = None
-    squares: np.ndarray | None = None
-    frames = 0
-    table = read_table(path)
-    for key, value in table.items():
-        matrix = read_matrix(value).astype(np.float64)
-        if sums is None or squares is None:
-            sums, squares = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
-        if matrix.shape[1] != len(sums):
-            raise UserError(f"{path}: {key} has {matrix.shape[1]} columns, the first has {len(sums)}")
-        sums += matrix.sum(0)
-        squares += np.square(matrix).sum(0)
-        frames += len(matrix)
-    if sums is None or squares is None:
-        raise UserError(f"{path} is empty; make the features first")
-    stats = np.stack([np.append(sums, frames), np.append(squares, 0.0)])
-    with ArkWriter(out, compression_method=None) as write:
-        write("global", stats)
-    return len(table), frames

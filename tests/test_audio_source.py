@@ -62,6 +62,12 @@ def test_formats(tmp_path, suffix, options, tolerance):
         np.testing.assert_allclose(recording.read(start, stop), samples[start:stop], atol=2)
 
 
+@pytest.mark.parametrize("name", ["a.raw", "b.RAW"])
+def test_audio_without_a_header_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(bytes(32000))
+    assert "read it by a pipe such as 'sox -t raw -r 16000 " in reason(tmp_path / name)
+
+
 def test_channels(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack([SINE, -SINE, 0 * SINE], 1), RATE, subtype="FLOAT")
     recording = Recording(str(tmp_path / "a.wav"))

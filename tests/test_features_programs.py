@@ -108,6 +108,21 @@ def test_jobs_of_other_options_or_of_another_split_do_not_mix(data, tmp_path, ca
     assert "is in an earlier job too" in capsys.readouterr().err
 
 
+def test_one_recording_without_a_header_does_not_end_the_job(data):
+    (data.parent / "s0-00.flac").rename(data.parent / "s0-00.raw")
+    (data / "wav.scp").write_text((data / "wav.scp").read_text().replace("s0-00.flac", "s0-00.raw"))
+    make(data, 1)
+    failed = read_table(data.parent / "fbank/x.1.failed")
+    assert list(failed) == ["s0-00", "s3-10"] and ".raw file has no header" in failed["s0-00"]
+    assert len(read(data.parent / "fbank", "x.1.scp")) == 19
+
+
+def test_a_relative_prefix_gives_absolute_paths(data, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    assert run(make_fbank, data, "fbank/x.1") == 0
+    assert read_table("fbank/x.1.scp")["s0-00"].startswith(f"{data.parent}/fbank/x.1.ark:")
+
+
 def test_audio_shorter_than_a_frame_is_named(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(200), 16000)
     folder = write_dir(tmp_path / "data", wav_scp=f"a {tmp_path}/a.wav", utt2spk="a a")

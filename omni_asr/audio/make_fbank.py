@@ -27,9 +27,12 @@ def make_fbank(
 ) -> tuple[int, int]:
     """Write ``<prefix>.{ark,scp,utt2num_frames,failed,conf}``; return how many utterances succeeded and failed.
 
+    The scp names the archive by its absolute path, so that it is found from every folder.
+
     Raises:
         UserError: the data directory is broken, or a place for the output is missing a right to write.
     """
+    prefix = os.path.abspath(prefix)
     reader = AudioReader(data_dir, config.sample_rate, channel)
     fbank = Fbank(config)
     total, started = len(reader.data.utterances), time.monotonic()

@@ -79,6 +79,11 @@ class Recording:
             if isinstance(self._source, str) and _starts_with(self._source, b"NIST_1A"):
                 hint = " (compressed SPHERE? read it by 'sph2pipe -f wav -p -c 1 FILE |')"
             raise AudioError(f"not audio that libsndfile reads: {error.error_string.rstrip('.')}{hint}") from None
+        except TypeError:  # soundfile goes by the name of a .raw file, and wants to be told its rate
+            hint = "sox -t raw -r 16000 -e signed -b 16 -c 1 FILE -t wav - |"
+            raise AudioError(
+                f"a .raw file has no header that says its rate; read it by a pipe such as '{hint}'"
+            ) from None
 
     def _read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples [start, stop) of all channels (samples, channels) in [-1, 1]."""

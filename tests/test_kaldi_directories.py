@@ -177,6 +177,13 @@ def test_perturb_speed(tmp_path):
     assert validate(out, feats=False) == {"utt": 9, "spk": 6, "reco": 6}
 
 
+def test_numbers_of_samples_are_not_carried_to_another_speed(tmp_path):
+    source = small_dir(tmp_path / "d", utt2num_samples="a-1 16000\na-2 8000\nb-1 44000")
+    perturb_speed(source, tmp_path / "out")
+    assert not (tmp_path / "out/utt2num_samples").exists()
+    assert validate(tmp_path / "out", feats=False)["utt"] == 9
+
+
 def test_perturbing_with_bad_factors_is_refused(tmp_path):
     source = small_dir(tmp_path / "d")
     with pytest.raises(UserError, match="speed factors must differ"):
@@ -185,7 +192,9 @@ def test_perturbing_with_bad_factors_is_refused(tmp_path):
         perturb_speed(source, tmp_path / "out", [0.0])
 
 
-@pytest.mark.parametrize("value", ["/a/b.wav", "/my dir/b.flac", "cat 'x|y' | sph2pipe - |", "x.ark:17"])
+@pytest.mark.parametrize(
+    "value", ["/a/b.wav", "/my dir/b.flac", "/o'neil's/b.wav", "'", "a(1).wav", "cat 'x|y' | sph2pipe - |", "x.ark:17"]
+)
 def test_speed_stage_is_recognised_again(value):
     assert split_speed(add_speed(value, 0.9)) == (value, 0.9)
     assert split_speed(add_speed(add_speed(value, 0.9), 1.1)) == (value, pytest.approx(0.99))
@@ -195,7 +204,9 @@ def test_speed_stage_is_recognised_again(value):
 @pytest.mark.parametrize(
     "value",
     ["sox $x.wav -t wav - speed 0.9 |", "sox a.wav -t wav - speed 0.9 vol 2 |", "sox -v 2 a.wav -t wav - speed 0.9 |",
-     "sox a.wav b.wav -t wav - speed 0.9 |", "cat a | sox -t wav - -r 8000 -t wav - speed 0.9 |"],
+     "sox a.wav b.wav -t wav - speed 0.9 |", "sox 'a.wav -t wav - speed 0.9 |", "sox - -t wav - speed 0.9 |",
+     'sox "$x.wav" -t wav - speed 0.9 |', "sox 'a'$x -t wav - speed 0.9 |",
+     "cat a | sox -t wav - -r 8000 -t wav - speed 0.9 |"],
 )  # fmt: skip
 def test_other_sox_commands_stay_commands(value):
     assert split_speed(value) == (value, 1.0)

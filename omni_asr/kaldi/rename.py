@@ -78,8 +78,8 @@ def perturb_speed(
 ) -> int:
     """Write a directory with every utterance at several speeds; return how many utterances it has.
 
-    Utterances, speakers and recordings get the prefix ``sp<factor>-``; at 1 they keep their ids. Features are not
-    carried: their audio changes.
+    Utterances, speakers and recordings get the prefix ``sp<factor>-``; at 1 they keep their ids. Features and numbers
+    of samples are not carried: their audio changes.
 
     Raises:
         UserError: ``out`` is ``source``, a factor is not positive or given twice, or a table is broken.
@@ -104,7 +104,7 @@ def _at_speed(data: DataDir, factor: float) -> Tables:
         return key if factor == 1 else f"sp{factor:g}-{key}"
 
     tables = renamed(data, rename, rename, rename)
-    for name in (*FEATURE_TABLES, PARTIAL):
+    for name in (*FEATURE_TABLES, PARTIAL, "utt2num_samples"):  # they count what changes, and can be made again
         tables.pop(name, None)
     if factor == 1:
         return tables

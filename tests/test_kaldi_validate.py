@@ -1,6 +1,7 @@
 import pytest
 from kaldi_helpers import read, small_dir, write_dir
 
+from omni_asr.bin import fix as fix_program
 from omni_asr.bin import run_program
 from omni_asr.bin import validate as program
 from omni_asr.errors import UserError
@@ -71,6 +72,16 @@ def test_speakers_that_sort_otherwise_than_utterances_are_named(tmp_path):
 def test_features_may_lack_what_is_listed_as_removed(tmp_path):
     tables = {"feats_scp": "a-1 f:1\na-2 f:2", "utt2num_frames": "a-1 5\na-2 6", "removed_utts": "b-1 broken"}
     assert validate(small_dir(tmp_path / "d", **tables))["utt"] == 3
+
+
+def test_a_missing_spk2utt_is_made_by_the_program_that_the_error_names(tmp_path, capsys):
+    folder = small_dir(tmp_path / "d")
+    (folder / "spk2utt").unlink()
+    assert run_program(program.main, ["--no-feats", str(folder)]) == 1
+    assert f"spk2utt does not exist; omni-asr fix {folder} makes it" in capsys.readouterr().err
+    assert run_program(fix_program.main, [str(folder)]) == 0
+    assert read(folder, "spk2utt") == ["a a-1 a-2", "b b-1"]
+    assert run_program(program.main, ["--no-feats", str(folder)]) == 0
 
 
 @pytest.mark.parametrize(("missing", "option"), [("text", "--no-text"), ("wav.scp", "--no-wav"), ("spk2utt", "")])

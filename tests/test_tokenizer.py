@@ -4,6 +4,8 @@ import logging
 
 import pytest
 
+from omni_asr.bin import run_program
+from omni_asr.bin import train_tokenizer as program
 from omni_asr.errors import UserError
 from omni_asr.text.tokenizer import (
     BLANK,
@@ -69,6 +71,12 @@ def test_a_vocabulary_larger_than_the_text_supports_is_lowered_with_a_message(ki
     assert 20 < tokenizer.size < 5000
     assert "lowered from 5000" in caplog.text and str(tokenizer.size) in caplog.text
     assert tokenizer.decode(tokenizer.encode(TEXTS[0])) == TEXTS[0]
+
+
+def test_an_utterance_without_words_does_not_stop_the_program(tmp_path):
+    (tmp_path / "text").write_text("a-1 the key\na-2\na-3 the door\n")
+    assert run_program(program.main, ["--type", "char", str(tmp_path / "text"), str(tmp_path / "lang")]) == 0
+    assert load_tokenizer(tmp_path / "lang").encode("key")
 
 
 def test_refusals():

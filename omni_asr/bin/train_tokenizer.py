@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("text", help="Kaldi text file of the training set")
     parser.add_argument("lang_dir", help="folder to write")
     options = parser.parse_args(argv)
-    tokenizer = train_tokenizer(options.type, options.size, read_table(options.text).values())
+    tokenizer = train_tokenizer(options.type, options.size, read_table(options.text, may_be_empty=True).values())
     save_tokenizer(tokenizer, options.lang_dir)
     logging.getLogger("train-tokenizer").info("%d %s units in %s", tokenizer.size, options.type, options.lang_dir)
 

@@ -32,7 +32,8 @@ def validate(path: str | os.PathLike[str], feats: bool = True, text: bool = True
     required = {"utt2spk": True, "spk2utt": True, "wav.scp": wav, "text": text, "feats.scp": feats}
     for name, needed in required.items():
         if needed and not data.has(name):
-            hint = "" if name in ("utt2spk", "spk2utt") else f" (or use --no-{name.partition('.')[0]})"
+            hints = {"utt2spk": "", "spk2utt": f"; omni-asr fix {data.path} makes it"}
+            hint = hints.get(name, f" (or use --no-{name.partition('.')[0]})")
             raise UserError(f"{data.path / name} does not exist{hint}")
     lines = {name: check_table(data.path / name) for name in data.names if kind_of(name) != "stm"}
     _check_speakers(data, lines)

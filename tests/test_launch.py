@@ -127,6 +127,14 @@ def test_incomplete_command_lines(arguments, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_check_runs_nothing(tmp_path, capsys):
+    assert run_launch("local", "--max_jobs", "2", "--check") == 0
+    assert run_launch("local", "--check", tmp_path / "a.log", "false") == 0
+    assert not (tmp_path / "a.log").exists()
+    assert run_program(launch.main, ["slum", "--check"]) == 1
+    assert "the back end 'slum' is not available" in capsys.readouterr().err
+
+
 def test_ranges():
     assert parse_range("JOB=1:4") == ("JOB", 1, 4)
     assert parse_range("n_2=7") == ("n_2", 7, 7)

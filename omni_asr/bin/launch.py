@@ -3,7 +3,8 @@
 omni-asr launch BACK_END [options] [JOB=1:N] LOG COMMAND ...
 
 runs COMMAND N times with JOB replaced by 1 ... N in it and in LOG, as Kaldi's run.pl does, but without a shell between.
-Every job runs, also when one fails; then the launcher fails and shows the end of a log.
+Every job runs, also when one fails; then the launcher fails and shows the end of a log. With --check, nothing runs, and
+neither LOG nor COMMAND need be there: the back end and the options are checked.
 """
 
 import argparse
@@ -25,6 +26,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--gpu", type=_count, default=0, help="GPUs of each job")
     parser.add_argument("--num-threads", type=_count, help="CPU threads of each job (OMP_NUM_THREADS)")
     parser.add_argument("--max-jobs", type=_count, default=0, help="most jobs at once (local: as many as processors)")
+    parser.add_argument("--check", action="store_true", help="check the back end and the options, run nothing")
     return parser
 
 
@@ -43,7 +45,7 @@ def split_command_line(arguments: Sequence[str]) -> tuple[list[str], tuple[str, 
             numbers = found
             rest.pop(0)
         elif rest[0].startswith("-"):
-            takes_next = "=" not in rest[0] and rest[0] not in ("-h", "--help")
+            takes_next = "=" not in rest[0] and rest[0] not in ("-h", "--help", "--check")
             own += rest[: 1 + takes_next]
             del rest[: 1 + takes_next]
         else:
@@ -56,9 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, (name, first, last), rest = split_command_line(sys.argv[1:] if argv is None else argv)
     parser = make_parser()
     options = parser.parse_args(own)
+    run = back_end(options.back_end)
+    if options.check:
+        return 0
     if len(rest) < 2:
         parser.error("nothing to run: after the options come [JOB=1:N] LOG COMMAND ...")
-    run = back_end(options.back_end)
     resources = Resources(options.mem, options.gpu, options.num_threads, options.max_jobs)
     array = JobArray(rest[1:], rest[0], name, first, last, resources)
     try:

@@ -13,7 +13,7 @@ import pytest
 
 from omni_asr.analysis import page
 from omni_asr.analysis.errors import frequent_errors, worst_speakers, worst_utterances
-from omni_asr.analysis.experiment import read_experiment
+from omni_asr.analysis.experiment import Experiment, read_experiment, siblings
 from omni_asr.bin import report, run_program
 from omni_asr.scoring.sclite import Utterance
 from omni_asr.scoring.score import score
@@ -173,6 +173,13 @@ def test_complete_report(folder):
     assert positions == sorted(positions)
     assert "Not in this report" not in found.seen
     assert text.count("<svg") == 2 and text.count('<tr class="this">') == 1
+
+
+def test_experiments_that_were_put_aside_are_not_compared(tmp_path, folder):
+    shutil.copytree(folder / "exp/omni_base", tmp_path / "exp/omni_base")
+    shutil.copytree(folder / "exp/omni_base", tmp_path / "exp/omni_base.before")
+    assert [one.name for one in siblings(Experiment(tmp_path / "exp/omni_base"), SETS)] == ["omni_base"]
+    assert len(siblings(Experiment(tmp_path / "exp/omni_base.before"), SETS)) == 2, "unless it is the one reported"
 
 
 def test_report_needs_nothing_beside_it(folder):

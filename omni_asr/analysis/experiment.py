@@ -81,10 +81,13 @@ def read_experiment(exp_dir: str | os.PathLike[str], data_dir: str | os.PathLike
 def siblings(experiment: Experiment, sets: list[str]) -> list[Experiment]:
     """All experiments of the same folder with a result on one of the sets, this one among them, sorted by router.
 
-    Only names, ``model_info.json`` and error rates are read.
+    What ``--force true`` put aside as ``<name>.before`` is left out. Only names, ``model_info.json`` and error rates
+    are read.
     """
     found = []
     for path in experiment.path.parent.iterdir():
+        if path.suffix == ".before" and path != experiment.path:
+            continue
         decoded = [DecodedSet(name, *_rates(path / f"decode_{name}")) for name in sets]
         if path == experiment.path or any(one.wer for one in decoded):
             other = Experiment(path, sets=decoded)

@@ -1,6 +1,7 @@
 """Data preparation of egs/fsdd, on a generated corpus in the dataset's layout and on the real one where it is there."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -104,10 +105,30 @@ def test_same_seed_same_bytes(root: Path, corpus: Path, prepared: Path, tmp_path
 
 def test_held_out_speaker(root: Path, corpus: Path, tmp_path: Path) -> None:
     assert prepare(root, corpus, tmp_path, *FEW, "--split", "speaker", "--held_out", "bert").returncode == 0
-    speakers = {part: set(read_table(tmp_path / part / "utt2spk").values()) for part in ("train", "dev", "test")}
+    folders = {part: tmp_path / f"{part}_without_bert" for part in ("train", "dev", "test")}
+    speakers = {part: set(read_table(folder / "utt2spk").values()) for part, folder in folders.items()}
     assert speakers == {"train": {"anna"}, "dev": {"anna"}, "test": {"bert"}}
-    assert len(used(tmp_path / "test")) == 120
-    assert not used(tmp_path / "train") & used(tmp_path / "dev")
+    assert len(used(folders["test"])) == 120
+    assert not used(folders["train"]) & used(folders["dev"])
+    assert not (tmp_path / "test").exists(), "the sets of the official split stay as they are"
+
+
+@pytest.mark.parametrize("options", [[], ["--split", "speaker", "--held_out", "bert"]])
+def test_call_of_the_recipe_makes_the_sets_that_it_expects(
+    root: Path, corpus: Path, tmp_path: Path, options: list[str]
+) -> None:
+    command = [str(root / "egs" / "fsdd" / "run.sh"), "--dry_run", "true", *options]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    calls = [shlex.split(line) for line in lines]
+    handed = next(words[1:] for words in calls if words[0] == "local/data.sh")
+    handed = [word for word in handed if not word.startswith(("--data_dir=", "--corpus_dir="))]
+    done = prepare(root, corpus, tmp_path, *FEW, *handed)
+    assert done.returncode == 0, done.stderr
+    moved = [words[1:] for words in calls if words[0] == "mv" and words[1].startswith("data/.new/")]
+    assert len(moved) == 3
+    for new, final in moved:
+        assert (tmp_path / Path(new).name / "utt2spk").is_file()
+        assert final == f"data/{Path(new).name}"
 
 
 def test_odd_files_are_named_and_left_out(root: Path, corpus: Path, tmp_path: Path) -> None:
@@ -141,7 +162,6 @@ def test_odd_files_are_named_and_left_out(root: Path, corpus: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--split", "speaker"), "--split speaker and --held_out <name> belong together"),
         (("--split", "speaker", "--held_out", "cleo"), "'cleo' is not among anna, bert"),
         (("--corpus_dir", "nowhere"), "nowhere/recordings is missing: run stage 0"),
     ],

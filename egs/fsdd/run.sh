@@ -10,8 +10,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 corpus_dir=corpus           # Where the corpus is, or is fetched to
-split=official              # official: recordings 0-4 are the test; speaker: hold one speaker out
-held_out=theo               # The speaker that --split speaker holds out
+split=official              # official: recordings 0-4 are the test; speaker: hold one speaker out (sets get its name)
+held_out=theo               # The speaker that --split speaker holds out; without meaning for official
 train_set=train             # Data directories below data/
 valid_set=dev
 test_sets="test"
@@ -22,8 +22,17 @@ speed_perturb=true
 download_opts=()
 data_opts=(split held_out)
 
-after_options() {  # both splits may be prepared, one after the other: their experiments keep apart
-    if [[ ${split} == speaker ]]; then tag=${tag:+${tag}_}without_${held_out}; fi
+after_options() {  # sets, units and experiments of each split have names of their own
+    check_choice split official speaker
+    if [[ ${split} == speaker ]]; then
+        [[ -n ${held_out} ]] || fail "--split speaker needs a name, such as --held_out theo"
+        local other=_without_${held_out}
+        train_set+=${other}
+        valid_set+=${other}
+        test_sets=${test_sets// /${other} }${other}
+        lang_dir=data/lang_${token_type}${vocab_size}${other}
+        tag=${tag:+${tag}_}without_${held_out}
+    fi
 }
 
 # shellcheck source=../TEMPLATE/recipe.sh

@@ -2,7 +2,8 @@
 
 Each utterance joins 3 to 7 recordings of one speaker, <corpus-dir>/recordings/{digit}_{speaker}_{index}.wav, with short
 pauses. No recording is in two sets. Split `official`: index 0-4 test, 5-9 dev, the others train. Split `speaker`: all
-recordings of --held-out are test; of the other speakers, index 5-9 dev, the others train.
+recordings of --held-out are test; of the other speakers, index 5-9 dev, the others train, and the data directories are
+called train_without_<held-out> and so on.
 """
 
 import hashlib
@@ -137,8 +138,8 @@ def compose(string: String, seed: int) -> Samples:
     return np.clip(joined + noise * random.standard_normal(len(joined)), -1, 1)
 
 
-def write_set(strings: Sequence[String], part: str, audio: Path, final: Path, data: Path, seed: int) -> None:
-    """Write the audio of one set to ``audio`` and its data directory, which says that it is at ``final``."""
+def write_set(strings: Sequence[String], audio: Path, final: Path, data: Path, seed: int) -> None:
+    """Write the audio of one set to ``audio`` and its data directory ``data``, which says that it is at ``final``."""
     audio.mkdir(parents=True)
     wav, text, speakers, seconds, used = {}, {}, {}, {}, {}
     for string in strings:
@@ -150,12 +151,12 @@ def write_set(strings: Sequence[String], part: str, audio: Path, final: Path, da
         seconds[string.utterance] = f"{len(samples) / RATE:.3f}"
         used[string.utterance] = " ".join(recording.name for recording in string.recordings)
     write_data_dir(
-        data / part, {"wav.scp": wav, "text": text, "utt2spk": speakers, "utt2dur": seconds, "utt2recordings": used}
+        data, {"wav.scp": wav, "text": text, "utt2spk": speakers, "utt2dur": seconds, "utt2recordings": used}
     )
     digits = sum(len(string.recordings) for string in strings)
     hours = sum(map(float, seconds.values())) / 3600
     different = len({recording.name for string in strings for recording in string.recordings})
-    log.info("%-5s %5d utterances %6d digits %6.3f hours %d speakers, %d recordings", part, len(strings), digits,
+    log.info("%-18s %5d utterances %6d digits %6.3f hours %d speakers, %d recordings", data.name, len(strings), digits,
              hours, len(set(speakers.values())), different)  # fmt: skip
 
 
@@ -187,25 +188,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where the data directories go")
     parser.add_argument("--audio-dir", type=Path, default=Path("data/audio"), help="where the composed audio goes")
     parser.add_argument("--split", choices=("official", "speaker"), default="official", help="what test is")
-    parser.add_argument("--held-out", help="test speaker of --split speaker")
+    parser.add_argument("--held-out", default="theo", help="test speaker of --split speaker; ignored for official")
     parser.add_argument("--train-strings", type=int, default=4000, help="training utterances")
     parser.add_argument("--dev-strings", type=int, default=300, help="dev utterances")
     parser.add_argument("--test-strings", type=int, default=300, help="test utterances")
     parser.add_argument("--seed", type=int, default=1, help="another seed makes other strings")
     args = parser.parse_args(argv)
-    if (args.split == "speaker") != bool(args.held_out):
-        parser.error("--split speaker and --held_out <name> belong together")
+    held_out = args.held_out if args.split == "speaker" else None
     counts = {"train": args.train_strings, "dev": args.dev_strings, "test": args.test_strings}
     if min(counts.values()) < 1:
         parser.error("a set needs at least 1 string")
-    prepare(args.corpus_dir, args.data_dir, args.audio_dir.absolute(), args.held_out or None, counts, args.seed)
+    prepare(args.corpus_dir, args.data_dir, args.audio_dir.absolute(), held_out, counts, args.seed)
     return 0
 
 
 def prepare(corpus: Path, data: Path, audio_dir: Path, held_out: str | None, counts: dict[str, int], seed: int) -> None:
     """Compose every set; the audio appears in its place at the end, whole."""
     recordings, ignored = read_recordings(corpus / "recordings")
-    name = f"held_out_{held_out}" if held_out else "official"
+    name, suffix = (f"held_out_{held_out}", f"_without_{held_out}") if held_out is not None else ("official", "")
     report_ignored(ignored, len(recordings) + len(ignored), audio_dir / f"{name}.ignored")
     check_options(recordings, held_out)
     final, temporary = audio_dir / name, audio_dir / f".{name}.tmp"
@@ -214,7 +214,7 @@ def prepare(corpus: Path, data: Path, audio_dir: Path, held_out: str | None, cou
         for part in SETS:
             mine = [recording for recording in recordings if set_of(recording, held_out) == part]
             strings = draw_strings(mine, part, counts[part], seed)
-            write_set(strings, part, temporary / part, final / part, data, seed)
+            write_set(strings, temporary / part, final / part, data / f"{part}{suffix}", seed)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
     finally:

@@ -2,7 +2,9 @@
 
 import csv
 import importlib.util
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from omni_asr.kaldi.validate import validate
 needs_espeak = pytest.mark.skipif(
     importlib.util.find_spec("espeakng_loader") is None, reason="espeakng-loader is not installed"
 )
+GOLDEN = [710308, 511226, 836143]
 SETS = {"train": 120, "dev": 16, "test": 10, "test_noisy": 10, "test_phone": 10, "test_fast": 10}
 PRINT_HASHES = """
 import hashlib
@@ -87,13 +90,6 @@ def test_grammar(local: Path) -> None:
 )  # fmt: skip
 def test_numbers_in_words(local: Path, number: int, words: str) -> None:
     assert importlib.import_module("sentences").in_words(number) == words
-
-
-def test_ordinals(local: Path) -> None:
-    ordinal = importlib.import_module("sentences").ordinal
-    assert [ordinal(number) for number in (1, 20, 21, 30, 31)] == [
-        "first", "twentieth", "twenty first", "thirtieth", "thirty first"]  # fmt: skip
-    assert len({ordinal(number) for number in range(1, 32)}) == 31
 
 
 def test_variants_are_in_one_set_only(local: Path) -> None:
@@ -201,10 +197,32 @@ def test_number_of_processes_changes_no_byte(root: Path, corpus: Path, tmp_path:
 def test_second_run_says_complete_and_other_options_are_refused(root: Path, corpus: Path) -> None:
     again = synthesise(root, corpus)
     assert again.returncode == 0
-    assert "is complete: {'version'" in again.stderr
+    assert "is complete: {'code'" in again.stderr
     other = synthesise(root, corpus, "--seed", "2")
     assert other.returncode == 1
     assert "remove it, or choose another folder with --corpus-dir" in other.stderr.splitlines()[-1]
+
+
+def test_corpus_of_other_code_is_refused(root: Path, local: Path, tmp_path: Path) -> None:
+    code = importlib.import_module("synthesise").checksum()
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "corpus.json").write_text(json.dumps({"code": code, "size": "tiny", "seed": 1}))
+    assert synthesise(root, tmp_path / "corpus").returncode == 0
+    shutil.copytree(local, tmp_path / "local")
+    with open(tmp_path / "local" / "voices.py", "a") as file:
+        file.write("# another voice\n")
+    script = str(tmp_path / "local" / "synthesise.py")
+    done = run(root, "-c", "import runpy, sys; sys.path.insert(0, sys.argv[1]); sys.argv = sys.argv[2:]; "
+               "runpy.run_path(sys.argv[0], run_name='__main__')", str(tmp_path / "local"), script,
+               "--size", "tiny", "--corpus-dir", str(tmp_path / "corpus"))  # fmt: skip
+    assert done.returncode == 1
+    assert "was made with" in done.stderr and "remove it" in done.stderr.splitlines()[-1]
+
+
+def test_random_draws_do_not_depend_on_the_code(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = importlib.import_module("synthesise")
+    monkeypatch.setattr(program, "checksum", lambda: "other")
+    assert program.generator_for(1, "train", 0).integers(10**6, size=3).tolist() == GOLDEN
 
 
 @needs_espeak

@@ -23,7 +23,6 @@ THINGS = "milk bread butter coffee apples sugar".split()
 PLACES = "airport hotel museum hospital".split()
 
 
-
 class Grammar:
     """Draws sentences with one random generator."""
 

@@ -84,7 +84,7 @@ case ${program} in
     train_tokenizer) mkdir "${last}"; cp "$5" "${last}/tokens.txt" ;;
     train)
         name=--exp-dir; exp=$(value "$@")
-        mkdir -p "${exp}/checkpoints"; hang; echo "$*" > "${exp}/model.pt" ;;
+        mkdir -p "${exp}/checkpoints"; hang; touch "${exp}/checkpoints/state-1.pt"; echo "$*" > "${exp}/model.pt" ;;
     decode) mkdir -p "${last}"; touch "${last}/score"; hang; echo "a-1 one" > "${last}/text" ;;
     score) echo "%WER 0.00" > "${last}/wer" ;;
     report) mkdir -p "$1/report"; touch "$1/report/index.html" ;;

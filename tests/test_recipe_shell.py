@@ -5,14 +5,18 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+import typing
 
 import pytest
 from recipe_helpers import ROOT, Recipe, lives, wait_for
 
+from omni_asr.config import Router, TokensConfig
+
 STAGE_0_TO_2 = ["download.sh", "data.sh", "validate", "split", "make_fbank", "collect_feats", "compute_cmvn"]
 STAGE_0_TO_2 += ["train_tokenizer"]
 STAGE_4_TO_6 = ["decode", "score", "results", "report"]
-LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \(\w+\.sh:\d+\) \S.*")
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \(run\.sh:[1-9]\d*\) \S.*")
 
 
 @pytest.fixture
@@ -93,6 +97,26 @@ def test_force_does_everything_again(finished):
     assert (finished.dir / "exp/omni_base.before/model.pt").exists(), "the earlier experiment is kept"
 
 
+def test_force_never_removes_the_experiment_that_it_put_aside(finished):
+    finished.run("--stage", 3, "--stop_stage", 3, "--force", "true", "--seed", 2)
+    finished.calls()
+    _, err = finished.run("--force", "true", status=1)
+    assert "exp/omni_base.before is there from an earlier --force true; rename or remove it" in one_line(err)
+    assert finished.called() == ["show_config"], "refused before any work"
+    assert "--seed 1 " in (finished.dir / "exp/omni_base.before/model.pt").read_text()
+
+
+def test_changed_program_makes_the_corpus_again(recipe):
+    recipe.write("local/synthesise.py", "print(1)\n")
+    recipe.run("--stop_stage", 0)
+    recipe.calls()
+    out, _ = recipe.run("--stop_stage", 0)
+    assert "corpus is complete, nothing to do" in out and recipe.called() == []
+    recipe.write("local/synthesise.py", "print(2)\n")
+    out, _ = recipe.run("--stop_stage", 0)
+    assert "because this changed: local/synthesise.py" in out and recipe.called() == ["download.sh"]
+
+
 def test_changed_option_redoes_what_depends_on_it(finished):
     out, _ = finished.run("--stop_stage", 2, "--vocab_size", 40)
     assert finished.called() == ["train_tokenizer"], "another vocabulary needs no other features"
@@ -116,6 +140,22 @@ def test_nothing_is_dropped_in_a_second_experiment_on_other_data(finished):
     assert "was trained on other data or units; give --tag NAME" in one_line(err)
     finished.run("--stage", 3, "--tag", "other")
     assert (finished.dir / "exp/omni_base_other/model.pt").exists()
+
+
+@pytest.mark.parametrize("name", ["text", "utt2num_frames"])
+def test_other_validation_data_are_noticed(finished, name):
+    (finished.dir / "data/dev" / name).write_text("a-1 other\n")
+    _, err = finished.run("--stage", 3, status=1)
+    assert "was trained on other data or units" in one_line(err)
+
+
+def test_training_that_never_got_anywhere_may_start_on_other_data(recipe):
+    (recipe.dir / "fail_train").touch()
+    recipe.run(status=1)
+    (recipe.dir / "fail_train").unlink()
+    (recipe.dir / "data/train/text").write_text("a-1 other\n")
+    recipe.run("--stage", 3, "--stop_stage", 3)
+    assert (recipe.dir / "exp/omni_base/model.pt").exists()
 
 
 @pytest.mark.parametrize(
@@ -187,6 +227,24 @@ def test_overrides_go_to_training_or_decoding(finished):
     assert "--set decode.batch_frames=5 " in calls["decode"] and "optim" not in calls["decode"]
 
 
+def test_share_that_may_go_holds_for_features_and_training(finished):
+    finished.run("--force", "true", "--stage", 2, "--stop_stage", 3, "--max_removed", 0.2, "--tag", "t")
+    calls = {line.split()[0]: line for line in finished.calls()}
+    assert "--max-removed 0.2 " in calls["collect_feats"]
+    assert calls["train"].endswith(" --set data.max_removed=0.2")
+    finished.run("--stage", 3, "--stop_stage", 3, "--set", "data.max_removed=0.5", "--tag", "u")
+    train = next(line for line in finished.calls() if line.startswith("train "))
+    assert train.endswith(" --set data.max_removed=0.5"), "the last one counts"
+
+
+def test_checkout_below_a_folder_named_like_the_job_number(tmp_path):
+    recipe = Recipe(tmp_path / "JOBS")
+    recipe.run("--stage", 0, "--stop_stage", 2)
+    calls = recipe.calls()
+    assert any(line.endswith(" data/train/split2/1 fbank/train.1") for line in calls)
+    assert "collect_feats --max-removed 0.05 data/train 2 fbank/train" in calls
+
+
 def test_speed_perturbation_trains_on_the_perturbed_set(recipe):
     recipe.run("--speed_perturb", "true", "--stop_stage", 3, "--token_type", "char")
     calls = recipe.calls()
@@ -240,7 +298,11 @@ def test_example_of_the_readme_works(recipe):
     out, _ = recipe.run("--dry_run", "true", "--split", "speaker", "--corpus_dir", "a", "--corpus_dir", "b")
     handed = "--corpus_dir=a --corpus_dir=b --split=speaker --held_out=theo"
     assert f"local/data.sh --data_dir=data/.new {handed}\n" in out
-    assert "--exp-dir exp/omni_base_without_theo " in out
+    assert "--exp-dir exp/omni_base_without_theo " in out and "--lang-dir data/lang_unigram28_without_theo " in out
+    assert "--train-dir data/train_without_theo_sp " in out and " data/test_without_theo " in out
+    real = (ROOT / "egs/fsdd/run.sh").read_text()
+    settings = [line.split("#")[0].strip() for line in example.splitlines() if re.match(r"[a-z_]+=", line)]
+    assert [line for line in settings if f"\n{line}" not in real] == [], "the example has fsdd's real defaults"
     if shutil.which("shellcheck"):
         command = ["shellcheck", "-x", "-P", "SCRIPTDIR", "--severity=warning", "--exclude=SC2154", "run.sh"]
         assert subprocess.run(command, cwd=recipe.dir).returncode == 0
@@ -269,6 +331,13 @@ def test_help_has_the_options_of_recipe_and_template(recipe):
         (["--ngpu", "some"], "--ngpu must be a whole number of at least 0, not 'some'"),
         (["--dry_run", "yes"], "--dry_run must be true or false, not 'yes'"),
         (["stage", "3"], "unexpected argument 'stage'"),
+        (["--stage", "4", "--stop_stage", "3"], "--stage 4 comes after --stop_stage 3; there is nothing to run"),
+        (["--skip_stages", "4 x"], "--skip_stages has 'x'; stages are numbers from 0 to 6"),
+        (["--stage", "4", "--router", "omnii"], "--router must be one of dense switch omni, not 'omnii'"),
+        (["--token_type", "word"], "--token_type must be one of char bpe unigram, not 'word'"),
+        (["--max_removed", "5%"], "--max_removed must be from 0 to 1, not '5%'"),
+        (["--set", "model.router=dense"], "--set model.router=dense stands beside --router omni; use --router alone"),
+        (["--set", "train.seed=3"], "--set train.seed=3 stands beside --seed 1; use --seed alone"),
         (["--config", "conf/bas.yaml"], "there is no configuration conf/bas.yaml; choose one of: conf/base.yaml"),
     ],
 )
@@ -278,6 +347,26 @@ def test_mistakes_in_options_start_nothing(recipe, options, message):
     assert process.returncode in (1, 2)
     assert message in one_line(err)
     assert recipe.called() == [] and not (recipe.dir / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("cmd", "message"),
+    [
+        ("slum --max_jobs 2", "launch: error: the back end 'slum' is not available; use one of: local\n"),
+        ("local --max_job 2", "launch: error: unrecognized arguments: --max-job"),
+    ],
+)
+def test_mistake_in_the_back_end_shows_before_any_work(recipe, cmd, message):
+    _, err = recipe.run("--cmd", cmd, status=1 if "slum" in cmd else 2)
+    assert message in err and err.count("\n") == 1
+    assert recipe.called() == [] and not (recipe.dir / "data").exists()
+
+
+def test_choices_of_the_shell_are_those_of_the_package(recipe):
+    text = (ROOT / "egs/TEMPLATE/recipe.sh").read_text()
+    choices = {"router": Router, "token_type": typing.get_type_hints(TokensConfig)["type"]}
+    for name, kind in choices.items():
+        assert f"\ncheck_choice {name} {' '.join(typing.get_args(kind))}\n" in text
 
 
 def test_mistake_in_the_configuration_shows_before_any_work(recipe):
@@ -383,3 +472,29 @@ def test_python_is_installed_on_first_use(recipe, tmp_path):
     assert "running tools/install.sh (once)" in err
     _, err = recipe.run("--stop_stage", 2)
     assert err == ""
+
+
+MODULES = "torch torchaudio numpy kaldiio soundfile sentencepiece yaml jiwer tqdm matplotlib".split()
+
+
+@pytest.mark.parametrize(
+    ("modules", "torch", "wanted", "suits"),
+    [
+        (MODULES, "2.11.0", "", True),
+        (MODULES[:-1], "2.11.0", "", False),
+        (MODULES, "2.10.1+cpu", "", False),
+        (MODULES, "2.13.0+cpu", "espeakng_loader", False),
+        ([*MODULES, "espeakng_loader"], "3.0.0", "espeakng_loader", True),
+    ],
+)
+def test_python_in_which_the_recipe_could_not_finish_is_not_used(recipe, tmp_path, modules, torch, wanted, suits):
+    for module in modules:
+        recipe.write(tmp_path / "site" / f"{module}.py", "")
+    recipe.write(tmp_path / f"site/torch-{torch}.dist-info/METADATA", f"Name: torch\nVersion: {torch}\n")
+    recipe.write(recipe.bin / "python", f'#!/bin/sh\nPYTHONPATH={tmp_path}/site exec {sys.executable} -S "$@"\n')
+    recipe.write(tmp_path / "tools/install.sh", "#!/bin/sh\necho installing; exit 1\n")
+    script = f"PYTHON_MODULES='{wanted}'; source egs/TEMPLATE/path.sh"
+    env = dict(os.environ, PATH=f"{recipe.bin}:{os.environ['PATH']}")
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert ("installing" in done.stderr) == (not suits)
+    assert done.returncode == (0 if suits else 1)

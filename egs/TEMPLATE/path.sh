@@ -1,20 +1,23 @@
 # shellcheck shell=bash
 # Source this from a recipe's folder: makes `python` one that can run omni_asr, and this checkout the omni_asr it runs.
-# The active environment is used where it has what omni_asr needs; otherwise tools/venv, made on first use.
+# The active environment is used where it has what omni_asr needs, and the modules that the recipe names in
+# PYTHON_MODULES; otherwise tools/venv, made on first use.
 
 _root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 _python_suits() {
-    "$1" - 2> /dev/null << 'PYTHON'
-import importlib.util, sys
-needed = "torch torchaudio numpy kaldiio soundfile sentencepiece yaml jiwer tqdm".split()
-sys.exit(sys.version_info < (3, 10) or not all(map(importlib.util.find_spec, needed)))
+    "$1" - ${PYTHON_MODULES-} 2> /dev/null << 'PYTHON'
+import importlib.metadata, importlib.util, sys
+needed = "torch torchaudio numpy kaldiio soundfile sentencepiece yaml jiwer tqdm matplotlib".split() + sys.argv[1:]
+modules = all(map(importlib.util.find_spec, needed))
+torch = modules and [int(part) for part in importlib.metadata.version("torch").split(".")[:2]]
+sys.exit(not (sys.version_info >= (3, 10) and modules and torch >= [2, 11]))
 PYTHON
 }
 
 if ! _python_suits python; then
     if ! _python_suits "${_root}/tools/venv/bin/python"; then
-        echo "${0##*/}: no Python environment with omni_asr is active; running tools/install.sh (once)" >&2
+        echo "${0##*/}: the active Python lacks modules that this recipe needs, or they are too old; running tools/install.sh (once)" >&2
         if ! "${_root}/tools/install.sh" >&2; then
             echo "${0##*/}: error: tools/install.sh failed, see above; mend it and start again" >&2
             exit 1

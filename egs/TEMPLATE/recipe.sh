@@ -32,7 +32,7 @@ test_sets=${test_sets-test}                      # Data directories to decode an
 token_type=${token_type-unigram}                 # Output units: char, bpe or unigram
 vocab_size=${vocab_size-500}                     # Number of units; without meaning for char
 speed_perturb=${speed_perturb-false}             # Train on every utterance at 0.9, 1.0 and 1.1 of its speed
-max_removed=${max_removed-0.05}                  # Share of utterances without features that is not an error
+max_removed=${max_removed-0.05}                  # Share of utterances that features or training may do without
 results=${results-RESULTS.md}                    # Table that stage 5 writes rows into
 force=${force-false}                             # Do again what is complete
 dry_run=${dry_run-false}                         # Print the commands of the chosen stages and run nothing
@@ -53,6 +53,13 @@ check_number nj 1
 check_number seed 0
 check_number vocab_size 1
 [[ ${ngpu} == auto ]] || check_number ngpu 0
+((stage <= stop_stage)) || fail "--stage ${stage} comes after --stop_stage ${stop_stage}; there is nothing to run"
+for _number in ${skip_stages//,/ }; do
+    [[ ${_number} == [0-6] ]] || fail "--skip_stages has '${_number}'; stages are numbers from 0 to 6"
+done
+check_choice router dense switch omni
+check_choice token_type char bpe unigram
+[[ ${max_removed} =~ ^(0?\.[0-9]+|0|1|0\.|1\.0*)$ ]] || fail "--max_removed must be from 0 to 1, not '${max_removed}'"
 for _index in "${!corpus_dir[@]}"; do corpus_dir[_index]=$(found "${corpus_dir[_index]}"); done
 config=$(found "${config}")
 model=$(found "${model}")
@@ -70,11 +77,14 @@ for _name in "${_sets[@]}"; do
 done
 features_of_train=${train_set}
 [[ ${speed_perturb} == false ]] || features_of_train=${train_set}_sp
-lang_dir=data/lang_${token_type}
-[[ ${token_type} == char ]] || lang_dir+=${vocab_size}
-train_overrides=() decode_overrides=()
+_units=${token_type}
+[[ ${token_type} == char ]] || _units+=${vocab_size}
+lang_dir=${lang_dir-data/lang_${_units}}
+train_overrides=(--set "data.max_removed=${max_removed}") decode_overrides=()
 for _override in "${set[@]}"; do
     case ${_override} in
+        model.router=*) fail "--set ${_override} stands beside --router ${router}; use --router alone" ;;
+        train.seed=*) fail "--set ${_override} stands beside --seed ${seed}; use --seed alone" ;;
         decode.*) decode_overrides+=(--set "${_override}") ;;
         *) train_overrides+=(--set "${_override}") ;;
     esac
@@ -96,12 +106,12 @@ decoding_model=${model:-${exp_dir}/model.pt}
 # --- stages -------------------------------------------------------------------------------------------------------
 
 stage_0() {  # the corpus, where it may be fetched or made
-    local marker=data/.done/download description
+    local marker=data/.done/download description scripts=(local/download.sh local/*.py)
     if [[ ! -e local/download.sh ]]; then
         log "stage 0: nothing to fetch; this corpus is obtained by hand and named with --corpus_dir"
         return 0
     fi
-    description=$(describe @local/download.sh "options: $(quoted "${download_arguments[@]}")")
+    description=$(describe "options: $(quoted "${download_arguments[@]}")" "${scripts[@]/#/@}")
     if complete "${marker}" "${description}" "${corpus_dir[@]}"; then
         log "stage 0: ${corpus_dir[*]} is complete, nothing to do"
         return 0
@@ -146,11 +156,11 @@ stage_1() {  # data directories, validated and counted
 
 print_counts() {  # beside the official numbers, where conf/official_counts has them: <set> <utterances> [<words>]
     local name official
-    log "$(printf '%-14s %10s %10s %10s %10s  %s' set utterances speakers recordings words official)"
+    log "$(printf '%-20s %10s %10s %10s %10s  %s' set utterances speakers recordings words official)"
     for name in "$@"; do
         official=$(awk -v set="${name}" '$1 == set {print $2 " utterances" ($3 ? ", " $3 " words" : "")}' \
             "$(own conf/official_counts)" 2> /dev/null || true)
-        log "$(printf '%-14s %10d %10d %10d %10d  %s' "${name}" "$(wc -l < "data/${name}/utt2spk")" \
+        log "$(printf '%-20s %10d %10d %10d %10d  %s' "${name}" "$(wc -l < "data/${name}/utt2spk")" \
             "$(cut -d' ' -f2 "data/${name}/utt2spk" | sort -u | wc -l)" "$(wc -l < "data/${name}/wav.scp")" \
             "$(awk '{words += NF - 1} END {print words + 0}' "data/${name}/text")" "${official:--}")"
     done
@@ -203,8 +213,8 @@ make_features() {
     fi
     run python -m omni_asr.bin.split "${dir}" "${jobs}"
     run "${feats_cmd[@]}" "JOB=1:${jobs}" "fbank/log/${name}.JOB.log" \
-        python -m omni_asr.bin.make_fbank --conf "${conf}" "${dir}/split${jobs}/JOB" "${PWD}/fbank/${name}.JOB"
-    run python -m omni_asr.bin.collect_feats --max-removed "${max_removed}" "${dir}" "${jobs}" "${PWD}/fbank/${name}"
+        python -m omni_asr.bin.make_fbank --conf "${conf}" "${dir}/split${jobs}/JOB" "fbank/${name}.JOB"
+    run python -m omni_asr.bin.collect_feats --max-removed "${max_removed}" "${dir}" "${jobs}" "fbank/${name}"
     change rm -rf "${dir}/split${jobs}"
     finish_step "${marker}" "${description}"
 }
@@ -240,12 +250,13 @@ stage_3() {  # the model
     need 1 "${train}/text" "${valid}/text"
     need 2 "${train}"/{feats.scp,utt2num_frames,cmvn.ark} "${valid}"/{feats.scp,utt2num_frames}
     need 2 "${lang_dir}/tokens.txt"
-    description=$(describe "@${train}"/{utt2num_frames,text,cmvn.ark} "@${lang_dir}/tokens.txt")
-    if [[ ${force} == true && -e ${exp_dir} ]]; then
+    description=$(describe "@${train}"/{utt2num_frames,text,cmvn.ark} "@${valid}"/{utt2num_frames,text} \
+        "@${lang_dir}/tokens.txt")
+    if [[ ${force} == true ]] && trained; then
+        refuse_second_before
         log "stage 3: ${exp_dir} is trained anew; what was there is kept as ${exp_dir}.before"
-        change rm -rf "${exp_dir}.before"
         change mv "${exp_dir}" "${exp_dir}.before"
-    elif [[ -f ${marker} && ${dry_run} == false && $(< "${marker}") != "${description}" ]]; then
+    elif [[ -f ${marker} && ${dry_run} == false && $(< "${marker}") != "${description}" ]] && trained; then
         fail "stage 3: ${exp_dir} was trained on other data or units; give --tag NAME, or --force true to train anew"
     fi
     lock "${exp_dir}/.lock"
@@ -261,6 +272,12 @@ stage_3() {  # the model
     fi
     unlock
     need 3 "${exp_dir}/model.pt"
+}
+
+trained() { [[ -e ${exp_dir}/model.pt ]] || compgen -G "${exp_dir}/checkpoints/state-*.pt" > /dev/null; }
+
+refuse_second_before() {  # so that nothing is lost, however often something is forced
+    [[ ! -e ${exp_dir}.before ]] || fail "${exp_dir}.before is there from an earlier --force true; rename or remove it"
 }
 
 stage_4() {  # words for every test set
@@ -331,6 +348,7 @@ count_gpus() {  # 1 if there is a GPU that PyTorch can use
 check_configuration() {  # before any work, so that a misspelt option does not show after hours
     [[ -e ${config} ]] || fail "there is no configuration ${config}; choose one of: $(echo conf/*.yaml)"
     python -m omni_asr.bin.show_config --quiet "${config}" "model.router=${router}" "${set[@]}"
+    [[ ${force} == false ]] || ! trained || refuse_second_before
 }
 
 log "$(quoted "$0" "${_typed[@]}")"
@@ -339,6 +357,8 @@ export OMNI_ASR_COMMAND
 if [[ ${dry_run} == false ]]; then
     # shellcheck source=path.sh
     source "$(own path.sh)"
+    read -r -a _back_end <<< "${cmd}"
+    python -m omni_asr.bin.launch "${_back_end[@]}" --check
     if chosen 3; then check_configuration; fi
 fi
 if { chosen 3 || chosen 4; } && [[ ${ngpu} == auto ]]; then ngpu=$(count_gpus); fi

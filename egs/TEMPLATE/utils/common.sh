@@ -2,7 +2,8 @@
 # What the stages of recipe.sh are written with: log lines, running programs, knowing what is complete.
 # Uses the recipe's options dry_run and force, and stage_now, the number of the running stage.
 
-log() { printf '%(%Y-%m-%dT%H:%M:%S)T (%s:%s) %s\n' -1 "${BASH_SOURCE[1]##*/}" "${BASH_LINENO[0]}" "$*"; }
+# A line with time and place: the script that was started, and the line that it has reached.
+log() { printf '%(%Y-%m-%dT%H:%M:%S)T (%s:%s) %s\n' -1 "${BASH_SOURCE[-1]##*/}" "${BASH_LINENO[-2]}" "$*"; }
 
 fail() {
     echo "${0##*/}: error: $*" >&2
@@ -164,6 +165,16 @@ found() {
     else
         realpath "${called_from}/$1"
     fi
+}
+
+# check_choice NAME CHOICE...: fails unless the variable holds one of the words.
+check_choice() {
+    local name=$1 choice
+    shift
+    for choice in "$@"; do
+        [[ ${!name} != "${choice}" ]] || return 0
+    done
+    fail "--${name} must be one of $*, not '${!name}'"
 }
 
 # own FILE: prints the recipe's file of this name if it has one, or else the template's.

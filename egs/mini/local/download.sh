@@ -2,6 +2,7 @@
 # Stage 0: local/download.sh [--corpus_dir corpus] [--size default|tiny] ... (--help lists the options)
 # There is nothing to download: the speech is synthesised here.
 set -euo pipefail
+PYTHON_MODULES=espeakng_loader
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=../../TEMPLATE/path.sh
 source "${here}/../../TEMPLATE/path.sh"

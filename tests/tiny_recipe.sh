@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Run egs/mini at a tiny size through all stages, with every router, and check what it leaves.
+# Run egs/mini at a tiny size through all stages, with every router, and check what it leaves. Then decode a data
+# directory with pipes and segments in a recipe of its own, made as the README says.
 #
 # usage: tests/tiny_recipe.sh
 #
@@ -33,6 +34,28 @@ check_files() {
     echo "tiny recipe: $1: $(grep '^%WER' "${exp}/decode_test/wer")"
 }
 
+# write_own_data SOURCE TARGET: the first utterances of SOURCE as parts of recordings that come through pipes.
+write_own_data() {
+    local utterance speaker path
+    mkdir -p "$2"
+    for table in utt2spk text; do head -n 4 "$1/${table}" > "$2/${table}"; done
+    while read -r utterance speaker; do
+        path=$(awk -v utterance="${utterance}" '$1 == utterance {print $2}' "$1/wav.scp")
+        echo "${speaker}-r-${utterance} cat ../mini/${path#*/egs/mini/} |" >> "$2/wav.scp"
+        awk -v utterance="${utterance}" -v recording="${speaker}-r-${utterance}" \
+            '$1 == utterance {print utterance, recording, 0.02, $2 - 0.02}' "$1/utt2dur" >> "$2/segments"
+    done < "$2/utt2spk"
+}
+
+# run_own_recipe: what the README says under "Your own data", with a model from elsewhere.
+run_own_recipe() {
+    local steps
+    steps=$(sed -n '/^ln -s .*path\.sh/,/^chmod/p' "${root}/README.md")
+    bash -euc "${steps}"
+    (. ./path.sh && python -m omni_asr.bin.fix data/test)
+    ./run.sh --stage 2 --stop_stage 5 --model ../mini/exp/omni_tiny
+}
+
 ln -s "${root}/omni_asr" "${root}/tools" "${work}/"
 tar -C "${root}" -cf - --exclude='egs/*/data' --exclude='egs/*/exp' --exclude='egs/*/fbank' --exclude='egs/*/corpus' \
     --exclude='egs/*/log' egs | tar -C "${work}" -xf -
@@ -42,7 +65,8 @@ rm -f RESULTS.md
 options=(--config conf/tiny.yaml --size tiny)
 ./run.sh "${options[@]}" --router omni || fail "egs/mini/run.sh failed with router omni"
 check_files omni
-[ -s data/train/feats.scp ] || fail "stages 0 to 2 left no data/train/feats.scp"
+[ -s data/train_sp/feats.scp ] || fail "stages 0 to 2 left no data/train_sp/feats.scp"
+[ "$(wc -l < data/train_sp/feats.scp)" = "$((3 * $(wc -l < data/train/text)))" ] || fail "data/train_sp lacks utterances"
 touch after_stage_2
 for router in switch dense; do
     ./run.sh "${options[@]}" --stage 3 --router "${router}" || fail "egs/mini/run.sh failed with router ${router}"
@@ -50,6 +74,14 @@ for router in switch dense; do
 done
 changed=$(find data fbank -type f -newer after_stage_2 2> /dev/null | head -n 1)
 [ -z "${changed}" ] || fail "stage 3 and later changed ${changed}, which belongs to an earlier stage"
+
+mkdir -p ../own/conf ../own/data
+cd ../own
+write_own_data ../mini/data/test data/test
+run_own_recipe || fail "a recipe with its own data, made as the README says, failed"
+[ "$(wc -l < exp/omni_tiny/decode_test/text)" = 4 ] || fail "egs/own did not decode its 4 utterances"
+grep -q '^%WER [0-9]' exp/omni_tiny/decode_test/wer || fail "egs/own has no %WER line"
+echo "tiny recipe: own data through pipes and segments: $(grep '^%WER' exp/omni_tiny/decode_test/wer)"
 
 cd /
 rm -rf "${work}"

@@ -96,9 +96,9 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str) -> Row:
         UserError: the experiment is not trained, or the set not scored.
     """
     decode_dir = Path(exp_dir, f"decode_{test_set}")
-    # A model from elsewhere (--model) was not trained in this folder; then what it says of itself stands with its words.
-    trained_here = not Path(decode_dir, "model_info.json").exists() or Path(exp_dir, "model_info.json").exists()
-    info = read_model_info(exp_dir if trained_here else decode_dir)
+    # A model from elsewhere (--model) was not trained in this folder; what it says of itself stands with its words.
+    foreign = not Path(exp_dir, "model_info.json").exists() and Path(decode_dir, "model_info.json").exists()
+    info = read_model_info(decode_dir if foreign else exp_dir)
     wer = read_rate(Path(decode_dir, "wer"))
     cer = read_rate(Path(decode_dir, "cer"))
     name = Path(os.path.abspath(exp_dir)).name

@@ -18,7 +18,14 @@ from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.training.checkpoint import Checkpoints
 
-FREE_KEYS = {"train.log_every", "train.threads", "data.workers", "model.backend", "decode.batch_frames"}
+FREE_KEYS = {
+    "data.workers",
+    "data.max_removed",
+    "model.backend",
+    "train.log_every",
+    "train.threads",
+    "decode.batch_frames",
+}
 """Options that may change between two starts of one experiment, because they do not change what is learnt."""
 
 

@@ -203,7 +203,7 @@ def test_second_run_says_complete_and_other_options_are_refused(root: Path, corp
     assert "remove it, or choose another folder with --corpus-dir" in other.stderr.splitlines()[-1]
 
 
-def test_corpus_of_other_code_is_refused(root: Path, local: Path, tmp_path: Path) -> None:
+def test_corpus_of_other_code_is_made_anew(root: Path, local: Path, tmp_path: Path) -> None:
     code = importlib.import_module("synthesise").checksum()
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "corpus.json").write_text(json.dumps({"code": code, "size": "tiny", "seed": 1}))
@@ -215,8 +215,10 @@ def test_corpus_of_other_code_is_refused(root: Path, local: Path, tmp_path: Path
     done = run(root, "-c", "import runpy, sys; sys.path.insert(0, sys.argv[1]); sys.argv = sys.argv[2:]; "
                "runpy.run_path(sys.argv[0], run_name='__main__')", str(tmp_path / "local"), script,
                "--size", "tiny", "--corpus-dir", str(tmp_path / "corpus"))  # fmt: skip
-    assert done.returncode == 1
-    assert "was made with" in done.stderr and "remove it" in done.stderr.splitlines()[-1]
+    assert done.returncode == 0, done.stderr
+    assert "it is made anew" in done.stderr
+    assert json.loads((tmp_path / "corpus" / "corpus.json").read_text())["code"] != code
+    assert (tmp_path / "corpus" / "train" / "transcripts.tsv").exists()
 
 
 def test_random_draws_do_not_depend_on_the_code(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:

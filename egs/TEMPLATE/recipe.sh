@@ -59,6 +59,7 @@ for _number in ${skip_stages//,/ }; do
 done
 check_choice router dense switch omni
 check_choice token_type char bpe unigram
+[[ ${tag} =~ ^[A-Za-z0-9._-]*$ ]] || fail "--tag is part of a folder's name: letters, digits, '.', '_' and '-', not '${tag}'"
 [[ ${max_removed} =~ ^(0?\.[0-9]+|0|1|0\.|1\.0*)$ ]] || fail "--max_removed must be from 0 to 1, not '${max_removed}'"
 for _index in "${!corpus_dir[@]}"; do corpus_dir[_index]=$(found "${corpus_dir[_index]}"); done
 config=$(found "${config}")
@@ -69,6 +70,7 @@ hand_on corpus_dir "${data_opts[@]}"
 data_arguments=("${arguments[@]}")
 
 read -r -a test_names <<< "${test_sets}"
+((${#test_names[@]})) || fail "--test_sets names no set"
 _sets=("${test_names[@]}")
 [[ -n ${model} ]] || _sets=("${train_set}" "${valid_set}" "${test_names[@]}")
 all_sets=()  # what this run works on, each set once; a model from outside needs only the test sets
@@ -101,7 +103,12 @@ if [[ -z ${exp_dir} ]]; then
     exp_dir=exp/${_name}${tag:+_${tag}}
 fi
 decoding_model=${model:-${exp_dir}/model.pt}
-[[ -z ${model} || -e ${model} || ${dry_run} == true ]] || fail "there is no model ${model}"
+if [[ -n ${model} && ${dry_run} == false ]]; then
+    [[ -e ${model} ]] || fail "there is no model ${model}"
+    if [[ -e ${exp_dir}/model.pt && ! ${model} -ef ${exp_dir} && ! ${model} -ef ${exp_dir}/model.pt ]]; then
+        fail "${exp_dir} holds a model that was trained here; give --tag NAME for what ${model} decodes"
+    fi
+fi
 
 # --- stages -------------------------------------------------------------------------------------------------------
 
@@ -206,6 +213,12 @@ make_features() {
     fi
     change rm -f "${dir}/feats.scp"  # first, since its archives are written anew
     begin_step "${marker}"
+    if [[ ${dry_run} == false && ! -e ${dir}/spk2utt && -e ${dir}/utt2spk ]]; then
+        log "stage 2: making ${dir}/spk2utt, which was not there"
+        awk '{utts[$2] = utts[$2] " " $1} END {for (spk in utts) print spk utts[spk]}' "${dir}/utt2spk" |
+            sort > "${dir}/.spk2utt"
+        mv "${dir}/.spk2utt" "${dir}/spk2utt"
+    fi
     run python -m omni_asr.bin.validate --no-feats "${dir}"
     if [[ ${dry_run} == false ]]; then
         utterances=$(wc -l < "${dir}/utt2spk")

@@ -21,5 +21,7 @@ PYTHON_MODULES=espeakng_loader  # beside what every recipe needs
 download_opts=(size)
 data_opts=()
 
+after_options() { check_choice size default tiny; }
+
 # shellcheck source=../TEMPLATE/recipe.sh
 source ../TEMPLATE/recipe.sh "$@"

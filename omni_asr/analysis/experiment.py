@@ -67,7 +67,7 @@ def read_experiment(exp_dir: str | os.PathLike[str], data_dir: str | os.PathLike
         raise UserError(f"{exp_dir} is no directory; give the folder of a trained experiment, such as exp/omni_base")
     experiment = Experiment(path, command=read_command(path))
     try:
-        experiment.info = read_model_info(path)
+        experiment.info = model_info(path, sets)
     except UserError as error:
         experiment.missing.append(_relative(error, path))
     if not experiment.command:
@@ -92,11 +92,21 @@ def siblings(experiment: Experiment, sets: list[str]) -> list[Experiment]:
         if path == experiment.path or any(one.wer for one in decoded):
             other = Experiment(path, sets=decoded)
             try:
-                other.info = read_model_info(path)
+                other.info = model_info(path, sets)
             except UserError:
                 other.info = {}
             found.append(other)
     return sorted(found, key=lambda one: experiment_order(one.router, one.name))
+
+
+def model_info(exp_dir: Path, sets: list[str]) -> dict[str, Any]:
+    """What is known of the model: from its training here, else from what it decoded (``--model``).
+
+    Raises:
+        UserError: neither is there.
+    """
+    folders = [exp_dir, *(exp_dir / f"decode_{name}" for name in sets)]
+    return read_model_info(next((folder for folder in folders if (folder / "model_info.json").exists()), exp_dir))
 
 
 def _relative(error: UserError, path: Path) -> str:

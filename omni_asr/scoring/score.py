@@ -92,6 +92,8 @@ def score(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str]) 
     Raises:
         UserError: see :func:`read_transcripts`.
     """
+    for name in ("wer", "cer"):  # an error must not leave the rates of an earlier scoring
+        Path(decode_dir, name).unlink(missing_ok=True)
     transcripts = read_transcripts(data_dir, decode_dir)
     utterances = align_words(transcripts)
     folder = Path(decode_dir, "scoring")

@@ -191,7 +191,7 @@ class Trainer:
         self._validate_if_due()
         if self.stop_signal is not None:
             self._save()
-            log.info("%s: state saved at step %d; start again to go on", self.stop_signal.name, position.step)
+            log.info("interrupted: state saved at step %d; start again to go on", position.step)
             raise KeyboardInterrupt
 
     def _log_progress(self) -> None:
@@ -235,7 +235,9 @@ class Trainer:
         )
         log.info(f"valid {position.step}  ctc {result.ctc:.3f}  wer {result.wer:.2f} %{what}")
         for layer, load_E in enumerate(result.load):
-            log.info(f"valid {position.step}  load of layer {layer}: " + " ".join(f"{share:.2f}" for share in load_E))
+            log.info(
+                f"valid {position.step}  load of layer {layer + 1}: " + " ".join(f"{share:.2f}" for share in load_E)
+            )
 
     def _save(self) -> None:
         tensors: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -283,6 +285,19 @@ class Trainer:
             *(len(self.train_set), self.total_steps, self.device),
             f"; going on from step {self.position.step}" if self.position.step else "",
         )
+        log.info(
+            "in the log: ctc is in nats per unit; load is the least and the largest share of an expert in any layer"
+        )
+        self._warn_of_a_short_training()
+
+    def _warn_of_a_short_training(self) -> None:
+        warmup = self.config.optim.warmup_steps
+        if 4 * warmup > self.total_steps:
+            log.warning(
+                "%d of %d steps are warm-up, so little will be learnt: lower optim.warmup_steps or data.batch_frames, "
+                "or raise train.epochs",
+                *(min(warmup, self.total_steps), self.total_steps),
+            )
 
     def _on_signal(self, number: int, frame: object) -> None:
         """First signal: finish the step, then stop. Second: stop at once."""

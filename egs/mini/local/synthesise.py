@@ -220,6 +220,7 @@ def build(root: Path, settings: dict[str, Any], jobs: int) -> None:
         with atomic_write(temporary / "corpus.json") as file:
             json.dump(settings, file, indent=2)
             file.write("\n")
+        shutil.rmtree(root, ignore_errors=True)  # a corpus of other settings or code; is_complete has looked
         temporary.rename(root)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -228,14 +229,19 @@ def build(root: Path, settings: dict[str, Any], jobs: int) -> None:
 
 
 def is_complete(root: Path, settings: dict[str, Any]) -> bool:
-    """Whether ``root`` holds this very corpus. Raises ``UserError`` when it holds anything else."""
+    """Whether ``root`` holds this very corpus; one of other settings or code is made anew.
+
+    Raises:
+        UserError: ``root`` is something else than a corpus made here.
+    """
     if not root.exists():
         return False
     made = json.loads((root / "corpus.json").read_text()) if (root / "corpus.json").is_file() else None
+    if made is None:
+        raise UserError(f"{root} exists and is no mini corpus: remove it, or choose another folder with --corpus-dir")
     if made != settings:
-        what = f"was made with {made}, not {settings}" if made else "exists and is no mini corpus"
-        raise UserError(f"{root} {what}: remove it, or choose another folder with --corpus-dir")
-    return True
+        log.info("%s was made with %s, not %s: it is made anew", root, made, settings)
+    return made == settings
 
 
 def _terminated(_number: int, _frame: object) -> None:

@@ -194,13 +194,25 @@ def test_number_of_processes_changes_no_byte(root: Path, corpus: Path, tmp_path:
 
 
 @needs_espeak
-def test_second_run_says_complete_and_other_options_are_refused(root: Path, corpus: Path) -> None:
+def test_second_run_says_complete_and_other_options_make_it_anew(root: Path, corpus: Path, tmp_path: Path) -> None:
     again = synthesise(root, corpus)
     assert again.returncode == 0
     assert "is complete: {'code'" in again.stderr
-    other = synthesise(root, corpus, "--seed", "2")
-    assert other.returncode == 1
-    assert "remove it, or choose another folder with --corpus-dir" in other.stderr.splitlines()[-1]
+    shutil.copytree(corpus, tmp_path / "corpus")
+    other = synthesise(root, tmp_path / "corpus", "--seed", "2")
+    assert other.returncode == 0, other.stderr
+    assert json.loads((tmp_path / "corpus" / "corpus.json").read_text())["seed"] == 2
+    texts = [[row["text"] for row in rows_of(folder, "train")] for folder in (corpus, tmp_path / "corpus")]
+    assert len(texts[0]) == len(texts[1]) and texts[0] != texts[1]
+
+
+def test_a_folder_that_is_no_corpus_is_left_alone(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    done = synthesise(root, tmp_path / "thesis")
+    assert done.returncode == 1
+    assert "remove it, or choose another folder with --corpus-dir" in done.stderr.splitlines()[-1]
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
 
 
 def test_corpus_of_other_code_is_made_anew(root: Path, local: Path, tmp_path: Path) -> None:

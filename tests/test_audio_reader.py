@@ -72,6 +72,13 @@ def test_segments(wavs):
     assert len(read) == 9
 
 
+def test_an_end_of_minus_one_is_the_end_of_the_recording(wavs):
+    folder = write_dir(wavs / "d", wav_scp=f"r1 {wavs}/long.flac", segments="u1 r1 1 -1\nu2 r1 1 3\nu3 r1 3 -1")
+    read = results(folder)
+    np.testing.assert_array_equal(read["u1"], read["u2"])
+    assert "ends after the audio does" in read["u3"]
+
+
 def test_a_pipe_runs_once_for_its_segments(wavs):
     count = wavs / "count"
     folder = write_dir(

@@ -10,6 +10,7 @@ from omni_asr.bin import subset as subset_program
 from omni_asr.errors import UserError
 from omni_asr.kaldi.combine import combine
 from omni_asr.kaldi.data_dir import DataDir
+from omni_asr.kaldi.fix import fix
 from omni_asr.kaldi.rename import copy_data_dir, perturb_speed
 from omni_asr.kaldi.speed import add_speed, split_speed
 from omni_asr.kaldi.split import partition, split_data_dir
@@ -258,3 +259,12 @@ def test_channels_are_letters_or_numbers(tmp_path):
     assert DataDir(small_dir(tmp_path / "d", **EXTRA)).channels == {"r1": 0, "r2": 1}
     folder = small_dir(tmp_path / "e", reco2file_and_channel="r1 f 1\nr2 f 2")
     assert DataDir(folder).channels == {"r1": 0, "r2": 1}
+
+
+def test_open_segments_stay_open(tmp_path):
+    """An end of -1 is the end of the recording: valid, kept by fix, not scaled with the speed."""
+    folder = small_dir(tmp_path / "d", segments="a-1 r1 0 1\na-2 r1 1.5 -1\nb-1 r2 0.25 3")
+    assert validate(folder, feats=False)["utt"] == 3
+    assert fix(folder).kept == 3
+    perturb_speed(folder, tmp_path / "sp", [0.5])
+    assert read(tmp_path / "sp", "segments")[1] == "sp0.5-a-2 sp0.5-r1 3 -1"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from omni_asr.audio.resample import resample
 from omni_asr.audio.source import AudioError, Recording
-from omni_asr.kaldi.data_dir import DataDir
+from omni_asr.kaldi.data_dir import DataDir, Segment
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class AudioReader:
                 raise AudioError("the utterance has no line in segments")
             name = segment.recording
             recording = self._recording(name)
-            start, stop = self._bounds(recording, segment.start, segment.end)
+            start, stop = self._bounds(recording, segment)
         samples = recording.read(start, stop, self._choose_channel(name, recording))
         return resample(samples, recording.rate, self.rate, recording.speed)
 
@@ -105,12 +105,13 @@ class AudioReader:
             raise recording
         return recording
 
-    def _bounds(self, recording: Recording, start: float, end: float) -> tuple[int, int]:
+    def _bounds(self, recording: Recording, segment: Segment) -> tuple[int, int]:
         """Samples of a segment in the file itself: its times count after the change of speed."""
-        if start < 0 or end <= start:
-            raise AudioError(f"the segment from {start:g} to {end:g} s has no length")
         rate = recording.rate * recording.speed
         duration = recording.frames / rate
+        start, end = segment.start, duration if segment.is_open else segment.end
+        if not segment.is_possible:
+            raise AudioError(f"the segment from {start:g} to {end:g} s has no length")
         if end > duration + MAX_OVERSHOOT or start >= duration:
             raise AudioError(f"the segment from {start:g} to {end:g} s ends after the audio does, at {duration:.3f} s")
         first, last = round(start * rate), round(end * rate)

@@ -20,11 +20,21 @@ DERIVED = {"spk2utt"}
 
 @dataclass(frozen=True)
 class Segment:
-    """Part of a recording, in seconds."""
+    """Part of a recording, in seconds; an end of -1 is the end of the recording, as in Kaldi's extract-segments."""
 
     recording: str
     start: float
     end: float
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it goes to the end of the recording."""
+        return self.end == -1
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether it starts at 0 or later and has a length."""
+        return 0 <= self.start < (float("inf") if self.is_open else self.end) and self.end < float("inf")
 
 
 def kind_of(name: str) -> str | None:

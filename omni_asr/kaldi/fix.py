@@ -95,7 +95,7 @@ def _keep_usable_segments(tables: dict[str, dict[str, str]], fixed: Fixed) -> No
         except ValueError:
             reason = "its line in segments does not have four fields with two numbers"
         else:
-            if not 0 <= segment.start < segment.end < float("inf"):
+            if not segment.is_possible:
                 reason = f"its segment from {start} to {end} s has no length"
             elif recordings is not None and segment.recording not in recordings:
                 reason = f"its recording {segment.recording} is not in wav.scp"

@@ -113,8 +113,12 @@ def _at_speed(data: DataDir, factor: float) -> Tables:
         tables[name] = {key: _scaled(value, factor) for key, value in tables[name].items()}
     for key, value in tables.get("segments", {}).items():
         recording, start, end = value.split()
-        tables["segments"][key] = f"{recording} {_scaled(start, factor)} {_scaled(end, factor)}"
+        tables["segments"][key] = f"{recording} {_scaled(start, factor)} {_scaled_end(end, factor)}"
     return tables
+
+
+def _scaled_end(end: str, factor: float) -> str:
+    return end if float(end) == -1 else _scaled(end, factor)
 
 
 def _scaled(seconds: str, factor: float) -> str:

@@ -82,7 +82,8 @@ def utterance_lengths(data: DataDir) -> dict[str, float]:
         table = data.table("utt2num_frames" if data.has("utt2num_frames") else "utt2dur")
         lengths = {key: float(value) for key, value in table.items()}
     elif data.segments is not None:
-        lengths = {key: segment.end - segment.start for key, segment in data.segments.items()}
+        closed = {key: segment for key, segment in data.segments.items() if not segment.is_open}
+        lengths = {key: segment.end - segment.start for key, segment in closed.items()}
     elif data.has("feats.scp"):
         lengths = {key: float(num_frames(value)) for key, value in data.table("feats.scp").items()}
     else:

@@ -123,7 +123,7 @@ def _check_recordings(data: DataDir, lines: Mapping[str, Lines]) -> Lines:
     for utterance, segment in data.segments.items():
         number = lines["segments"][utterance]
         where = f"{data.path / 'segments'}:{number}"
-        if not 0 <= segment.start < segment.end < float("inf"):
+        if not segment.is_possible:
             raise UserError(f"{where}: the segment from {segment.start:g} to {segment.end:g} s has no length")
         if "wav.scp" in lines and segment.recording not in lines["wav.scp"]:
             raise UserError(f"{where}: recording {segment.recording!r} is not in wav.scp")

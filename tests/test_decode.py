@@ -30,8 +30,9 @@ def rows(path) -> dict[str, str]:
     return {line.split(" ", 1)[0]: line.partition(" ")[2] for line in path.read_text().splitlines()}
 
 
-def test_every_utterance_comes_out_with_score_times_and_load(model_path, tmp_path):
+def test_every_utterance_comes_out_with_score_times_and_load(model_path, tmp_path, monkeypatch):
     data_dir = write_corpus(tmp_path / "data", 12, 1)
+    monkeypatch.delenv("OMNI_ASR_COMMAND", raising=False)
     decode_program.main(["--model", str(model_path), str(data_dir), str(tmp_path / "out")])
     utts = sorted(rows(data_dir / "text"))
     assert sorted(rows(tmp_path / "out" / "text")) == utts
@@ -45,6 +46,14 @@ def test_every_utterance_comes_out_with_score_times_and_load(model_path, tmp_pat
     assert json.loads((tmp_path / "out" / "model_info.json").read_text()) == {"router": "omni", "seed": 7}
     load = json.loads((tmp_path / "out" / "load.json").read_text())
     assert len(load["load"]) == 2 and all(sum(layer) == pytest.approx(1) for layer in load["load"])
+
+
+def test_the_recipe_s_command_is_noted(model_path, tmp_path, monkeypatch):
+    data_dir = write_corpus(tmp_path / "data", 2, 1)
+    monkeypatch.setenv("OMNI_ASR_COMMAND", "egs/mine/run.sh --model theirs.pt")
+    decode_program.main(["--model", str(model_path), str(data_dir), str(tmp_path / "out")])
+    info = json.loads((tmp_path / "out" / "model_info.json").read_text())
+    assert info["command"] == "egs/mine/run.sh --model theirs.pt"
 
 
 def test_the_batch_size_changes_nothing(model_path, tmp_path):

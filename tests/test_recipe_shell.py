@@ -269,6 +269,26 @@ def test_outside_model_is_decoded_without_training(recipe):
     assert "there is no model no.pt" in one_line(err)
 
 
+def test_a_model_from_elsewhere_leaves_the_experiment_of_its_name_alone(recipe):
+    (recipe.dir.parent / "theirs/omni_base").mkdir(parents=True)
+    (recipe.dir.parent / "theirs/omni_base/model.pt").write_text("weights")
+    (recipe.dir / "exp/omni_base").mkdir(parents=True)
+    (recipe.dir / "exp/omni_base/model.pt").write_text("ours")
+    _, err = recipe.run("--model", "../theirs/omni_base", status=1)
+    assert "exp/omni_base holds a model that was trained here; give --tag NAME" in one_line(err)
+    recipe.run("--model", "../theirs/omni_base", "--tag", "theirs")
+    assert (recipe.dir / "exp/omni_base_theirs/decode_test/wer").exists()
+    assert not (recipe.dir / "exp/omni_base/decode_test").exists()
+
+
+def test_names_are_checked_first(recipe):
+    _, err = recipe.run("--tag", "a b/c", status=1)
+    assert "--tag is part of a folder's name" in one_line(err)
+    _, err = recipe.run("--test_sets", "", status=1)
+    assert "--test_sets names no set" in one_line(err)
+    assert recipe.called() == []
+
+
 def test_paths_count_from_where_they_were_typed(recipe, tmp_path):
     (tmp_path / "elsewhere/corpus_2").mkdir(parents=True)
     (tmp_path / "elsewhere/corpus_2/wav.scp").write_text("a-1 1.wav\n")

@@ -3,6 +3,7 @@
 Writes OUT_DIR/{text,score,tokens.jsonl,load.json}.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--set {foreign!r}: decoding takes decode.* only; the model carries everything else")
     package = load_package(options.model, choose_device(options.ngpu))
     package.config = override(package.config, options.set)
+    if "OMNI_ASR_COMMAND" in os.environ:  # set by a recipe: how these words can be made again
+        package.info["command"] = os.environ["OMNI_ASR_COMMAND"]
     decode_directory(package, options.data_dir, options.out_dir)
 
 

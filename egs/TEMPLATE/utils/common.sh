@@ -13,11 +13,13 @@ fail() {
 
 # need STAGE FILE...: fails unless every file is there; STAGE is the one that makes them.
 need() {
-    local maker=$1 file
+    local maker=$1 file advice
     shift
     [[ ${dry_run} == false ]] || return 0
+    advice="stage ${maker} makes it (--stage ${maker})"
+    if [[ ${maker} == 1 && ! -e local/data.sh ]]; then advice="put it there, or name another set"; fi
     for file in "$@"; do
-        [[ -s ${file} ]] || fail "stage ${stage_now}: ${file} is missing; stage ${maker} makes it (--stage ${maker})"
+        [[ -s ${file} ]] || fail "stage ${stage_now}: ${file} is missing; ${advice}"
     done
 }
 

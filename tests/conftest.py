@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from recipe_helpers import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,3 +21,8 @@ def speech() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder ../shared/speech with recordings beside the repository")
     return folder
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return Recipe(tmp_path)

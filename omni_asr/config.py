@@ -229,11 +229,14 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Iterable[str] = 
     where = str(path or "--set")
     if not isinstance(tree, dict):
         raise UserError(f"{where}: expected sections such as 'model:', found {type(tree).__name__}")
-    _apply(tree, overrides)
+    overrides = list(overrides)
     for section, source in READ_FROM_DATA.items():
         if section in tree:
             raise UserError(f"{where}: section {section!r} is not set here; it comes from {source}")
-    return config_from_dict(tree, where)
+        for text in overrides:
+            if text.startswith(f"{section}."):
+                raise UserError(f"--set {text}: section {section!r} is not set here; it comes from {source}")
+    return override(config_from_dict(tree, where), overrides)
 
 
 def override(config: Config, overrides: Iterable[str]) -> Config:
@@ -249,11 +252,8 @@ def _apply(tree: dict[str, Any], overrides: Iterable[str]) -> None:
         section, dot, key = name.partition(".")
         if not (equals and dot and key):
             raise UserError(f"--set {text!r}: write section.key=value, e.g. --set optim.lr=2e-3")
-        inner = tree[section] = tree.get(section) or {}
-        if not isinstance(inner, dict):
-            raise UserError(f"--set {text!r}: section {section!r} must hold keys")
         try:
-            inner[key] = yaml.safe_load(value)
+            tree.setdefault(section, {})[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise UserError(f"--set {text!r}: the value is not valid YAML: {' '.join(str(error).split())}") from None
 

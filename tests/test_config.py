@@ -102,8 +102,11 @@ def test_an_override_of_another_form_shows_the_form(override):
     assert "write section.key=value" in error_of(None, [override])
 
 
-def test_an_override_into_a_section_that_holds_no_keys(yaml_file):
-    assert "section 'model' must hold keys" in error_of(yaml_file("model: big\n"), ["model.dim=8"])
+def test_errors_name_the_file_or_the_option(yaml_file):
+    path = yaml_file("model: {dim: 8}\n")
+    assert error_of(path, ["model.dmi=8"]).startswith("--set: unknown key model.dmi; did you mean model.dim?")
+    assert error_of(yaml_file("model: {dmi: 8}\n"), ["model.dim=8"]).startswith(f"{path}: unknown key model.dmi")
+    assert "section model must hold keys" in error_of(yaml_file("model: big\n"), ["model.dim=8"])
 
 
 @pytest.mark.parametrize("text", ["model: big\n", "model: [1, 2]\n"])

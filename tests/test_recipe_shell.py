@@ -422,6 +422,16 @@ def test_program_that_fails_stops_the_recipe(recipe, program, stage):
     assert recipe.called()[-1] in (program, "train_tokenizer")
 
 
+def test_features_are_not_extracted_again_when_too_many_were_removed(recipe):
+    (recipe.dir / "fail_collect_feats").touch()
+    recipe.run("--stop_stage", 2, status=1)
+    (recipe.dir / "fail_collect_feats").unlink()
+    recipe.calls()
+    recipe.run("--stage", 2, "--stop_stage", 2, "--max_removed", 0.5)
+    assert recipe.called()[:2] == ["validate", "collect_feats"]
+    assert recipe.called() == [] and not list((recipe.dir / "data/.done").glob("extracted_*"))
+
+
 @pytest.mark.parametrize(
     ("program", "stage", "made"),
     [

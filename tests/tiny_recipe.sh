@@ -30,7 +30,7 @@ check_files() {
         [ -s "$(dirname "${wer}")/scoring/hyp.trn" ] || fail "$(dirname "${wer}")/scoring/hyp.trn is missing"
         found=$((found + 1))
     done
-    [ "$(grep -c "^| ${exp##*/} |" RESULTS.md)" = "${found}" ] || fail "RESULTS.md lacks rows for ${exp}"
+    [ "$(grep -c "^| ${exp##*/} |" exp/RESULTS.md)" = "${found}" ] || fail "exp/RESULTS.md lacks rows for ${exp}"
     echo "tiny recipe: $1: $(grep '^%WER' "${exp}/decode_test/wer")"
 }
 
@@ -65,6 +65,7 @@ rm -f RESULTS.md
 options=(--config conf/tiny.yaml --size tiny)
 ./run.sh "${options[@]}" --router omni || fail "egs/mini/run.sh failed with router omni"
 check_files omni
+[ ! -e RESULTS.md ] || fail "a trial wrote into RESULTS.md"
 [ -s data/train_sp/feats.scp ] || fail "stages 0 to 2 left no data/train_sp/feats.scp"
 [ "$(wc -l < data/train_sp/feats.scp)" = "$((3 * $(wc -l < data/train/text)))" ] || fail "data/train_sp lacks utterances"
 touch after_stage_2

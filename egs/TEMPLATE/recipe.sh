@@ -200,7 +200,8 @@ perturb_train() {
 }
 
 make_features() {
-    local name=$1 dir=data/$1 marker=data/.done/fbank_$1 conf jobs=${nj} utterances description
+    local name=$1 dir=data/$1 marker=data/.done/fbank_$1 extracted=data/.done/extracted_$1
+    local conf jobs=${nj} utterances description
     conf=$(own conf/fbank.conf)
     description=$(describe "@${conf}" "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/utt2spk")
     if complete "${marker}" "${description}" "${dir}"/{feats.scp,utt2num_frames,fbank.conf}; then
@@ -224,11 +225,16 @@ make_features() {
         utterances=$(wc -l < "${dir}/utt2spk")
         ((jobs <= utterances)) || jobs=${utterances}
     fi
-    run python -m omni_asr.bin.split "${dir}" "${jobs}"
-    run "${feats_cmd[@]}" "JOB=1:${jobs}" "fbank/log/${name}.JOB.log" \
-        python -m omni_asr.bin.make_fbank --conf "${conf}" "${dir}/split${jobs}/JOB" "fbank/${name}.JOB"
+    if ! complete "${extracted}" "${description} ${jobs} jobs"; then
+        begin_step "${extracted}"
+        run python -m omni_asr.bin.split "${dir}" "${jobs}"
+        run "${feats_cmd[@]}" "JOB=1:${jobs}" "fbank/log/${name}.JOB.log" \
+            python -m omni_asr.bin.make_fbank --conf "${conf}" "${dir}/split${jobs}/JOB" "fbank/${name}.JOB"
+        change rm -rf "${dir}/split${jobs}"
+        finish_step "${extracted}" "${description} ${jobs} jobs"
+    fi
     run python -m omni_asr.bin.collect_feats --max-removed "${max_removed}" "${dir}" "${jobs}" "fbank/${name}"
-    change rm -rf "${dir}/split${jobs}"
+    change rm -f "${extracted}"
     finish_step "${marker}" "${description}"
 }
 
@@ -340,7 +346,6 @@ stage_6() {  # routing analysis, curves, table
     local name
     for name in "${test_names[@]}"; do need 5 "${exp_dir}/decode_${name}/wer"; done
     run python -m omni_asr.bin.report "${exp_dir}" --data-dir data "${test_names[@]}"
-    log "stage 6: ${exp_dir}/report/index.html"
 }
 
 # --- the run ------------------------------------------------------------------------------------------------------

@@ -21,7 +21,11 @@ PYTHON_MODULES=espeakng_loader  # beside what every recipe needs
 download_opts=(size)
 data_opts=()
 
-after_options() { check_choice size default tiny; }
+after_options() {
+    check_choice size default tiny
+    # A trial leaves the table of the repository alone.
+    [[ ${size} == default || ${results} != RESULTS.md ]] || results=exp/RESULTS.md
+}
 
 # shellcheck source=../TEMPLATE/recipe.sh
 source ../TEMPLATE/recipe.sh "$@"

@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("out", metavar="DEST_DIR", help="directory to write")
     parser.add_argument("--factors", type=float, nargs="+", default=[0.9, 1.0, 1.1], metavar="F", help="speeds")
     args = parser.parse_args(argv)
-    print(f"{args.out}: {perturb_speed(args.source, args.out, args.factors)} utterances")
+    print(f"{args.out}: {perturb_speed(args.source, args.out, args.factors)} utterances, yet without features")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ from omni_asr.kaldi.split import split_data_dir
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Split and print where the parts are."""
+    """Split."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("data_dir", metavar="DATA_DIR", help="Kaldi data directory")
     parser.add_argument("parts", metavar="N", type=int, help="number of parts")
     parser.add_argument("--per-utt", action="store_true", help="split speakers too")
     args = parser.parse_args(argv)
-    print(split_data_dir(args.data_dir, args.parts, args.per_utt))
+    split_data_dir(args.data_dir, args.parts, args.per_utt)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,8 @@ class UtteranceSet:
         removed = len(self) - len(keep)
         with atomic_write(listing) as file:
             file.writelines(f"{utt} {why}\n" for utt, why in zip(self.utts, reasons, strict=True) if why)
-        log.info("%s: %d utterances kept, %d removed (listed in %s)", self.data_dir, len(keep), removed, listing)
+        where = f" (listed in {listing})" if removed else ""
+        log.info("%s: %d utterances kept, %d removed%s", self.data_dir, len(keep), removed, where)
         if not keep or removed > config.max_removed * len(self):
             raise UserError(
                 f"{removed} of {len(self)} utterances of {self.data_dir} would be removed (reasons in {listing}); "

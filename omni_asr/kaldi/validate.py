@@ -33,7 +33,7 @@ def validate(path: str | os.PathLike[str], feats: bool = True, text: bool = True
     for name, needed in required.items():
         if needed and not data.has(name):
             hints = {"utt2spk": "", "spk2utt": f"; omni-asr fix {data.path} makes it"}
-            hint = hints.get(name, f" (or use --no-{name.partition('.')[0]})")
+            hint = hints.get(name, f"; make it, or check without it: --no-{name.partition('.')[0]}")
             raise UserError(f"{data.path / name} does not exist{hint}")
     lines = {name: check_table(data.path / name) for name in data.names if kind_of(name) != "stm"}
     _check_speakers(data, lines)
@@ -96,7 +96,8 @@ def _check_speakers(data: DataDir, lines: Mapping[str, Lines]) -> None:
         if len(speaker.split()) != 1:
             raise UserError(f"{where}: expected '<utt> <spk>', found {len(speaker.split()) + 1} fields")
         if not utterance.startswith(speaker):
-            raise UserError(f"{where}: speaker {speaker!r} is not the start of utterance {utterance!r}")
+            hint = f"call it {speaker}-{utterance}, in every file"
+            raise UserError(f"{where}: speaker {speaker!r} is not the start of utterance {utterance!r}; {hint}")
         if sort_key(speaker) < sort_key(previous):
             hint = "use speakers of one length, or <spk>-<rest> as utterance"
             raise UserError(f"{where}: sorted by utterance, speaker {speaker!r} comes after {previous!r}; {hint}")

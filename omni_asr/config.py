@@ -17,8 +17,6 @@ import yaml
 
 from omni_asr.errors import UserError
 
-Router = Literal["dense", "switch", "omni"]
-
 
 class Bounds(NamedTuple):
     """Least and largest value of a field; either may be infinite."""
@@ -101,8 +99,9 @@ class DataConfig:
 class ModelConfig:
     """The encoder and its mixture-of-experts blocks."""
 
-    router: Router = "omni"
-    """dense: one feed-forward block; switch: a router in every layer; omni: one router for the layers of a group."""
+    router: str = "omni"
+    """dense: one feed-forward block; switch: a router in every layer; omni: one router for the layers of a group;
+    omni_lowrank, decision, hash, random: see docs/moe.md."""
     experts: str = "4x4"
     """Layer groups as layers x experts, joined by dashes, e.g. 4x2-4x4-4x8. A count of 1 or 0 makes dense layers."""
     dim: Positive = 256
@@ -123,14 +122,36 @@ class ModelConfig:
     """CAPE: range of the position shift of each frame, in encoder frames."""
     cape_max_scale: Annotated[float, Bounds(1)] = 1.0
     """CAPE: largest factor by which positions are stretched; 1 for none."""
+    top_k: Positive = 1
+    """Experts per frame; the gates of more than one are divided by their sum."""
+    shared_experts: Count = 0
+    """Experts that work on every frame beside the routed ones."""
+    score: Literal["softmax", "sigmoid", "cosine"] = "softmax"
+    """How logits become scores; cosine is a softmax of scaled cosines."""
+    router_block: Count = 0
+    """omni: consecutive layers that share a router; 0 for all of the group."""
+    router_rank: Count = 4
+    """omni_lowrank: rank of each layer's correction; 0 is omni."""
+    balance: Literal["aux", "bias", "none"] = "aux"
+    """What evens out the load: a loss, a bias on the choice that follows the load, or nothing."""
     balance_weight: Amount = 0.01
-    """Weight of the load-balance loss, which is a mean over the mixture-of-experts layers."""
+    """aux: weight of the load-balance loss, which is a mean over the mixture-of-experts layers."""
+    bias_rate: Amount = 1e-3
+    """bias: how far the bias of an expert moves after each step."""
     z_loss_weight: Amount = 0.0
     """Weight of the mean squared log-partition of the router's logits."""
     router_jitter: Amount = 0.0
     """Standard deviation of Gaussian noise on the router's logits in training."""
-    backend: Literal["auto", "loop", "grouped"] = "auto"
+    capacity_factor: Amount = 0.0
+    """Most frames of an expert in training, times its even share; what comes later is dropped. 0 drops nothing."""
+    force_balanced: bool = False
+    """For speed tests: send frames to the experts in turn, whatever the router says."""
+    backend: Literal["auto", "loop", "fused", "grouped", "bmm"] = "auto"
     """How experts are computed; auto takes the fastest that works on the device."""
+    recompute: bool = False
+    """Compute activations a second time in the backward pass instead of keeping them: less memory, more time."""
+    causal: bool = False
+    """A frame sees nothing that comes later, so that the model can stream."""
 
 
 @dataclass

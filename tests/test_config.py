@@ -82,8 +82,7 @@ def test_an_unknown_key_in_an_override_is_an_error_too():
         ("optim.betas=0.9", "optim.betas must be a list of 2 values"),
         ("optim.betas=[0.9]", "optim.betas must be a list of 2 values"),
         ("model.experts=4", "model.experts must be of type str, not 4"),
-        ("model.router=swich", "did you mean switch?"),
-        ("model.router=7", "must be one of dense, switch, omni"),
+        ("model.backend=gruped", "must be one of auto, loop, fused, grouped, bmm; did you mean grouped?"),
         ("train.select_by=loss", "must be one of wer, ctc"),
     ],
 )

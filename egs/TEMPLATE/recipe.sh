@@ -15,7 +15,7 @@ done
 stage=${stage-0}                                 # First stage to run (0 to 6)
 stop_stage=${stop_stage-6}                       # Last stage to run
 skip_stages=${skip_stages-}                      # Stages to leave out, e.g. "4 5"
-router=${router-omni}                            # dense, switch or omni: what decides where a frame goes
+router=${router-omni}                            # What decides where a frame goes: dense, switch, omni, ...
 config=${config-conf/base.yaml}                  # Options of model and training; those not in it keep their defaults
 tag=${tag-}                                      # Added to the name of the experiment
 exp_dir=${exp_dir-}                              # Experiment to write; exp/<router>_<config>[_<tag>] when empty
@@ -57,7 +57,6 @@ check_number vocab_size 1
 for _number in ${skip_stages//,/ }; do
     [[ ${_number} == [0-6] ]] || fail "--skip_stages has '${_number}'; stages are numbers from 0 to 6"
 done
-check_choice router dense switch omni
 check_choice token_type char bpe unigram
 [[ ${tag} =~ ^[A-Za-z0-9._-]*$ ]] || fail "--tag is part of a folder's name: letters, digits, '.', '_' and '-', not '${tag}'"
 [[ ${max_removed} =~ ^(0?\.[0-9]+|0|1|0\.|1\.0*)$ ]] || fail "--max_removed must be from 0 to 1, not '${max_removed}'"

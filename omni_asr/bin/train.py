@@ -57,7 +57,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("--config", help="YAML file with what differs from the defaults")
-    parser.add_argument("--router", help="dense, switch or omni; wins over model.router of the file")
+    parser.add_argument("--router", help="dense, switch, omni, ...; wins over model.router of the file")
     parser.add_argument("--seed", type=int, help="wins over train.seed of the file")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one option")
     parser.add_argument("--train-dir", required=True, help="data directory with feats.scp and text")

@@ -4,7 +4,7 @@ Shapes: B utterances, T filterbank frames, S encoder frames, N valid encoder fra
 U tokens of an utterance, E experts.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from omni_asr.config import ModelConfig
 from omni_asr.data.batch import Batch
-from omni_asr.models.encoder import Encoder, EncoderOutput
+from omni_asr.models.encoder import Encoder, EncoderOutput, StreamState
+from omni_asr.models.experts import Experts
 from omni_asr.models.routers import Routing
 
 BLANK = 0
@@ -28,6 +29,8 @@ class Losses:
     balance: Tensor
     """Mean over the MoE layers; 1 when all loads are even, 0 without MoE layers."""
     z_loss: Tensor
+    drop_rate: Tensor
+    """Mean over the MoE layers of the share of choices that no expert had room for; 0 without a capacity."""
     load_LE: dict[int, Tensor]
     """Share of the frames that each expert got, by number of the MoE layer; dropped layers are absent."""
 
@@ -81,9 +84,23 @@ class AsrModel(nn.Module):
         ctc = nats_B.sum() / batch.token_lengths_B.sum().clamp(min=1)
         routings = {layer: routing for layer, routing in enumerate(encoded.routings) if routing is not None}
         balance, z_loss = router_losses(list(routings.values()), ctc)
-        total = ctc + self.config.balance_weight * balance + self.config.z_loss_weight * z_loss
-        load_LE = {layer: routing.counts_E() / routing.expert_N.numel() for layer, routing in routings.items()}
-        return Losses(total, ctc.detach(), balance.detach(), z_loss.detach(), load_LE)
+        total = ctc + self.config.z_loss_weight * z_loss
+        if self.config.balance == "aux":
+            total = total + self.config.balance_weight * balance
+        drops = [routing.drop_rate() for routing in routings.values()]
+        drop_rate = torch.stack(drops).mean() if drops else ctc.new_zeros(())
+        load_LE = {layer: routing.load_E for layer, routing in routings.items()}
+        return Losses(total, ctc.detach(), balance.detach(), z_loss.detach(), drop_rate.detach(), load_LE)
+
+    def stream(self, x_TF: Tensor, state: StreamState) -> Tensor:
+        """Encode the next chunk of an utterance: filterbanks (T, F) -> log-probabilities (S, V).
+
+        T is a multiple of the stacking factor, but for the last chunk; ``state`` comes from ``encoder.open_stream()``
+        and is updated. Chunk by chunk, the outputs are those of the whole utterance at once.
+        """
+        x_1TF = ((x_TF - self.cmvn_mean_F) * self.cmvn_scale_F)[None]
+        encoded = self.encoder(x_1TF, torch.tensor([len(x_TF)]), state)
+        return self.head(encoded.x_ND).float().log_softmax(-1)
 
 
 def router_losses(routings: list[Routing], like: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,10 +112,12 @@ def router_losses(routings: list[Routing], like: Tensor) -> tuple[Tensor, Tensor
 
 
 def count_parameters(model: AsrModel) -> tuple[int, int]:
-    """Return (total, active per frame) numbers of parameters: of E experts, one is active."""
+    """Return (total, active per frame) numbers of parameters: of E experts, K are active."""
     total = sum(parameter.numel() for parameter in model.parameters())
-    with torch.device("meta"):
-        twin = AsrModel(replace(model.config, router="dense"), model.cmvn_mean_F.numel(), model.head.out_features)
-    dense = sum(parameter.numel() for parameter in twin.parameters())
-    routers = sum(p.numel() for name, p in model.named_parameters() if ".router." in name)
-    return total, dense + routers
+    idle = 0
+    for module in model.modules():
+        if isinstance(module, Experts):
+            experts = len(module.b_in_EH)
+            one = sum(parameter.numel() for parameter in module.parameters()) // experts
+            idle += (experts - model.config.top_k) * one
+    return total, total - idle

@@ -16,7 +16,8 @@ class Cape(nn.Module):
     """Sinusoids of a position that is centred on the utterance and, in training, shifted and stretched at random.
 
     In training ``p <- (p + G + L) * exp(S)`` with a shift G per utterance, a shift L per frame and a stretch S per
-    utterance, each uniform in its range (arXiv 2106.03143, section 3.1).
+    utterance, each uniform in its range (arXiv 2106.03143, section 3.1). A causal model knows no centre: there
+    positions count from the start, without augmentation.
     """
 
     frequency_D: Tensor
@@ -24,6 +25,7 @@ class Cape(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.causal = config.causal
         self.global_shift = config.cape_global_shift
         self.local_shift = config.cape_local_shift
         self.log_max_scale = math.log(config.cape_max_scale)
@@ -32,12 +34,15 @@ class Cape(nn.Module):
         self.register_buffer("frequency_D", frequency_D, persistent=False)
         self.register_buffer("phase_D", (channel_D % 2) * (math.pi / 2), persistent=False)
 
-    def forward(self, packing: Packing) -> Tensor:
-        """Return the embedding (N, D) of every valid frame."""
+    def forward(self, packing: Packing, offset: int = 0) -> Tensor:
+        """Return the embedding (N, D) of every valid frame; ``offset`` frames of the utterance came before."""
         utterance_N = packing.utterance_N()
         centre_B = (packing.lengths_B - 1) / 2
-        position_N = packing.time_N() - centre_B[utterance_N]
-        if self.training:
+        if self.causal:
+            position_N = (packing.time_N() + offset).to(centre_B.dtype)
+        else:
+            position_N = packing.time_N() - centre_B[utterance_N]
+        if self.training and not self.causal:
             shift_B = _uniform(centre_B, self.global_shift)
             scale_B = _uniform(centre_B, self.log_max_scale).exp()
             position_N = position_N + shift_B[utterance_N] + _uniform(position_N, self.local_shift)

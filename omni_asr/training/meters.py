@@ -44,7 +44,7 @@ class Meters:
     def add_step(self, done: list[tuple[Batch, Losses]], norm: float, lr: float) -> None:
         """Count one optimizer step and its batches."""
         for batch, losses in done:
-            parts = [losses.total.detach(), losses.ctc, losses.balance, losses.z_loss]
+            parts = [losses.total.detach(), losses.ctc, losses.balance, losses.z_loss, losses.drop_rate]
             self.sums = [a + b for a, b in zip(self.sums, parts, strict=True)] if self.sums else parts
             for layer, load_E in losses.load_LE.items():
                 self.load_LE[layer] = self.load_LE.get(layer, 0) + load_E
@@ -74,12 +74,13 @@ class Meters:
         if not self.steps:
             return {}
         elapsed = max(1e-9, self.elapsed())
-        loss, ctc, balance, z_loss = (torch.stack(self.sums) / self.batches).tolist()
+        loss, ctc, balance, z_loss, drop_rate = (torch.stack(self.sums) / self.batches).tolist()
         return {
             "loss": loss,
             "ctc": ctc,
             "balance": balance,
             "z_loss": z_loss,
+            "drop_rate": drop_rate,
             "grad_norm": self.norm / self.steps,
             "lr": self.lr,
             "utts_per_s": self.utts / elapsed,

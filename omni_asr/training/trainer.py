@@ -139,10 +139,18 @@ class Trainer:
         self.position.batch += len(batches)
         if math.isfinite(norm) and all(math.isfinite(losses.total.item()) for _, losses in done):
             self.optimizer.step()
+            self._move_biases([losses for _, losses in done])
             self.skipped = 0
             self.meters.add_step(done, norm, lr)
         else:
             self._skip(batches)
+
+    def _move_biases(self, done: list[Losses]) -> None:
+        """Let the balancing biases follow the mean load of the step's batches (``balance: bias``)."""
+        if self.config.model.balance == "bias":
+            layers = {layer for losses in done for layer in losses.load_LE}
+            loads = {n: [losses.load_LE[n] for losses in done if n in losses.load_LE] for n in sorted(layers)}
+            self.model.encoder.move_biases({n: torch.stack(load).mean(0) for n, load in loads.items()})
 
     def _skip(self, batches: list[Batch]) -> None:
         """Leave the weights as they are and name the utterances."""
@@ -203,6 +211,7 @@ class Trainer:
         self.log.record("step", {"step": step, "epoch": self.position.epoch, **values})
         shares = [share for load_E in values["load"] for share in load_E]
         load = f"  load {min(shares):.2f}-{max(shares):.2f}" if shares else ""
+        load += f"  dropped {100 * values['drop_rate']:.1f} %" if self.config.model.capacity_factor else ""
         log.info(
             f"step {step}/{self.total_steps}  epoch {self.position.epoch}  loss {values['loss']:.3f}"
             f"  ctc {values['ctc']:.3f}  balance {values['balance']:.3f}  grad {values['grad_norm']:.2f}"

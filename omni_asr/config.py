@@ -192,6 +192,8 @@ class TrainConfig:
     """Passes over the training data."""
     max_steps: Count = 0
     """Optimizer steps; 0 means all of the epochs."""
+    init: str = ""
+    """Model (file or experiment) whose weights training starts from, such as what ``omni-asr upcycle`` made."""
     seed: Count = 1
     """Seed of weights, order, dropout and augmentation."""
     log_every: Positive = 50

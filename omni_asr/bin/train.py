@@ -19,6 +19,7 @@ from omni_asr.devices import choose_device
 from omni_asr.errors import UserError
 from omni_asr.kaldi.cmvn import read_cmvn_stats
 from omni_asr.models.asr_model import AsrModel
+from omni_asr.models.package import start_from
 from omni_asr.text.tokenizer import load_tokenizer
 from omni_asr.training.experiment import command_line, open_experiment
 from omni_asr.training.logging import logging_to
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         bins = config.features.num_mel_bins
         raise UserError(f"{options.cmvn} is for {len(mean_F)} bins, the features have {bins}; run stage 2 again")
     model.set_cmvn(torch.from_numpy(mean_F), torch.from_numpy(scale_F))
+    if config.train.init:
+        start_from(model, config.train.init, tokenizer)
     exp_dir = Path(options.exp_dir)
     with logging_to(exp_dir / "train.log"):
         train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts")

@@ -167,7 +167,7 @@ class Encoder(nn.Module):
         x_ND = self.dropout(x_ND + self.positions(packing, offset).to(x_ND.dtype))
         routings: list[Routing | None] = []
         block = 0
-        for group in self._layer_groups():
+        for group in self.layer_groups():
             numbers = range(block, block := block + len(group.blocks))
             caches = None if state is None else [state.caches.setdefault(n, Cache()) for n in numbers]
             x_ND, group_routings = group(x_ND, packing, stacked_NX, caches)
@@ -190,17 +190,18 @@ class Encoder(nn.Module):
                 raise UserError(f"{name} decides by more than the frames so far, so this model cannot stream")
         return StreamState()
 
-    def _layer_groups(self) -> list[LayerGroup]:
+    def layer_groups(self) -> list[LayerGroup]:
+        """The layer groups in order."""
         return typing.cast(list[LayerGroup], list(self.groups))
 
     def routers(self) -> list[Router]:
         """The routers of the layer groups that have one."""
-        return [group.router for group in self._layer_groups() if group.router is not None]
+        return [group.router for group in self.layer_groups() if group.router is not None]
 
     def move_biases(self, load_LE: dict[int, Tensor]) -> None:
         """Let the balancing biases follow the load of a step, by number of the MoE layer (``balance: bias``)."""
         first = 0
-        for group in self._layer_groups():
+        for group in self.layer_groups():
             if group.router is not None:
                 for layer in range(len(group.blocks)):
                     if first + layer in load_LE:

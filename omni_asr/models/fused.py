@@ -55,12 +55,13 @@ class _Fused(torch.autograd.Function):
         for e, start, stop in _spans(counts):
             here = slice(start, stop) if keep else slice(0, stop - start)
             frame_m, hidden_mH, out_mD = frame_M[start:stop], hidden_MH[here], out_MD[here]
-            torch.addmm(b_in_EH[e], x_ND.index_select(0, frame_m), w_in_EDH[e], out=hidden_mH)
-            hidden_mH.relu_()
+            # Not addmm, which would first write the bias to every row: slow while the rows are not in the cache.
+            torch.mm(x_ND.index_select(0, frame_m), w_in_EDH[e], out=hidden_mH)
+            hidden_mH.add_(b_in_EH[e]).relu_()
             if dropout > 0:
                 hidden_mH.mul_(torch.empty_like(hidden_mH).bernoulli_(1 - dropout).div_(1 - dropout))
-            torch.addmm(b_out_ED[e], hidden_mH, w_out_EHD[e], out=out_mD)
-            weighed_mD = out_mD * gate_M1[start:stop]
+            torch.mm(hidden_mH, w_out_EHD[e], out=out_mD)
+            weighed_mD = out_mD.add_(b_out_ED[e]) * gate_M1[start:stop]
             (y_ND.index_copy_ if K == 1 else y_ND.index_add_)(0, frame_m, weighed_mD)
         if keep:
             ctx.save_for_backward(x_ND, gate_M1, slot_M, w_in_EDH, w_out_EHD, hidden_MH, out_MD)

@@ -63,3 +63,19 @@ def load_package(path: str | os.PathLike[str], device: torch.device) -> Package:
     model = AsrModel(config.model, config.features.num_mel_bins, tokenizer.size)
     model.load_state_dict(content["state"])
     return Package(model.to(device).eval(), config, tokenizer, content["info"])
+
+
+def start_from(model: AsrModel, path: str | os.PathLike[str], tokenizer: Tokenizer) -> None:
+    """Copy the weights of a packed model, its normalisation with them, into a model that is about to be trained.
+
+    Raises:
+        UserError: see :func:`load_package`; or the two models have other units or other tensors.
+    """
+    package = load_package(path, torch.device("cpu"))
+    if package.tokenizer.units != tokenizer.units:
+        raise UserError(f"train.init: {path} has other output units than the training data; use its language directory")
+    ours, theirs = model.state_dict(), package.model.state_dict()
+    for name in sorted(ours.keys() | theirs.keys()):
+        if name not in ours or name not in theirs or ours[name].shape != theirs[name].shape:
+            raise UserError(f"train.init: {path} and the options of 'model' differ in {name}; give the same options")
+    model.load_state_dict(theirs)

@@ -22,6 +22,7 @@ FREE_KEYS = {
     "data.workers",
     "data.max_removed",
     "model.backend",
+    "model.recompute",
     "train.log_every",
     "train.threads",
     "decode.batch_frames",

@@ -14,7 +14,7 @@ from omni_asr.config import TokensConfig
 
 STAGE_0_TO_2 = ["download.sh", "data.sh", "validate", "split", "make_fbank", "collect_feats", "compute_cmvn"]
 STAGE_0_TO_2 += ["train_tokenizer"]
-STAGE_4_TO_6 = ["decode", "score", "results", "report"]
+STAGE_4_TO_6 = ["decode", "score", "results", "analyze_routing", "report"]
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \(run\.sh:[1-9]\d*\) \S.*")
 
 
@@ -83,6 +83,12 @@ def test_other_router_trains_beside_the_first(finished):
     assert finished.called() == ["show_config", "train", *STAGE_4_TO_6]
     assert (finished.dir / "exp/omni_base/model.pt").exists()
     assert (finished.dir / "exp/switch_base/report/index.html").exists()
+
+
+def test_sizes_of_the_template_go_with_every_recipe(recipe):
+    recipe.run("--stop_stage", 3, "--config", "conf/8x84m.yaml")
+    assert "--config ../TEMPLATE/conf/8x84m.yaml" in recipe.calls()[-1]
+    assert (recipe.dir / "exp/omni_8x84m/model.pt").exists()
 
 
 def test_force_does_everything_again(finished):
@@ -255,7 +261,7 @@ def test_outside_model_is_decoded_without_training(recipe):
     recipe.run("--model", "../theirs/good/model.pt")
     called = recipe.called()
     assert not {"train", "train_tokenizer", "compute_cmvn"} & set(called)
-    assert called[-4:] == STAGE_4_TO_6
+    assert called[-5:] == STAGE_4_TO_6
     assert (recipe.dir / "exp/good/decode_test/wer").exists()
     shutil.rmtree(recipe.dir / "data/train")
     recipe.run("--stage", 2, "--model", "../theirs/good/model.pt")  # test sets are enough

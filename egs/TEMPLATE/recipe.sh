@@ -62,6 +62,7 @@ check_choice token_type char bpe unigram
 [[ ${max_removed} =~ ^(0?\.[0-9]+|0|1|0\.|1\.0*)$ ]] || fail "--max_removed must be from 0 to 1, not '${max_removed}'"
 for _index in "${!corpus_dir[@]}"; do corpus_dir[_index]=$(found "${corpus_dir[_index]}"); done
 config=$(found "${config}")
+[[ -e ${config} || ! -e ${template}/${config} ]] || config=${template}/${config}  # a size that every recipe has
 model=$(found "${model}")
 hand_on corpus_dir "${download_opts[@]}"
 download_arguments=("${arguments[@]}")
@@ -342,8 +343,22 @@ stage_5() {  # error rates
 }
 
 stage_6() {  # routing analysis, curves, table
-    local name
-    for name in "${test_names[@]}"; do need 5 "${exp_dir}/decode_${name}/wer"; done
+    local name marker=${exp_dir}/.done/routing description
+    need 3 "${decoding_model}"
+    for name in "${test_names[@]}"; do
+        need 2 "data/${name}"/{feats.scp,utt2num_frames}
+        need 5 "${exp_dir}/decode_${name}/wer"
+    done
+    description=$(describe "model $(age_of_model)" "sets: ${test_sets}" "${test_names[@]/#/@data/.done/fbank_}")
+    if complete "${marker}" "${description}"; then
+        log "stage 6: the routing is analysed, nothing to do"
+    else
+        begin_step "${marker}"
+        run "${decode_cmd[@]}" --gpu "${ngpu}" "${exp_dir}/log/analyze_routing.log" \
+            python -m omni_asr.bin.analyze_routing --ngpu "${ngpu}" --out "${exp_dir}/routing.json" \
+            "${decoding_model}" "${test_names[@]/#/data/}"
+        finish_step "${marker}" "${description}"
+    fi
     run python -m omni_asr.bin.report "${exp_dir}" --data-dir data "${test_names[@]}"
 }
 
@@ -363,7 +378,7 @@ count_gpus() {  # 1 if there is a GPU that PyTorch can use
 }
 
 check_configuration() {  # before any work, so that a misspelt option does not show after hours
-    [[ -e ${config} ]] || fail "there is no configuration ${config}; choose one of: $(echo conf/*.yaml)"
+    [[ -e ${config} ]] || fail "there is no configuration ${config}; choose one of: $(echo conf/*.yaml), or a size of egs/TEMPLATE/conf"
     python -m omni_asr.bin.show_config --quiet "${config}" "model.router=${router}" "${set[@]}"
     [[ ${force} == false ]] || ! trained || refuse_second_before
 }
@@ -378,7 +393,7 @@ if [[ ${dry_run} == false ]]; then
     python -m omni_asr.bin.launch "${_back_end[@]}" --check
     if chosen 3; then check_configuration; fi
 fi
-if { chosen 3 || chosen 4; } && [[ ${ngpu} == auto ]]; then ngpu=$(count_gpus); fi
+if { chosen 3 || chosen 4 || chosen 6; } && [[ ${ngpu} == auto ]]; then ngpu=$(count_gpus); fi
 # shellcheck source=cmd.sh
 source "$(own cmd.sh)"
 

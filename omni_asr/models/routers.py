@@ -131,7 +131,7 @@ class Router(nn.Module, ABC):
 
     def __init__(self, config: ModelConfig, experts: int, layers: int, inputs: int) -> None:
         super().__init__()
-        self.experts = experts
+        self.experts, self.layers = experts, layers
         self.top_k = config.top_k
         self.sigmoid = config.score == "sigmoid"
         self.jitter = config.router_jitter
@@ -165,7 +165,9 @@ class Router(nn.Module, ABC):
         if self.force_balanced:
             slot_NK = torch.arange(scores_NE.shape[0] * self.top_k, device=scores_NE.device).view(-1, self.top_k)
             return slot_NK % self.experts
-        ranked_NE = scores_NE if self.bias_LE is None else scores_NE + self.bias_LE[layer]
+        ranked_NE = scores_NE
+        if self.bias_LE is not None:  # what was made impossible stays so
+            ranked_NE = (scores_NE + self.bias_LE[layer]).masked_fill(scores_NE == 0, -torch.inf)
         return ranked_NE.argmax(1, keepdim=True) if self.top_k == 1 else ranked_NE.topk(self.top_k, dim=1).indices
 
     def gates(self, scores_NE: Tensor, expert_NK: Tensor) -> Tensor:

@@ -71,10 +71,10 @@ def _kept_per_frame(config: Config, vocab_size: int, layers: int, moe_layers: in
     if model.recompute:
         return ends + layers * D
     # Input and output of both norms, output of attention; then its queries, keys, values and result.
-    block, dense = 5 * D + 4 * D, H
+    block, dense = 5.0 * D + 4 * D, float(H)
     if model.dropout:  # keeps what it drew, and turns attention into plain products whose weights are kept
         frames = seconds * 1000 / config.features.frame_shift_ms / model.stack
         block += D + 3 * model.heads * frames
-        dense = 3 * H
+        dense = 3.0 * H
     moe = model.top_k * (H + D) + model.shared_experts * dense
     return ends + layers * block + (layers - moe_layers) * dense + moe_layers * moe

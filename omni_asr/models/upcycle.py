@@ -47,8 +47,8 @@ def upcycle(package: Package, overrides: Iterable[str], seed: int = 1) -> tuple[
             if group.router is not None:
                 factor = _flatten(group.router, config.model.dim)
                 for experts in (module for module in group.modules() if isinstance(module, Experts)):
-                    experts.w_out_EHD *= factor
-                    experts.b_out_ED *= factor
+                    experts.w_out_EHD.mul_(factor)
+                    experts.b_out_ED.mul_(factor)
     return model, config
 
 

@@ -359,6 +359,9 @@ stage_6() {  # routing analysis, curves, table
             "${decoding_model}" "${test_names[@]/#/data/}"
         finish_step "${marker}" "${description}"
     fi
+    if [[ -e ${exp_dir}/routing.json && -z ${model} ]]; then  # a dense model has none
+        run python -m omni_asr.bin.results --exp-dir "${exp_dir}" --results "${results}"
+    fi
     run python -m omni_asr.bin.report "${exp_dir}" --data-dir data "${test_names[@]}"
 }
 

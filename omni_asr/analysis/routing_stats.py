@@ -80,7 +80,7 @@ class RoutingStatistics:
         for cell_N in cell_LN:
             np.add.at(self.label_VA, (decisions.label_N, cell_N), 1)
         self.changes_L += _changes(expert_LN, utterance_N)
-        shuffled_N = np.lexsort((self._random.random(N), utterance_N))
+        shuffled_N = np.lexsort(np.stack([self._random.random(N), utterance_N.astype(float)]))
         self.shuffled_changes_L += _changes(expert_LN[:, shuffled_N], utterance_N)
         self.entropy_L += decisions.entropy_L
         self._count_paths(expert_LN)

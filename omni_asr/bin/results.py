@@ -1,5 +1,7 @@
 """Write the results of an experiment into RESULTS.md, one row per test set, and a summary over seeds.
 
+Without a set, writes its row into the table of routing, from routing.json, instead.
+
 Reads model_info.json and cmd.txt of the experiment and wer and cer of its decode_SET folders. An older row of the same
 experiment and set is replaced. Text outside the marked tables is kept.
 """
@@ -8,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from omni_asr.bin import ArgumentParser, run_program
-from omni_asr.scoring.results import update
+from omni_asr.scoring.results import update, update_routing
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -16,8 +18,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(__doc__)
     parser.add_argument("--exp-dir", required=True, help="experiment whose results are written")
     parser.add_argument("--results", required=True, help="file with the tables; made when missing")
-    parser.add_argument("sets", nargs="+", metavar="SET", help="test set, decoded in EXP_DIR/decode_SET")
+    parser.add_argument("sets", nargs="*", metavar="SET", help="test set, decoded in EXP_DIR/decode_SET")
     options = parser.parse_args(argv)
+    if not options.sets:
+        row = update_routing(options.results, options.exp_dir)
+        print(f"{row['exp']}: agreement between layers {row['matched']} matched, {row['NMI']} NMI")
+        return
     for row in update(options.results, options.exp_dir, options.sets):
         print(f"{row['exp']} {row['set']}: WER {row['WER']} CER {row['CER']} ({row['errors / words']} words)")
 

@@ -25,6 +25,10 @@ COLUMNS = [
 ]  # fmt: skip
 TEXT_COLUMNS = {"exp", "router", "config", "set", "commit", "command"}
 SUMMARY_COLUMNS = ["router", "config", "set", "seeds", "WER", "CER", "params", "active"]
+ROUTING_COLUMNS = [
+    "exp", "router", "config", "seed", "raw", "matched", "NMI", "run, ms", "shuffled, ms", "paths for 50 %",
+    "largest load", "bits on unit",
+]  # fmt: skip
 ROUTERS = ["dense", "switch", "omni"]
 NEW_FILE = "# Results\n\nThe tables are written by `omni-asr results`; text outside the marks is kept.\n"
 
@@ -161,10 +165,58 @@ def update(results: str | os.PathLike[str], exp_dir: str | os.PathLike[str], tes
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         text = path.read_text(encoding="utf-8") or NEW_FILE
-        rows = {(row["exp"], row["set"]): row for row in [*_parse(_block(text, "results", path)), *new]}
+        known = _parse(_block(text, "results", path), COLUMNS)
+        rows = {(row["exp"], row["set"]): row for row in [*known, *new]}
         ordered = sorted(rows.values(), key=_order)
         text = _with_block(text, "summary", _table(SUMMARY_COLUMNS, summary(ordered)), path)
         text = _with_block(text, "results", _table(COLUMNS, ordered), path)
+        with atomic_write(path) as file:
+            file.write(text)
+    return new
+
+
+def routing_row(exp_dir: str | os.PathLike[str]) -> Row:
+    """The row of one experiment in the table of routing, from its ``routing.json``; figures are means over layers.
+
+    Raises:
+        UserError: the experiment is not trained, or its routing not analysed.
+    """
+    path = Path(exp_dir, "routing.json")
+    try:
+        routing = json.loads(path.read_text(encoding="utf-8"))
+        mean, load = routing["agreement"]["mean"], routing["load"]["max_over_mean"]
+        runs, control = routing["time"]["run_ms"], routing["time"]["shuffled_run_ms"]
+        paths, bits = routing["paths"], routing["specialisation"]["tokens"]["mi_bits"]
+    except OSError:
+        raise UserError(f"{path} does not exist; analyse the routing first (stage 6)") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is not what omni-asr analyze-routing writes; run it again") from None
+    info, name = read_model_info(exp_dir), Path(os.path.abspath(exp_dir)).name
+    return {
+        "exp": name,
+        "router": str(info.get("router", "")),
+        "config": variant(info, name),
+        "seed": _number(info.get("seed"), "d"),
+        "raw": _number(mean["raw"], ".3f"),
+        "matched": _number(mean["matched"], ".3f"),
+        "NMI": _number(mean["nmi"], ".3f"),
+        "run, ms": f"{statistics.mean(runs):.0f}",
+        "shuffled, ms": f"{statistics.mean(control):.0f}",
+        "paths for 50 %": f"{paths['cover_50']} of {paths['distinct']}",
+        "largest load": f"{max(load):.2f}",
+        "bits on unit": f"{statistics.mean(bits):.2f}",
+    }
+
+
+def update_routing(results: str | os.PathLike[str], exp_dir: str | os.PathLike[str]) -> Row:
+    """Write an experiment's row into the table of routing, in place of an older one; see :func:`update`."""
+    new, path = routing_row(exp_dir), Path(results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        text = path.read_text(encoding="utf-8") or NEW_FILE
+        old = [row for row in _parse(_block(text, "routing", path), ROUTING_COLUMNS) if row["exp"] != new["exp"]]
+        rows = sorted([*old, new], key=lambda row: experiment_order(row["router"], row["exp"]))
+        text = _with_block(text, "routing", _table(ROUTING_COLUMNS, rows), path)
         with atomic_write(path) as file:
             file.write(text)
     return new
@@ -258,12 +310,12 @@ def _cell(column: str, value: str) -> str:
     return f"`{value}`" if column == "command" and value else value
 
 
-def _parse(table: str) -> Iterator[Row]:
+def _parse(table: str, columns: Sequence[str]) -> Iterator[Row]:
     """Rows of a table that :func:`_table` wrote, under whatever columns its heading names."""
     lines = [line.strip() for line in table.splitlines() if line.strip().startswith("|")]
     cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     for row in cells[2:]:
         values = dict(zip(cells[0], row, strict=False))
-        if "exp" in values and "set" in values:
+        if all(name in values for name in ("exp", "set") if name in columns):
             values["command"] = values.get("command", "").strip("`")
-            yield {column: values.get(column, "") for column in COLUMNS}
+            yield {column: values.get(column, "") for column in columns}

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -230,3 +231,33 @@ def test_missing_inputs_name_the_stage(corpus, tmp_path):
         with pytest.raises(UserError, match=stage):
             main(options, tmp_path / "exp")
     assert not (tmp_path / "exp" / "model.pt").exists()
+
+
+def test_biases_follow_the_load_and_survive_in_state_and_model(corpus, tmp_path):
+    changes = ["model.balance=bias", "model.bias_rate=0.01", "optim.accumulate=2", "train.epochs=1"]
+    main(corpus, tmp_path / "exp", *changes)
+    _, tensors = Checkpoints(tmp_path / "exp" / "checkpoints").load_state()
+    bias_LE = tensors["model"]["encoder.groups.0.router.bias_LE"]
+    steps = round(float(bias_LE.abs().max() / 0.01))
+    assert 0 < steps <= tensors["optimizer"]["state"][0]["step"]
+    assert torch.allclose(bias_LE / 0.01, (bias_LE / 0.01).round(), atol=1e-3), "every step moves it by the rate"
+    model = load_package(tmp_path / "exp", torch.device("cpu")).model
+    assert model.encoder.routers()[0].bias_LE.abs().sum() > 0
+
+
+def test_what_capacity_drops_is_logged(corpus, tmp_path, caplog):
+    caplog.set_level("INFO", "train")
+    main(corpus, tmp_path / "exp", "model.capacity_factor=0.5", "train.epochs=1")
+    records = [json.loads(line) for line in (tmp_path / "exp" / "train.jsonl").read_text().splitlines()]
+    rates = [record["drop_rate"] for record in records if record["type"] == "step"]
+    assert rates and all(0.45 < rate < 1 for rate in rates)
+    assert re.search(r"load 0\.\d\d-\d\.\d\d  dropped \d\d\.\d %", caplog.text)
+
+
+def test_training_starts_from_the_weights_that_it_is_given(corpus, finished, tmp_path):
+    given = load_package(finished, torch.device("cpu")).model.state_dict()
+    main(corpus, tmp_path / "exp", f"train.init={finished}", "optim.lr=0", "train.max_steps=1")
+    got = load_package(tmp_path / "exp", torch.device("cpu")).model.state_dict()
+    assert all(torch.equal(got[name], tensor) for name, tensor in given.items())
+    with pytest.raises(UserError, match=r"train\.init: .* differ in encoder"):
+        main(corpus, tmp_path / "other", f"train.init={finished}", "model.hidden=32")

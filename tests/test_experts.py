@@ -5,8 +5,9 @@ import torch
 from model_helpers import small_config
 
 from omni_asr.errors import UserError
-from omni_asr.models import experts as experts_module
-from omni_asr.models.experts import BACKENDS, Experts, choose_backend, self_test
+from omni_asr.models import backends
+from omni_asr.models.backends import BACKENDS, choose_backend, self_test
+from omni_asr.models.experts import Experts
 from omni_asr.models.routers import Routing
 
 LOADS = {
@@ -129,16 +130,16 @@ def test_fused_gradients_against_finite_differences():
 
 def test_auto_passes_over_what_fails_the_self_test(monkeypatch, caplog):
     caplog.set_level("INFO")
-    experts_module._choose.cache_clear()
+    backends._choose.cache_clear()
     assert choose_backend("auto", torch.device("cpu"), torch.float32, 16, 32) == "fused"
     assert "back end fused on cpu in float32" in caplog.text
     monkeypatch.setitem(BACKENDS, "fused", lambda x_ND, *rest: BACKENDS["loop"](x_ND, *rest) * 1.01)
-    experts_module._choose.cache_clear()
+    backends._choose.cache_clear()
     assert choose_backend("auto", torch.device("cpu"), torch.float32, 16, 32) == "loop"
     assert "fused does not work on cpu in float32, D 16, H 32: it differs from the loop by" in caplog.text
     with pytest.raises(UserError, match="model.backend: fused does not work on cpu"):
         choose_backend("fused", torch.device("cpu"), torch.float32, 16, 32)
-    experts_module._choose.cache_clear()
+    backends._choose.cache_clear()
 
 
 def test_the_self_test_reports_what_a_kernel_refuses():

@@ -8,7 +8,7 @@ in the cache, and weight gradients are written where they belong.
 Shapes: N frames, D model, H hidden, E experts, K experts per frame, M slots sorted by expert.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,15 +16,12 @@ from torch.autograd.function import once_differentiable
 
 from omni_asr.models.routers import Dispatch
 
-if TYPE_CHECKING:
-    from omni_asr.models.experts import ExpertWeights
-
 
 @torch.compiler.disable
 def fused_experts(
-    x_ND: Tensor, gate_NK: Tensor, dispatch: Dispatch, weights: "ExpertWeights", dropout: float
+    x_ND: Tensor, gate_NK: Tensor, dispatch: Dispatch, weights: tuple[Tensor, Tensor, Tensor, Tensor], dropout: float
 ) -> Tensor:
-    """The contract of ``omni_asr/models/experts.py``. First derivatives only; waits for the loads on the host."""
+    """The contract of ``omni_asr/models/backends.py``. First derivatives only; waits for the loads on the host."""
     return _Fused.apply(x_ND, gate_NK, *dispatch, *weights, dropout)
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from model_helpers import random_batch, small_config, small_model
 
-from omni_asr.models.experts import BACKENDS, Experts
+from omni_asr.models.backends import BACKENDS
+from omni_asr.models.experts import Experts
 from omni_asr.models.routers import ROUTERS, Routing
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that PyTorch can use")

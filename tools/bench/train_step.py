@@ -87,7 +87,9 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device(options.device)
     trainings = {name: Training(options, name, device) for name in ("dense", options.router)}
-    timings = time_side_by_side({name: training.step for name, training in trainings.items()}, options.rounds, warm_up=1)
+    timings = time_side_by_side(
+        {name: training.step for name, training in trainings.items()}, options.rounds, warm_up=1
+    )
     print(f"{describe_machine(device)}; {options.config}, {options.frames} encoder frames in a step")
     print("\n| model | parameters | step | ratio | forward | backward | optimizer |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")

@@ -206,6 +206,8 @@ class TrainConfig:
     """Validation figure that makes a checkpoint the best."""
     threads: Count = 0
     """CPU threads; 0 leaves PyTorch's choice."""
+    compile: bool = False
+    """Compile the encoder with torch.compile: minutes at the start for faster steps; wants a C++ compiler."""
 
 
 @dataclass

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_helpers import small_model
 from training_helpers import losses, prepare, run, train_command, write_corpus
 
 from omni_asr.bin import train as train_program
@@ -261,3 +262,14 @@ def test_training_starts_from_the_weights_that_it_is_given(corpus, finished, tmp
     assert all(torch.equal(got[name], tensor) for name, tensor in given.items())
     with pytest.raises(UserError, match=r"train\.init: .* differ in encoder"):
         main(corpus, tmp_path / "other", f"train.init={finished}", "model.hidden=32")
+
+
+def test_compiling_wants_a_compiler(monkeypatch):
+    model = small_model()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UserError, match="train.compile needs a C.. compiler, and no-such-compiler is not here"):
+        train_program.compile_encoder(model)
+    assert list(model.state_dict()) == list(small_model().state_dict())
+    monkeypatch.setenv("CXX", "true")
+    train_program.compile_encoder(model)
+    assert list(model.state_dict()) == list(small_model().state_dict()), "names of parameters stay"

@@ -5,6 +5,8 @@ checkpoint; when training is complete it says so.
 """
 
 import argparse
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +55,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     with logging_to(exp_dir / "train.log"):
         train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts")
         open_experiment(exp_dir, config, command_line())
+        if config.train.compile:
+            compile_encoder(model)
         Trainer(config, model.to(device), tokenizer, train_set, valid_set, exp_dir).fit()
+
+
+def compile_encoder(model: AsrModel) -> None:
+    """Have torch.compile translate the encoder at its first step; names of parameters stay as they are.
+
+    Raises:
+        UserError: there is no C++ compiler, which torch.compile needs on every device.
+    """
+    compiler = os.environ.get("CXX") or "g++"
+    if not shutil.which(compiler):
+        raise UserError(
+            f"train.compile needs a C++ compiler, and {compiler} is not here; install it or set compile false"
+        )
+    model.encoder.compile(dynamic=True)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -96,6 +96,7 @@ BACKENDS: dict[str, Backend] = {
 }
 
 
+@torch.compiler.assume_constant_result
 def choose_backend(wanted: str, device: torch.device, dtype: torch.dtype, dim: int, hidden: int) -> str:
     """The back end to use: ``wanted`` itself, or for ``auto`` the fastest one that passes the self-test.
 

@@ -26,6 +26,7 @@ class Packing:
     """Position of each valid frame in the flattened (B * T) grid, utterance by utterance."""
 
     @classmethod
+    @torch.compiler.disable  # its shapes are the data's
     def from_lengths(cls, lengths_B: Tensor, device: torch.device) -> "Packing":
         """Build from lengths. Lengths on the CPU keep the GPU from waiting for the host."""
         time_T = torch.arange(int(lengths_B.max()), device=lengths_B.device)

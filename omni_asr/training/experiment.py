@@ -23,6 +23,7 @@ FREE_KEYS = {
     "data.max_removed",
     "model.backend",
     "model.recompute",
+    "train.compile",
     "train.log_every",
     "train.threads",
     "decode.batch_frames",

@@ -11,6 +11,7 @@ from omni_asr.errors import UserError
 
 INK, SOFT, BLUE, ORANGE, GREEN = "#1d2733", "#6a7685", "#1f5fa8", "#c2621a", "#2c7a5b"
 MOST_COLUMNS = 240  # of the load over training: more could not be told apart on the page
+MOST_STRIPS = 80  # strips of one expert that are thick enough for its number
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
@@ -66,7 +67,7 @@ def training_curves(experiment: Experiment) -> str:
         _curve(axes[5], "Learning rate", [("training", steps, "lr", INK)])
         for axis in axes[3:]:
             axis.set_xlabel("optimizer step")
-        return _svg(figure)
+        return svg(figure)
 
 
 def load_over_training(experiment: Experiment) -> str:
@@ -83,11 +84,12 @@ def load_over_training(experiment: Experiment) -> str:
     records = records[:: math.ceil(len(records) / MOST_COLUMNS)]
     matplotlib = require_matplotlib()
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        height = sum(0.14 * experts + 0.28 for experts in shape) + 0.7
+        thick, gap = (0.14, 0.28) if sum(shape) <= MOST_STRIPS else (0.06, 0.12)
+        height = sum(thick * experts + gap for experts in shape) + 0.7
         figure = matplotlib.figure.Figure(figsize=(11, height), layout="constrained")
         axes = figure.subplots(len(shape), 1, sharex=True, squeeze=False, height_ratios=shape)[:, 0]
         _strips(figure, axes, records)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _strips(figure: Any, axes: Sequence[Any], records: Sequence[tuple[int, Load]]) -> None:
@@ -97,23 +99,26 @@ def _strips(figure: Any, axes: Sequence[Any], records: Sequence[tuple[int, Load]
     colours = LinearSegmentedColormap.from_list("load", ends)
     steps = [step for step, _ in records]
     edges = [steps[0], *((a + b) / 2 for a, b in zip(steps, steps[1:], strict=False)), steps[-1]]
+    numbered = sum(len(layer) for layer in records[0][1]) <= MOST_STRIPS
     for index, axis in enumerate(axes):
         experts = len(records[0][1][index])
         relative = [[load[index][expert] * experts for _, load in records] for expert in range(experts)]
         mesh = axis.pcolormesh(
             edges, range(experts + 1), relative, cmap=colours, vmin=0, vmax=2, rasterized=True, shading="flat"
         )
-        axis.set_yticks([expert + 0.5 for expert in range(experts)], [str(expert + 1) for expert in range(experts)])
+        shown = range(experts) if numbered else []
+        axis.set_yticks([expert + 0.5 for expert in shown], [str(expert + 1) for expert in shown])
         axis.tick_params(axis="y", length=0, labelsize=6.5 if experts > 8 else 7.5)
+        axis.tick_params(axis="x", length=3 if index == len(axes) - 1 else 0)
         axis.invert_yaxis()
         axis.set_ylabel(f"layer {index + 1}", rotation=0, ha="right", va="center")
     axes[-1].set_xlabel("optimizer step")
-    bar = figure.colorbar(mesh, ax=list(axes), aspect=30, pad=0.01, ticks=[0, 0.5, 1, 1.5, 2])
+    bar = figure.colorbar(mesh, ax=list(axes), aspect=8 * figure.get_figheight(), pad=0.01, ticks=[0, 0.5, 1, 1.5, 2])
     bar.set_label("share, times that of an even load")
     bar.outline.set_visible(False)
 
 
-def _points(records: Sequence[dict[str, Any]], key: str) -> tuple[list[int], list[float]]:
+def points(records: Sequence[dict[str, Any]], key: str) -> tuple[list[int], list[float]]:
     """Steps and finite values of one quantity."""
     found = [(int(r["step"]), float(r[key])) for r in records if isinstance(r.get(key), (int, float))]
     found = [(step, value) for step, value in found if math.isfinite(value)]
@@ -126,13 +131,13 @@ def _curve(axis: Any, title: str, lines: Sequence[tuple[str, Any, str, str]], lo
     axis.set_title(title)
     drawn = 0
     for label, records, key, colour in lines:
-        steps, values = _points(records, key)
+        steps, values = points(records, key)
         if not steps:
             continue
         drawn += 1
         if len(steps) > 60:
             axis.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
-            axis.plot(steps, _running_mean(values, max(3, len(values) // 40)), color=colour, linewidth=1.6, label=label)
+            axis.plot(steps, running_mean(values, max(3, len(values) // 40)), color=colour, linewidth=1.6, label=label)
         else:
             axis.plot(steps, values, color=colour, linewidth=1.6, marker="o", markersize=2.6, label=label)
         if best:
@@ -149,7 +154,7 @@ def _curve(axis: Any, title: str, lines: Sequence[tuple[str, Any, str, str]], lo
         axis.set_xticks([])
         axis.set_yticks([])
         axis.annotate("not recorded", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", color=SOFT)
-    elif logarithmic and all(value > 0 for _, records, key, _ in lines for value in _points(records, key)[1]):
+    elif logarithmic and all(value > 0 for _, records, key, _ in lines for value in points(records, key)[1]):
         axis.set_yscale("log")
         axis.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
         axis.yaxis.set_major_formatter("{x:g}")
@@ -158,16 +163,16 @@ def _curve(axis: Any, title: str, lines: Sequence[tuple[str, Any, str, str]], lo
         axis.set_ylim(bottom=0)
 
 
-def _running_mean(values: Sequence[float], width: int) -> list[float]:
+def running_mean(values: Sequence[float], width: int) -> list[float]:
     """Mean over a window that is centred and cut off at both ends."""
     half = width // 2
     windows = [values[max(0, index - half) : index + half + 1] for index in range(len(values))]
     return [sum(window) / len(window) for window in windows]
 
 
-def _svg(figure: Any) -> str:
-    """The figure as an ``<svg>`` element that scales with the page."""
+def svg(figure: Any) -> str:
+    """The figure as an ``<svg>`` element that scales with the page; images in it have 200 dots per inch."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True, dpi=200)
     text = buffer.getvalue()
     return text[text.index("<svg") :].strip()

@@ -1,15 +1,14 @@
 """The report of a made-up experiment: complete, with parts missing, and with hostile text."""
 
-import html.parser
 import json
-import math
-import random
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from report_helpers import SETS, Page, make_experiment
+from routing_helpers import write_routing
 
 from omni_asr.analysis import page
 from omni_asr.analysis.errors import frequent_errors, worst_speakers, worst_utterances
@@ -17,130 +16,6 @@ from omni_asr.analysis.experiment import Experiment, read_experiment, siblings
 from omni_asr.bin import report, run_program
 from omni_asr.scoring.sclite import Utterance
 from omni_asr.scoring.score import score
-
-SETS = ["test", "test_noisy"]
-SENTENCES = """the meeting starts at half past nine on thursday
-please call seven four two one nine zero
-turn the lights off in the kitchen
-my name is spelt b r o w n
-the train to leeds leaves from platform eleven
-set an alarm for twenty five to six
-send the parcel to thirty two oak street""".splitlines()
-
-
-def decoded(source, sentence, errors):
-    """What a recogniser with so many errors might make of a sentence."""
-    words = []
-    for word in sentence.split():
-        draw = source.random()
-        if draw < errors:
-            words.append(
-                {"nine": "five", "five": "nine", "the": "a", "b": "p"}.get(word, source.choice(["uh", "to", "in"]))
-            )
-        elif draw > errors * 1.5:
-            words.append(word)
-        if source.random() < errors / 4:
-            words.append(source.choice(["the", "a", "and"]))
-    return " ".join(words)
-
-
-def make_experiment(folder, router="omni", seed=1, errors=0.05, layers=4, experts=4, steps=1200, sets=SETS):
-    """An experiment folder as training, decoding and scoring leave it, with the data directories beside it."""
-    source = random.Random(f"{router}{seed}")
-    name = f"{router}_base" + (f"_s{seed}" if seed > 1 else "")
-    exp = folder / "exp" / name
-    exp.mkdir(parents=True)
-    sparse = router != "dense"
-    info = {
-        "router": router, "config": "base", "experts": f"{layers}x{experts if sparse else 1}", "seed": seed,
-        "params_total": 5_213_000 if sparse else 2_410_000, "params_active": 2_410_000, "hours": 2.04, "steps": steps,
-        "epochs": 12, "commit": "0123456789abcdef0123456789abcdef01234567", "tokens": "unigram 170",
-        "train_seconds": 565.0, "tag": f"s{seed}" if seed > 1 else "",
-    }  # fmt: skip
-    (exp / "model_info.json").write_text(json.dumps(info))
-    (exp / "cmd.txt").write_text(f"omni-asr train --config conf/base.yaml --router {router} --seed {seed}\n")
-    write_training(exp / "train.jsonl", source, steps, layers, experts if sparse else 0, errors)
-    for index, name in enumerate(sets):
-        write_decoded(folder / "data" / name, exp / f"decode_{name}", source, errors * (1 + 1.5 * index))
-        if sparse:
-            load = [shares(source, experts, 0.5) for _ in range(layers)]
-            (exp / f"decode_{name}" / "load.json").write_text(json.dumps({"load": load, "frames": 51234}))
-    return exp
-
-
-def shares(source, experts, spread):
-    weights = [math.exp(source.gauss(0, spread)) for _ in range(experts)]
-    return [weight / sum(weights) for weight in weights]
-
-
-def write_training(path, source, steps, layers, experts, errors):
-    with open(path, "w", encoding="utf-8") as file:
-        goal = [shares(source, experts, 0.35) for _ in range(layers)] if experts else []
-        for step in range(10, steps + 1, 10):
-            rest = math.exp(-step / steps * 6)
-            ctc = 90 * rest + 4 + source.gauss(0, 1.5)
-            load = [
-                [
-                    (1 - rest) * share + rest * noise
-                    for share, noise in zip(layer, shares(source, experts, 1), strict=True)
-                ]
-                for layer in goal
-            ]
-            record = {
-                "type": "step", "step": step, "epoch": step // 100, "loss": ctc + 0.01, "ctc": ctc,
-                "balance": 1 + 0.6 * rest + abs(source.gauss(0, 0.02)) if experts else None,
-                "grad_norm": math.exp(source.gauss(0, 0.4)) * (2 + 30 * rest), "utts_per_s": 90.0,
-                "lr": 1e-3 * min(step / 200, 1 - step / steps), "times_real_time": 300.0, "load": load,
-            }  # fmt: skip
-            file.write(json.dumps(record) + "\n")
-            if step % 100 == 0:
-                valid = {"type": "valid", "step": step, "epoch": step // 100, "ctc": 80 * rest + 6, "load": load}
-                file.write(json.dumps(valid | {"wer": 100 * (0.9 * rest + errors)}) + "\n")
-
-
-def write_decoded(data_dir, decode_dir, source, errors):
-    for folder in (data_dir, decode_dir):
-        folder.mkdir(parents=True, exist_ok=True)
-    ids = [f"voice{index % 6:02d}-{index:04d}" for index in range(120)]
-    sentences = {utterance: SENTENCES[index % len(SENTENCES)] for index, utterance in enumerate(ids)}
-    tables = {
-        data_dir / "text": sentences,
-        data_dir / "utt2spk": {utterance: utterance.split("-")[0] for utterance in ids},
-        decode_dir / "text": {u: decoded(source, s, errors * (1 + 2 * (u < "voice01"))) for u, s in sentences.items()},
-        decode_dir / "score": {utterance: f"{-abs(source.gauss(0.1, 0.1)):.4f}" for utterance in ids},
-    }
-    for path, table in tables.items():
-        path.write_text("".join(f"{key} {value}\n" for key, value in table.items()), encoding="utf-8")
-    score(data_dir, decode_dir)
-
-
-class Page(html.parser.HTMLParser):
-    """Checks that elements close in order, and keeps what a reader sees."""
-
-    VOID = {"meta", "br"}
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.text, self.links = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, name, attributes):
-        self.links += [value for key, value in attributes if key in ("src", "href", "xlink:href")]
-        if name not in self.VOID:
-            self.open.append(name)
-
-    def handle_endtag(self, name):
-        assert self.open.pop() == name
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text.append(data)
-
-    @property
-    def seen(self):
-        return " ".join(" ".join(self.text).split())
 
 
 @pytest.fixture(scope="module")
@@ -166,13 +41,14 @@ def test_complete_report(folder):
         "omni_base", "4x4", "5.21 M", "2.41 M", "2.0 h", "1200 / 12", "9 min 25 s", "unigram 170", "0123456789ab",
         "omni-asr train --config conf/base.yaml --router omni --seed 1", "Mean and standard deviation over seeds",
         "Over training", "Load of the experts", "nine → five", "Hardest speakers", "effective",
+        "Agreement between layers",
     ):  # fmt: skip
         assert expected in found.seen, expected
     names = ["dense_base", "dense_base_s2", "switch_base", "switch_base_s2", "omni_base", "omni_base_s2"]
     positions = [found.seen.index(f" {name} ", found.seen.index("this one is shaded")) for name in names]
     assert positions == sorted(positions)
     assert "Not in this report" not in found.seen
-    assert text.count("<svg") == 2 and text.count('<tr class="this">') == 1
+    assert text.count("<svg") == 2 + 7 and text.count('<tr class="this">') == 1
 
 
 def test_experiments_that_were_put_aside_are_not_compared(tmp_path, folder):
@@ -203,6 +79,7 @@ def test_missing_parts_are_named(tmp_path, folder):
     (exp / "model_info.json").unlink()
     (exp / "decode_test/load.json").unlink()
     (exp / "decode_test/wer").unlink()
+    (exp / "routing.json").unlink()
     with open(exp / "train.jsonl", "a", encoding="utf-8") as file:
         file.write('{"type": "step", "st')
     _, found = render(tmp_path)
@@ -212,10 +89,23 @@ def test_missing_parts_are_named(tmp_path, folder):
         "train.jsonl: 1 lines could not be read",
         "decode_test has no wer and cer: score this set (stage 5)",
         "decode_test/load.json: no load of the experts on this set",
+        f"routing.json does not exist: no pictures of the routing; run omni-asr analyze-routing {exp}",
         "decode_test_noisy does not exist: decode this set (stage 4)",
         "test: no utt2spk in the data directory",
     ):
         assert expected in found.seen, expected
+
+
+def test_a_malformed_part_of_the_routing_is_named_and_the_others_shown(tmp_path, folder):
+    exp = tmp_path / "exp" / "omni_base"
+    shutil.copytree(folder / "exp/omni_base", exp)
+    content = write_routing(exp, experts=[4] * 4, example=False, perturbations=False)
+    del content["load"]["share"][2][1]
+    (exp / "routing.json").write_text(json.dumps(content))
+    text, found = render(tmp_path)
+    assert "routing.json: load cannot be read (share has 3 entries, not 4)" in found.seen
+    assert "Experts by token" in found.seen and "Load and certainty" not in found.seen
+    assert "analyze-routing --disturb N measures them" in found.seen
 
 
 def test_an_empty_folder_gives_a_page(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from omni_asr.analysis.routing_file import RoutingResults, read_routing
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_table
 from omni_asr.scoring.results import Rate, experiment_order, read_command, read_model_info, read_rate
@@ -42,6 +43,7 @@ class Experiment:
     valid: list[dict[str, Any]] = field(default_factory=list)
     """Lines of ``train.jsonl`` of type valid, by step."""
     sets: list[DecodedSet] = field(default_factory=list)
+    routing: RoutingResults | None = None
     missing: list[str] = field(default_factory=list)
     """What could not be shown, a sentence each."""
 
@@ -75,6 +77,11 @@ def read_experiment(exp_dir: str | os.PathLike[str], data_dir: str | os.PathLike
     _read_training(experiment)
     for name in sets:
         experiment.sets.append(_read_set(experiment, name, Path(data_dir, name)))
+    if experiment.router != "dense":
+        data_dirs = " ".join(str(Path(data_dir, name)) for name in sets)
+        command = f"omni-asr analyze-routing {exp_dir} {data_dirs}"
+        experiment.routing, unread = read_routing(path / "routing.json", command)
+        experiment.missing += unread
     return experiment
 
 
@@ -159,7 +166,7 @@ def _read_set(experiment: Experiment, name: str, data_dir: Path) -> DecodedSet:
     except UserError as error:
         experiment.missing.append(_relative(error, experiment.path) + ": no aligned utterances (stage 5)")
     if decoded.utterances and not any(utterance.speaker for utterance in decoded.utterances):
-        experiment.missing.append(f"{name}: no utt2spk in the data directory, so no table of speakers")
+        experiment.missing.append(f"{name}: no utt2spk in the data directory, so the speakers are not known")
     decoded.scores = _read_scores(folder / "score")
     decoded.load = _read_load(folder / "load.json")
     if not decoded.load and experiment.router != "dense":

@@ -7,7 +7,7 @@ from typing import Any
 
 from omni_asr.analysis.errors import frequent_errors, worst_speakers, worst_utterances
 from omni_asr.analysis.experiment import DecodedSet, Experiment, Load
-from omni_asr.analysis.style import LOAD_HIGH, LOAD_LOW
+from omni_asr.analysis.style import LOAD_HIGH, LOAD_LOW, STYLE_SHEET
 from omni_asr.scoring.align import pairs
 from omni_asr.scoring.results import ROUTERS, Row, experiment_row, short_number, summary, variant
 from omni_asr.scoring.sclite import Utterance
@@ -16,6 +16,19 @@ WORST, FREQUENT, SPEAKERS = 8, 12, 12
 MANY_EXPERTS = 12  # beyond this a cell of the load has no room for its number
 
 escape = html.escape
+
+
+def document(title: str, head: str, sections: Sequence[tuple[str, str, str]], footer: str) -> str:
+    """A page of ready pieces but for its title; sections are (id, title, body), those without a body left out."""
+    shown = [(name, heading, body) for name, heading, body in sections if body]
+    links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading, _ in shown)
+    bodies = "".join(f'<section id="{name}"><h2>{heading}</h2>{body}</section>' for name, heading, body in shown)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE_SHEET}</style></head><body><main>"
+        f"{head}<nav>{links}</nav>{bodies}<footer>{footer}</footer></main></body></html>\n"
+    )
 
 
 def tag(router: str) -> str:
@@ -79,11 +92,11 @@ def cards(sets: Sequence[DecodedSet]) -> str:
     return f'<div class="cards">{"".join(found)}</div>' if found else ""
 
 
-def missing(experiment: Experiment) -> str:
-    """What the report lacks."""
-    if not experiment.missing:
+def missing(sentences: Sequence[str]) -> str:
+    """What the page lacks."""
+    if not sentences:
         return ""
-    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in experiment.missing)
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
     return f'<aside class="missing"><b>Not in this report</b><ul>{items}</ul></aside>'
 
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omni_asr import __version__
-from omni_asr.analysis import page
+from omni_asr.analysis import page, routing_page
 from omni_asr.analysis.experiment import Experiment, checked_load, read_experiment, siblings
 from omni_asr.analysis.plots import load_over_training, require_matplotlib, training_curves
-from omni_asr.analysis.style import STYLE_SHEET
 from omni_asr.files import atomic_write
 
 
@@ -34,20 +33,15 @@ def render(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[
         ("results", "Error rates beside the other experiments", _comparison_section(experiment, others, sets)),
         ("training", "Training", _training_section(experiment)),
         ("experts", "Load of the experts", _load_section(experiment)),
+        ("routing", "Routing", routing_page.section(experiment.routing, experiment.router)),
         ("errors", "Errors", _error_section(experiment)),
     ]
-    shown = [(name, title, body) for name, title, body in sections if body]
-    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in shown)
-    bodies = "".join(f'<section id="{name}"><h2>{title}</h2>{body}</section>' for name, title, body in shown)
-    title = page.escape(f"{experiment.name} - omni_asr")
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE_SHEET}</style></head><body><main>"
-        f"{page.header(experiment)}{page.cards(experiment.sets)}{page.missing(experiment)}<nav>{links}</nav>{bodies}"
-        f"<footer>Written by omni_asr {page.escape(__version__)}. WER is counted with sclite's alignment; "
-        "CER counts the blank between words as a character.</footer></main></body></html>\n"
+    head = f"{page.header(experiment)}{page.cards(experiment.sets)}{page.missing(experiment.missing)}"
+    footer = (
+        f"Written by omni_asr {page.escape(__version__)}. WER is counted with sclite's alignment; "
+        "CER counts the blank between words as a character."
     )
+    return page.document(f"{experiment.name} - omni_asr", head, sections, footer)
 
 
 def _comparison_section(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str]) -> str:

@@ -47,14 +47,19 @@ th.n, td.n { text-align: right; padding-right: 18px; }
 td small { font-weight: 400; color: var(--soft); font-size: 11.5px; margin-left: 6px; }
 table.compare { min-width: 60%; } table.compare td:first-child, table.compare th:first-child { padding-left: 10px; }
 tr.this td { background: #eaf1f9; font-weight: 600; } tr.this td:first-child { box-shadow: inset 3px 0 var(--accent); }
+td .change { display: inline-block; width: 92px; text-align: left; padding-left: 9px; font-size: 11.5px;
+             color: var(--soft); }
+td .change b { color: var(--accent); font-size: 13.5px; }
+.swatch { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 8px; }
 td .best { border-bottom: 2px solid var(--accent); }
 .tag { display: inline-block; border-radius: 3px; padding: 0 7px; font-size: 12px; font-weight: 600; }
+.tag { background: #f0f1f3; }
 .tag.dense { background: #e8eaed; color: #414b57; } .tag.switch { background: #fbe7d6; color: #8a430c; }
 .tag.omni { background: #dbe9f8; color: #17497f; }
 figure { margin: 10px 0 4px; } figure svg { width: 100%; height: auto; display: block; }
 .row { display: flex; flex-wrap: wrap; gap: 18px 44px; align-items: flex-start; margin: 12px 0 18px; }
 table.load td, table.load th { border: 0; padding: 0; text-align: center; font-size: 12px; }
-table.load th { font-weight: 500; padding: 2px 6px; }
+table.load th { font-weight: 500; padding: 2px 6px; vertical-align: middle; }
 table.load td { min-width: 40px; height: 27px; border: 1px solid #fff; vertical-align: middle; padding: 0 4px; }
 table.load.many td { min-width: 14px; width: 14px; font-size: 0; padding: 0; }
 table.load td.effective, table.load.many td.effective { font-size: 12px; color: var(--soft); padding-left: 12px; }

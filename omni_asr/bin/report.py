@@ -1,7 +1,8 @@
 """Write the report of an experiment: EXP_DIR/report/index.html, one file with curves, tables and errors.
 
 Shows what was trained, the curves of training, the error rates beside the other experiments of the same folder, the
-load of the experts, and the worst utterances of each set. Parts whose files are missing are named in the report.
+load of the experts, how they are chosen (from routing.json, which omni-asr analyze-routing writes), and the worst
+utterances of each set. Parts whose files are missing are named in the report.
 """
 
 import sys

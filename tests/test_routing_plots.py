@@ -193,7 +193,7 @@ def test_each_malformed_part_is_named_and_left_out(tmp_path):
     content["specialisation"]["tokens"]["share"][1][2] = None
     content["paths"] = 3
     content["perturbations"]["reroute"][0] = {}
-    content["example"]["experts"][1][5] = 8
+    content["example"]["tokens"][3]["end"] = float("nan")
     (tmp_path / "routing.json").write_text(json.dumps(content))
     routing, unread = read_routing(tmp_path / "routing.json", "it")
     names = ["agreement", "time", "paths", "specialisation", "perturbations", "example"]

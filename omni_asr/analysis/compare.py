@@ -143,7 +143,7 @@ def _facts(models: Sequence[Model]) -> str:
             page.tag(model.experiment.router),
             page.escape(str(info.get("experts") or "–")),
             *(number or "–" for number in numbers),
-            *("–" if value is None else page.escape(str(value)) for value in counts),
+            *(f"{value:g}" if isinstance(value, (int, float)) else "–" for value in counts),
             page.duration(info.get("train_seconds")),
         ]
         rows.append(page.row(cells, numeric=3))

@@ -85,7 +85,7 @@ def _place_tokens(tokens: Sequence[tuple[str, float, float]], seconds: float) ->
 
 def _tokens(axis: Any, places: Sequence[Any], lines: int) -> None:
     for token, start, end, middle, line in places:
-        axis.axvspan(start, end, ymin=1 - 0.09 / (0.2 + 0.15 * lines), color=INK, linewidth=0)
+        axis.axvspan(start, end, ymin=1 - 0.09 / (0.2 + 0.15 * lines), facecolor=INK, edgecolor="white", linewidth=0.7)
         axis.plot([middle, middle], [0, line + 0.35], color="#c9d0d8", linewidth=0.6, zorder=0)
         axis.text(
             middle, line + 0.85, token, ha="center", va="center", fontsize=TOKEN_SIZE, color=INK, clip_on=True,

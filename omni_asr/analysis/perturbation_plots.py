@@ -21,12 +21,11 @@ def perturbations(routing: RoutingResults) -> str:
         figure = page_figure(max(3.5, 0.21 * len(rows or []) + 1.1))
         axes = figure.subplots(1, 2, width_ratios=[1, 1.15]) if rows else [figure.subplots()]
         perturbation_curves(axes[0], [(part, BLUE, "rerouted")])
-        if part["wer"] is not None:
-            axes[0].axhline(part["wer"], color=INK, linewidth=0.9, linestyle=(0, (5, 3)))
-            axes[0].annotate(
-                f"undisturbed {part['wer']:.1f}", (0.99, part["wer"]), xycoords=("axes fraction", "data"), ha="right",
-                va="bottom", xytext=(0, 3), textcoords="offset points", color=INK,
-            )  # fmt: skip
+        axes[0].axhline(part["wer"], color=INK, linewidth=0.9, linestyle=(0, (5, 3)))
+        axes[0].annotate(
+            f"undisturbed {part['wer']:.1f}", (0.99, part["wer"]), xycoords=("axes fraction", "data"), ha="right",
+            va="bottom", xytext=(0, 3), textcoords="offset points", color=INK,
+        )  # fmt: skip
         if rows:
             _removed(figure, axes[1], rows, part["wer"])
         return svg(figure)
@@ -34,11 +33,12 @@ def perturbations(routing: RoutingResults) -> str:
 
 def perturbation_curves(axis: Any, curves: Sequence[tuple[Part, str, str]]) -> None:
     """Lines of (perturbations, colour, label), from the undisturbed WER on; beside them the WER of permuted experts."""
-    for part, colour, label in curves:
-        points = [(0.0, part["wer"])] * (part["wer"] is not None) + [p for p in part["reroute"] if p[0] > 0]
+    for number, (part, colour, label) in enumerate(curves):
+        points = [(0.0, part["wer"]), *(point for point in part["reroute"] if point[0] > 0)]
         axis.plot(*zip(*points, strict=True), color=colour, linewidth=1.6, marker="o", markersize=3.5, label=label)
         if part["permuted"] is not None:
-            axis.plot(PERMUTED, part["permuted"], "D", color=colour, markersize=5.5, clip_on=False)
+            place = PERMUTED + 0.15 * ((number + 0.5) / len(curves) - 0.5)  # beside each other where they are equal
+            axis.plot(place, part["permuted"], "D", color=colour, markersize=5.5, clip_on=False)
             if len(curves) == 1:
                 axis.annotate(
                     f"{part['permuted']:.1f}", (PERMUTED, part["permuted"]), ha="center", xytext=(0, 7),
@@ -60,9 +60,8 @@ def perturbation_curves(axis: Any, curves: Sequence[tuple[Part, str, str]]) -> N
     axis.set_anchor("N")
 
 
-def _removed(figure: Any, axis: Any, rows: Sequence[Sequence[float | None]], wer: float | None) -> None:
-    known = [value for row in rows for value in row if value is not None]
-    low = min([*known, *([wer] if wer is not None else [])], default=0.0)
+def _removed(figure: Any, axis: Any, rows: Sequence[Sequence[float | None]], wer: float) -> None:
+    low = min([wer, *(value for row in rows for value in row if value is not None)])
     widest = max(map(len, rows))
     mesh = heat_map(axis, rows, low, largest(rows), "{:.1f}".format if widest <= ANNOTATED_EXPERTS else None)
     number_ticks(axis, "x", widest)

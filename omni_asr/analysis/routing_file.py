@@ -97,6 +97,13 @@ def _number(value: Any) -> float | None:
     return number if number is not None and abs(number) < float("inf") else None
 
 
+def _finite(value: Any, name: str) -> float:
+    number = _number(value)
+    if number is None:
+        raise ValueError(f"{name} is {value}")
+    return number
+
+
 def _list(values: Any, length: int, name: str) -> list[float | None]:
     if len(values) != length:
         raise ValueError(f"{name} has {len(values)} entries, not {length}")
@@ -146,12 +153,12 @@ def _specialisation(part: Part, experts: list[int]) -> Part:
 
 
 def _perturbations(part: Part, experts: list[int]) -> Part:
-    pairs = [(float(point["rate"]), _number(point["wer"])) for point in part["reroute"]]
+    pairs = [(_finite(point["rate"], "rate"), _number(point["wer"])) for point in part["reroute"]]
     return {
         "set": printable(part["set"]),
         "utterances": _whole(part.get("utterances")),
         "words": _whole(part.get("words")),
-        "wer": _number(part["wer"]),
+        "wer": _finite(part["wer"], "wer"),
         "reroute": sorted((rate, wer) for rate, wer in pairs if wer is not None),
         "permuted": _number(part.get("permuted")),
         "removed": _table(part["removed"], experts, "removed") if part.get("removed") else None,
@@ -165,8 +172,8 @@ def _example(part: Part, experts: list[int]) -> Part:
     if any(not 0 <= expert < count for layer, count in zip(chosen, experts, strict=True) for expert in layer):
         raise ValueError("an expert's number is out of range")
     fbank = part["fbank"]
-    seconds = float(part["frame_seconds"])
-    if not 0 < seconds < float("inf"):
+    seconds = _finite(part["frame_seconds"], "frame_seconds")
+    if seconds <= 0:
         raise ValueError(f"frame_seconds is {seconds}")
     return {
         "set": printable(part["set"]),
@@ -175,7 +182,7 @@ def _example(part: Part, experts: list[int]) -> Part:
         "experts": chosen,
         "fbank": _table(fbank, [len(fbank[0])] * len(fbank), "fbank") if fbank else [],
         "frame_seconds": seconds,
-        "tokens": [(printable(t["token"]), float(t["start"]), float(t["end"])) for t in part["tokens"]],
+        "tokens": [(printable(t["token"]), *(_finite(t[k], k) for k in ("start", "end"))) for t in part["tokens"]],
     }
 
 

@@ -46,7 +46,8 @@ def _figures(routing: RoutingResults, router: str) -> list[tuple[str, str, str]]
         (
             "Experts by token",
             "Where the frames of the most frequent tokens go; tokens are sorted by their first expert in the middle "
-            "layer. A layer whose dark cells stand in one column does not tell tokens apart.",
+            "layer. A layer whose dark cells stand in one column does not tell tokens apart; the bits are its mutual "
+            "information.",
             routing_plots.by_token(routing),
         ),
         (

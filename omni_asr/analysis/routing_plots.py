@@ -201,6 +201,7 @@ def _layer_figure(routing: RoutingResults, widths: Sequence[float]) -> tuple[Any
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
         axis.set_axisbelow(True)
+        axis.locator_params(axis="x", nbins=6)
         axis.grid(axis="x")
     return figure, axes
 

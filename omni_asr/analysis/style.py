@@ -47,9 +47,9 @@ th.n, td.n { text-align: right; padding-right: 18px; }
 td small { font-weight: 400; color: var(--soft); font-size: 11.5px; margin-left: 6px; }
 table.compare { min-width: 60%; } table.compare td:first-child, table.compare th:first-child { padding-left: 10px; }
 tr.this td { background: #eaf1f9; font-weight: 600; } tr.this td:first-child { box-shadow: inset 3px 0 var(--accent); }
-td .change { display: inline-block; width: 92px; text-align: left; padding-left: 9px; font-size: 11.5px;
-             color: var(--soft); }
-td .change b { color: var(--accent); font-size: 13.5px; }
+.change { display: inline-block; width: 92px; text-align: left; padding-left: 9px; font-size: 11.5px;
+          color: var(--soft); }
+.change b { color: var(--accent); font-size: 13.5px; }
 .swatch { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 8px; }
 td .best { border-bottom: 2px solid var(--accent); }
 .tag { display: inline-block; border-radius: 3px; padding: 0 7px; font-size: 12px; font-weight: 600; }

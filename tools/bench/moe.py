@@ -27,7 +27,8 @@ from side_by_side import describe_machine, time_side_by_side
 from torch import Tensor, nn
 
 from omni_asr.config import ModelConfig
-from omni_asr.models.experts import BACKENDS, FeedForward, choose_backend, self_test
+from omni_asr.models.backends import BACKENDS, choose_backend, self_test
+from omni_asr.models.experts import FeedForward
 from omni_asr.models.moe import MixtureOfExperts
 from omni_asr.models.routers import Frames, Intervention, make_router
 

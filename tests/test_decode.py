@@ -86,3 +86,12 @@ def test_what_is_not_a_model_is_refused(tmp_path):
 def test_options_that_are_not_of_decoding_are_refused(model_path, tmp_path):
     with pytest.raises(UserError, match="decode\\.\\* only"):
         decode_program.main(["--model", str(model_path), "--set", "model.dim=3", str(tmp_path), str(tmp_path / "out")])
+
+
+def test_a_model_of_another_version_is_one_line(model_path):
+    content = torch.load(model_path, weights_only=True)
+    content["state"] = {name.replace("router.linears.0", "router.linear"): t for name, t in content["state"].items()}
+    torch.save(content, model_path)
+    with pytest.raises(UserError, match="was written by another version of omni_asr, train it again: .*router") as error:
+        load_package(model_path, torch.device("cpu"))
+    assert "\n" not in str(error.value)

@@ -58,11 +58,16 @@ def load_package(path: str | os.PathLike[str], device: torch.device) -> Package:
         known = False
     if not known:
         raise UserError(f"{path} is not an omni_asr model, or it is damaged; it must be a model.pt that training wrote")
-    config = config_from_dict(content["config"], str(path))
-    tokenizer = tokenizer_from_state(content["tokenizer"])
-    model = AsrModel(config.model, config.features.num_mel_bins, tokenizer.size)
-    model.load_state_dict(content["state"])
-    return Package(model.to(device).eval(), config, tokenizer, content["info"])
+    try:
+        config = config_from_dict(content["config"], str(path))
+        tokenizer = tokenizer_from_state(content["tokenizer"])
+        model = AsrModel(config.model, config.features.num_mel_bins, tokenizer.size)
+        model.load_state_dict(content["state"])
+        info = content["info"]
+    except (KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} was written by another version of omni_asr, train it again: {reason}") from None
+    return Package(model.to(device).eval(), config, tokenizer, info)
 
 
 def start_from(model: AsrModel, path: str | os.PathLike[str], tokenizer: Tokenizer) -> None:

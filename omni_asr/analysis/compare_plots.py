@@ -8,7 +8,7 @@ from typing import Any
 from omni_asr.analysis.drawing import colour_bar, flat_style, page_figure
 from omni_asr.analysis.experiment import Experiment
 from omni_asr.analysis.perturbation_plots import perturbation_curves
-from omni_asr.analysis.plots import STYLE, points, require_matplotlib, running_mean, svg
+from omni_asr.analysis.plots import STYLE, logarithmic_scale, points, require_matplotlib, running_mean, svg
 from omni_asr.analysis.routing_plots import MEASURES, agreement_panel
 
 SPREAD = 5  # values that differ by more than this factor are drawn on a logarithmic axis
@@ -55,10 +55,7 @@ def _curve(axis: Any, model: Model, steps: Sequence[int], values: Sequence[float
 def _vertical_scale(axis: Any) -> None:
     values = [value for line in axis.lines for value in line.get_ydata()]
     if values and min(values) > 0 and max(values) > SPREAD * min(values):
-        axis.set_yscale("log")
-        axis.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter("")
+        logarithmic_scale(axis)
     else:
         axis.set_ylim(bottom=0)
 

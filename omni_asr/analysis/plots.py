@@ -155,12 +155,17 @@ def _curve(axis: Any, title: str, lines: Sequence[tuple[str, Any, str, str]], lo
         axis.set_yticks([])
         axis.annotate("not recorded", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", color=SOFT)
     elif logarithmic and all(value > 0 for _, records, key, _ in lines for value in points(records, key)[1]):
-        axis.set_yscale("log")
-        axis.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter("")
+        logarithmic_scale(axis)
     else:
         axis.set_ylim(bottom=0)
+
+
+def logarithmic_scale(axis: Any) -> None:
+    """Count the vertical axis in powers of ten, with plain numbers at 1, 2 and 5."""
+    axis.set_yscale("log")
+    axis.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("")
 
 
 def running_mean(values: Sequence[float], width: int) -> list[float]:

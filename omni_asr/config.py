@@ -112,7 +112,7 @@ class ModelConfig:
     """Attention heads."""
     stack: Positive = 4
     """Filterbank frames concatenated into one encoder frame."""
-    dropout: Share = 0.1
+    dropout: Annotated[float, Bounds(0, 0.95)] = 0.1
     """Dropout on the input, on attention weights, in feed-forward blocks and on both residual branches."""
     layer_drop: Share = 0.0
     """Probability that a layer is skipped in a training step."""

@@ -92,6 +92,8 @@ def test_a_model_of_another_version_is_one_line(model_path):
     content = torch.load(model_path, weights_only=True)
     content["state"] = {name.replace("router.linears.0", "router.linear"): t for name, t in content["state"].items()}
     torch.save(content, model_path)
-    with pytest.raises(UserError, match="was written by another version of omni_asr, train it again: .*router") as error:
+    with pytest.raises(
+        UserError, match="was written by another version of omni_asr, train it again: .*router"
+    ) as error:
         load_package(model_path, torch.device("cpu"))
     assert "\n" not in str(error.value)

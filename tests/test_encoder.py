@@ -166,13 +166,25 @@ def test_chunks_give_what_the_whole_utterance_gives(router, chunks):
 
 def test_streaming_is_refused_with_the_reason(monkeypatch):
     with pytest.raises(UserError, match=r"train one with model\.causal: true to stream"):
-        small_model().encoder.open_stream()
+        small_model().eval().encoder.open_stream()
     monkeypatch.setattr(ROUTERS["omni"], "streams", False)
     with pytest.raises(UserError, match="OmniRouter decides by more than the frames so far"):
-        small_model(causal=True).encoder.open_stream()
+        small_model(causal=True).eval().encoder.open_stream()
     monkeypatch.undo()
     with pytest.raises(UserError, match="cannot stream"):
-        small_model(causal=True, force_balanced=True).encoder.open_stream()
+        small_model(causal=True, force_balanced=True).eval().encoder.open_stream()
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="streams in evaluation mode"):
+        small_model(causal=True).encoder.open_stream()
+
+
+def test_a_chunk_that_is_no_whole_number_of_stacks_ends_the_stream():
+    model = small_model(causal=True).eval()
+    state, x_TF = model.encoder.open_stream(), torch.randn(9, 8)
+    assert model.stream(x_TF[:0], state).shape == (0, VOCABULARY)
+    assert len(model.stream(x_TF[:6], state)) == 2
+    with pytest.raises(UserError, match="the chunk before was no multiple of model.stack frames"):
+        model.stream(x_TF[6:], state)
 
 
 def test_positions_of_a_causal_model_count_from_the_start_in_training_too():

@@ -29,7 +29,10 @@ def statistics(expert_LN, lengths=None, labels=None, speakers=None, experts=None
     for name in names:
         label_N = np.zeros(N, int) if labels is None else np.asarray(labels)
         people = speakers or ["spk"] * len(lengths_B)
-        counted.add(Decisions(expert_LN, np.full(L, 0.5 * N), lengths_B, people, label_N), name)
+        load_A = np.concatenate(
+            [np.bincount(row, minlength=count) for row, count in zip(expert_LN, experts or [4] * L, strict=True)]
+        )
+        counted.add(Decisions(expert_LN, load_A, np.full(L, 0.5 * N), lengths_B, people, label_N), name)
     return counted.result()
 
 
@@ -105,7 +108,9 @@ def test_paths_by_hand():
 def test_paths_beyond_the_bound_are_counted_together(monkeypatch):
     monkeypatch.setattr("omni_asr.analysis.routing_stats.MOST_PATHS", 2)
     paths = statistics([[0, 0, 1, 2, 3, 0]])["paths"]
-    assert paths["distinct"] == 2 and not paths["complete"]
+    assert paths == {
+        "distinct": 2, "cover_50": 1, "cover_90": None, "entropy_bits": None, "possible": 4, "complete": False,
+    }  # fmt: skip
 
 
 def test_specialisation_by_token_blank_speaker_and_set():
@@ -127,6 +132,26 @@ def test_specialisation_by_token_blank_speaker_and_set():
     assert result["speakers"]["number"] == 2 and result["speakers"]["mi_bits"][0] == pytest.approx(0, abs=1e-9)
     assert result["sets"]["names"] == ["one", "two"]
     assert result["sets"]["share"][0][0] == result["sets"]["share"][0][1] == [0.25] * 4
+
+
+def test_what_chance_would_give_is_told():
+    """Independent layers of uneven load agree more than 1 / E, and their tables share bits by accident."""
+    uneven = RNG.choice(4, p=[0.6, 0.2, 0.1, 0.1], size=(2, 20000))
+    label_N = np.repeat(RNG.integers(0, 4, size=2000), 10)
+    result = statistics(uneven, labels=label_N)
+    for name in ("raw", "matched"):
+        assert result["agreement"]["chance"][name] == pytest.approx(result["agreement"]["mean"][name], abs=0.02)
+    assert result["agreement"]["chance"]["matched"] > 0.4
+    tokens = statistics([label_N], labels=label_N)["specialisation"]["tokens"]
+    assert tokens["mi_bits"][0] > 1.9 and tokens["control_bits"][0] < 0.02
+
+
+def test_speakers_that_are_not_known_are_left_out():
+    result = statistics([[0, 1, 2, 3]], lengths=[2, 2], speakers=["x", None])["specialisation"]["speakers"]
+    assert result["number"] == 1
+    assert statistics([[0, 1]], speakers=[None])["specialisation"]["speakers"] == {
+        "number": 0, "mi_bits": [0.0], "control_bits": [0.0],
+    }  # fmt: skip
 
 
 def test_a_speaker_with_an_expert_of_its_own():

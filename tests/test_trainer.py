@@ -260,8 +260,9 @@ def test_training_starts_from_the_weights_that_it_is_given(corpus, finished, tmp
     main(corpus, tmp_path / "exp", f"train.init={finished}", "optim.lr=0", "train.max_steps=1")
     got = load_package(tmp_path / "exp", torch.device("cpu")).model.state_dict()
     assert all(torch.equal(got[name], tensor) for name, tensor in given.items())
-    with pytest.raises(UserError, match=r"train\.init: .* differ in encoder"):
+    with pytest.raises(UserError, match=r"train\.init: .* was made with another model\.hidden \(64 there, 32 here\)"):
         main(corpus, tmp_path / "other", f"train.init={finished}", "model.hidden=32")
+    main(corpus, tmp_path / "exp", "train.init=moved", "optim.lr=0", "train.max_steps=1")  # complete: needs it no more
 
 
 def test_compiling_wants_a_compiler(monkeypatch):

@@ -33,6 +33,7 @@ token_type=${token_type-unigram}                 # Output units: char, bpe or un
 vocab_size=${vocab_size-500}                     # Number of units; without meaning for char
 speed_perturb=${speed_perturb-false}             # Train on every utterance at 0.9, 1.0 and 1.1 of its speed
 max_removed=${max_removed-0.05}                  # Share of utterances that features or training may do without
+disturb=${disturb-100}                           # Utterances decoded with disturbed routing in stage 6; 0: none
 results=${results-RESULTS.md}                    # Table that stage 5 writes rows into
 force=${force-false}                             # Do again what is complete
 dry_run=${dry_run-false}                         # Print the commands of the chosen stages and run nothing
@@ -52,6 +53,7 @@ check_number stop_stage 0 6
 check_number nj 1
 check_number seed 0
 check_number vocab_size 1
+check_number disturb 0
 [[ ${ngpu} == auto ]] || check_number ngpu 0
 ((stage <= stop_stage)) || fail "--stage ${stage} comes after --stop_stage ${stop_stage}; there is nothing to run"
 for _number in ${skip_stages//,/ }; do
@@ -349,13 +351,13 @@ stage_6() {  # routing analysis, curves, table
         need 2 "data/${name}"/{feats.scp,utt2num_frames}
         need 5 "${exp_dir}/decode_${name}/wer"
     done
-    description=$(describe "model $(age_of_model)" "sets: ${test_sets}" "${test_names[@]/#/@data/.done/fbank_}")
-    if complete "${marker}" "${description}"; then
+    description=$(describe "model $(age_of_model)" "sets: ${test_sets}" "disturb ${disturb}" "${test_names[@]/#/@data/.done/fbank_}")
+    if complete "${marker}" "${description}" "${exp_dir}/routing.json"; then
         log "stage 6: the routing is analysed, nothing to do"
     else
         begin_step "${marker}"
         run "${decode_cmd[@]}" --gpu "${ngpu}" "${exp_dir}/log/analyze_routing.log" \
-            python -m omni_asr.bin.analyze_routing --ngpu "${ngpu}" --out "${exp_dir}/routing.json" \
+            python -m omni_asr.bin.analyze_routing --ngpu "${ngpu}" --disturb "${disturb}" --out "${exp_dir}/routing.json" \
             "${decoding_model}" "${test_names[@]/#/data/}"
         finish_step "${marker}" "${description}"
     fi

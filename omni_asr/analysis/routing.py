@@ -113,9 +113,10 @@ def _decisions(batch: Batch, logp_BSV: Tensor, encoded: EncoderOutput, speakers:
     entropies = [-(r.probs_NE.clamp(min=1e-30).log2() * r.probs_NE).sum() for r in routings]
     return Decisions(
         torch.stack([routing.expert_NK[:, 0] for routing in routings]).cpu().numpy(),
+        torch.cat([routing.counts_E for routing in routings]).cpu().numpy(),
         torch.stack(entropies).double().cpu().numpy(),
         encoded.packing.lengths_B.cpu().numpy(),
-        [speakers.get(utt, utt) for utt in batch.utts],
+        [speakers.get(utt) for utt in batch.utts],
         encoded.packing.pack(logp_BSV).argmax(1).cpu().numpy(),
     )
 

@@ -33,7 +33,8 @@ class RoutingResults:
     paths: Part | None = None
     """``distinct``, ``cover_50``, ``cover_90``, ``entropy_bits``, ``possible``, ``complete``."""
     specialisation: Part | None = None
-    """``sets``, ``blank``, ``tokens``: ``names`` and ``share`` (L, names, E); ``mi_bits`` of tokens and speakers."""
+    """``sets``, ``blank``, ``tokens``: ``names`` and ``share`` (L, names, E); ``mi_bits`` and ``control_bits``
+    of tokens and speakers."""
     perturbations: Part | None = None
     """``wer`` as it is; ``reroute``: (rate, WER) pairs; ``permuted``; ``removed``: (L, E)."""
     example: Part | None = None
@@ -120,7 +121,8 @@ def _agreement(part: Part, experts: list[int]) -> Part:
     names = ("raw", "matched", "nmi")
     widths = [len(experts)] * len(experts)
     mean = {name: _number(part["mean"].get(name)) for name in names}
-    return {name: _table(part[name], widths, name) for name in names} | {"mean": mean}
+    chance = {name: _number(part.get("chance", {}).get(name)) for name in ("raw", "matched")}
+    return {name: _table(part[name], widths, name) for name in names} | {"mean": mean, "chance": chance}
 
 
 def _load(part: Part, experts: list[int]) -> Part:
@@ -147,7 +149,9 @@ def _specialisation(part: Part, experts: list[int]) -> Part:
         layers = zip(part[kind]["share"], experts, strict=True)
         found[kind] = {"names": names, "share": [_table(layer, [e] * len(names), kind) for layer, e in layers]}
     for kind in ("tokens", "speakers"):
-        found.setdefault(kind, {})["mi_bits"] = _list(part[kind]["mi_bits"], len(experts), f"{kind} mi_bits")
+        for name in ("mi_bits", "control_bits"):
+            values = part[kind].get(name, [None] * len(experts))
+            found.setdefault(kind, {})[name] = _list(values, len(experts), f"{kind} {name}")
     found["speakers"]["number"] = _whole(part["speakers"].get("number"))
     return found
 

@@ -108,7 +108,10 @@ def _summary(routing: RoutingResults) -> str:
         mean = routing.agreement["mean"]
         for name, title in routing_plots.MEASURES.items():
             if mean[name] is not None:
-                rows.append((f"{title}, mean", _number(mean[name], 3), "over pairs of different layers of one group"))
+                chance = routing.agreement["chance"].get(name)
+                beside = f"; {_number(chance, 3)} for independent layers of these loads" if chance is not None else ""
+                where = f"over pairs of different layers of one group{beside}"
+                rows.append((f"{title}, mean", _number(mean[name], 3), where))
     rows += _path_rows(routing)
     if routing.time:
         run, control = (_mean(routing.time[name]) for name in ("run_ms", "shuffled_run_ms"))
@@ -119,10 +122,12 @@ def _summary(routing: RoutingResults) -> str:
         worst = max((value for value in routing.load["max_over_mean"] if value is not None), default=None)
         rows.append(("Largest load", _number(worst, 2), "times that of an even load, in the most uneven layer"))
     if routing.specialisation:
-        tokens, speakers = (_mean(routing.specialisation[kind]["mi_bits"]) for kind in ("tokens", "speakers"))
-        rows.append(("Information on the token", f"{_number(tokens, 2)} bits", "mean over layers"))
-        number = _number(routing.specialisation["speakers"]["number"])
-        rows.append(("Information on the speaker", f"{_number(speakers, 2)} bits", f"{number} speakers"))
+        for kind, name in (("tokens", "token"), ("speakers", "speaker")):
+            part = routing.specialisation[kind]
+            bits, shifted = (_number(_mean(part[figure]), 3) for figure in ("mi_bits", "control_bits"))
+            number = f"; {_number(part['number'])} speakers" if kind == "speakers" else ""
+            beside = f"mean over layers; {shifted} bits with decisions shifted in time{number}"
+            rows.append((f"Information on the {name}", f"{bits} bits", beside))
     frames = f"{_number(routing.frames)} frames of {', '.join(routing.sets) or 'unknown sets'}"
     lines = [page.row([page.escape(cell) for cell in row], numeric=9) for row in rows]
     return f'<p class="note">Measured on {page.escape(frames)}.</p>' + page.table(

@@ -1,6 +1,6 @@
 """Statistics of routing decisions, added up batch by batch: what grows with the data is never kept.
 
-Only first choices count (K = 1). Valid frames only.
+Valid frames only. The load counts all choices of a frame; everything else looks at the first.
 
 Shapes: N frames, L MoE layers, E experts of a layer, A experts of all layers side by side, V units, S speakers.
 """
@@ -19,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 MOST_PATHS = 1_000_000
 """Different paths that are told apart; frames on later ones are counted together."""
+MOST_NAMES = 100_000
+"""Speakers that are told apart; later ones are left out."""
 MOST_TOKENS = 40
 """Units that are listed by name."""
 
@@ -29,12 +31,14 @@ class Decisions:
 
     expert_LN: Ints
     """Chosen expert of each layer."""
+    load_A: Ints
+    """Choices of each expert of every layer, side by side: all K of a frame."""
     entropy_L: Floats
     """Sum over the frames of the entropy of the router's probabilities, in bits."""
     lengths_B: Ints
     """Frames of each utterance; they sum to N."""
-    speakers: Sequence[str]
-    """Speaker of each utterance."""
+    speakers: Sequence[str | None]
+    """Speaker of each utterance; None where it is not known."""
     label_N: Ints
     """Best unit of each frame by the model's own output; 0 is the blank."""
 
@@ -57,9 +61,11 @@ class RoutingStatistics:
         A = int(self.first_L[-1])
         self.frames = self.utterances = 0
         self.joint_AA = np.zeros((A, A), np.int64)
-        self.label_VA = np.zeros((len(units), A), np.int64)
+        self.load_A = np.zeros(A, np.int64)
+        self.label_VA, self.control_VA = np.zeros((2, len(units), A), np.int64)
         self.set_A: dict[str, Ints] = {}
         self.speaker_A: dict[str, Ints] = {}
+        self.speaker_control_A: dict[str, Ints] = {}
         self.entropy_L = np.zeros(len(experts))
         self.changes_L, self.shuffled_changes_L = np.zeros((2, len(experts)), np.int64)
         self.paths: Counter[bytes] = Counter()
@@ -75,10 +81,15 @@ class RoutingStatistics:
         chosen_NA[np.arange(N)[None], cell_LN] = 1
         self.joint_AA += np.rint(chosen_NA.T @ chosen_NA).astype(np.int64)
         utterance_N = np.repeat(np.arange(len(lengths_B)), lengths_B)
+        self.load_A += decisions.load_A
         _count(self.set_A, [set_name] * len(lengths_B), chosen_NA, lengths_B)
+        # The control pairs a frame with the decision of one half a batch away: same loads, same runs, no relation.
+        far_N = np.roll(np.arange(N), N // 2)
         _count(self.speaker_A, decisions.speakers, chosen_NA, lengths_B)
+        _count(self.speaker_control_A, decisions.speakers, chosen_NA[far_N], lengths_B)
         for cell_N in cell_LN:
             np.add.at(self.label_VA, (decisions.label_N, cell_N), 1)
+            np.add.at(self.control_VA, (decisions.label_N, cell_N[far_N]), 1)
         self.changes_L += _changes(expert_LN, utterance_N)
         shuffled_N = np.lexsort(np.stack([self._random.random(N), utterance_N.astype(float)]))
         self.shuffled_changes_L += _changes(expert_LN[:, shuffled_N], utterance_N)
@@ -98,13 +109,12 @@ class RoutingStatistics:
 
     def result(self) -> dict[str, Any]:
         """All statistics as plain numbers and lists."""
-        load_A = np.diagonal(self.joint_AA)
         return {
             "frames": self.frames,
             "frame_seconds": self.frame_seconds,
             "layers": [{"group": g, "experts": e} for g, e in zip(self.groups, self.experts, strict=True)],
             "agreement": self._agreement(),
-            "load": self._load(load_A),
+            "load": self._load(),
             "time": self._time(),
             "paths": self._paths(),
             "specialisation": self._specialisation(),
@@ -124,11 +134,18 @@ class RoutingStatistics:
             name: sum(matrix[a][b] or 0.0 for a, b in pairs) / len(pairs) if pairs else None
             for name, matrix in matrices.items()
         }
-        return {**matrices, "mean": means}
+        first = self._layers(np.diagonal(self.joint_AA))
+        chance = [np.outer(first[a], first[b]) for a, b in pairs]
+        by_chance = {name: kinds[name] for name in ("raw", "matched")}
+        means_by_chance = {
+            name: sum(kind(table) or 0.0 for table in chance) / len(pairs) if pairs else None
+            for name, kind in by_chance.items()
+        }
+        return {**matrices, "mean": means, "chance": means_by_chance}
 
-    def _load(self, load_A: Ints) -> dict[str, Any]:
-        counts = self._layers(load_A)
-        shares = [count / max(1, self.frames) for count in counts]
+    def _load(self) -> dict[str, Any]:
+        counts = self._layers(self.load_A)
+        shares = [count / max(1, count.sum()) for count in counts]
         return {
             "share": [share.tolist() for share in shares],
             "max_over_mean": [float(share.max() * len(share)) for share in shares],
@@ -154,12 +171,13 @@ class RoutingStatistics:
     def _paths(self) -> dict[str, Any]:
         counts = np.array(sorted(self.paths.values(), reverse=True), np.int64)
         covered = np.cumsum(counts) / max(1, self.frames)
-        cover = {share: int(np.searchsorted(covered, share - 1e-12)) + 1 for share in (0.5, 0.9)}
+        told_apart = float(covered[-1]) if len(covered) else 0.0
+        cover = {share: int(np.searchsorted(covered, share - 1e-12)) + 1 for share in (0.5, 0.9) if told_apart >= share}
         return {
             "distinct": len(counts),
-            "cover_50": min(cover[0.5], len(counts)),
-            "cover_90": min(cover[0.9], len(counts)),
-            "entropy_bits": entropy_bits(counts),
+            "cover_50": cover.get(0.5),
+            "cover_90": cover.get(0.9),
+            "entropy_bits": entropy_bits(counts) if self.other_paths == 0 else None,
             "possible": math.prod(self.experts),
             "complete": self.other_paths == 0,
         }
@@ -168,29 +186,43 @@ class RoutingStatistics:
         by_count = np.argsort(-self.label_VA[:, : self.experts[0]].sum(1), kind="stable")
         spoken = [int(v) for v in by_count if v != 0 and self.label_VA[v].any()][:MOST_TOKENS]
         blank_2A = np.stack([self.label_VA[0], self.label_VA[1:].sum(0)])
-        set_SA, speaker_SA = (np.stack(list(table.values())) for table in (self.set_A, self.speaker_A))
+        set_SA = np.stack(list(self.set_A.values()))
         return {
             "sets": {"names": list(self.set_A), "share": self._shares(set_SA)},
             "blank": {"names": ["blank", "spoken"], "share": self._shares(blank_2A)},
             "tokens": {
                 "names": [self.units[v] for v in spoken],
                 "share": self._shares(self.label_VA[spoken]),
-                "mi_bits": [information_bits(table) for table in self._layers(self.label_VA)],
+                "mi_bits": self._information(self.label_VA),
+                "control_bits": self._information(self.control_VA),
             },
             "speakers": {
                 "number": len(self.speaker_A),
-                "mi_bits": [information_bits(table) for table in self._layers(speaker_SA)],
+                "mi_bits": self._information(_stack(self.speaker_A, len(self.joint_AA))),
+                "control_bits": self._information(_stack(self.speaker_control_A, len(self.joint_AA))),
             },
         }
+
+    def _information(self, table_XA: Ints) -> list[float]:
+        """Mutual information of each layer's choice and the rows of a table."""
+        return [information_bits(table) for table in self._layers(table_XA)]
 
     def _shares(self, table: Ints) -> list[list[list[float]]]:
         """[layer][row][expert]: where the frames of each row go."""
         return [(part / np.maximum(1, part.sum(1, keepdims=True))).tolist() for part in self._layers(table)]
 
 
-def _count(table: dict[str, Ints], names: Sequence[str], chosen_NA: npt.NDArray[np.float32], lengths_B: Ints) -> None:
+def _stack(table: dict[str, Ints], width: int) -> Ints:
+    return np.stack(list(table.values())) if table else np.zeros((1, width), np.int64)
+
+
+def _count(
+    table: dict[str, Ints], names: Sequence[str | None], chosen_NA: npt.NDArray[np.float32], lengths_B: Ints
+) -> None:
     stops = np.cumsum(lengths_B)
     for name, start, stop in zip(names, stops - lengths_B, stops, strict=True):
+        if name is None or (name not in table and len(table) >= MOST_NAMES):
+            continue
         used_A = chosen_NA[start:stop].sum(0, dtype=np.float64).astype(np.int64)
         table[name] = table[name] + used_A if name in table else used_A
 

@@ -23,6 +23,7 @@ from omni_asr.kaldi.cmvn import read_cmvn_stats
 from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.package import start_from
 from omni_asr.text.tokenizer import load_tokenizer
+from omni_asr.training.checkpoint import Checkpoints
 from omni_asr.training.experiment import command_line, open_experiment
 from omni_asr.training.logging import logging_to
 from omni_asr.training.trainer import Trainer
@@ -49,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         bins = config.features.num_mel_bins
         raise UserError(f"{options.cmvn} is for {len(mean_F)} bins, the features have {bins}; run stage 2 again")
     model.set_cmvn(torch.from_numpy(mean_F), torch.from_numpy(scale_F))
-    if config.train.init:
-        start_from(model, config.train.init, tokenizer)
     exp_dir = Path(options.exp_dir)
+    if config.train.init and not Checkpoints(exp_dir / "checkpoints").states():
+        start_from(model, config.train.init, tokenizer)
     with logging_to(exp_dir / "train.log"):
         train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts")
         open_experiment(exp_dir, config, command_line())
@@ -71,6 +72,7 @@ def compile_encoder(model: AsrModel) -> None:
         raise UserError(
             f"train.compile needs a C++ compiler, and {compiler} is not here; install it or set compile false"
         )
+    torch._dynamo.config.recompile_limit = 64  # a router is translated once for each layer that asks it
     model.encoder.compile(dynamic=True)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from omni_asr.config import ModelConfig
 from omni_asr.data.batch import Batch
+from omni_asr.errors import UserError
 from omni_asr.models.encoder import Encoder, EncoderOutput, StreamState
 from omni_asr.models.experts import Experts
 from omni_asr.models.routers import Routing
@@ -65,9 +66,12 @@ class AsrModel(nn.Module):
 
         ``lengths_B`` are valid filterbank frames; utterance i has ``ceil(lengths_B[i] / stack)`` encoder frames.
         """
+        return self._encode(x_BTF, lengths_B, None)
+
+    def _encode(self, x_BTF: Tensor, lengths_B: Tensor, state: StreamState | None) -> tuple[Tensor, EncoderOutput]:
         valid_BT1 = (torch.arange(x_BTF.shape[1], device=x_BTF.device) < lengths_B.to(x_BTF.device)[:, None])[..., None]
         x_BTF = (x_BTF - self.cmvn_mean_F) * self.cmvn_scale_F * valid_BT1
-        encoded = self.encoder(x_BTF, lengths_B)
+        encoded = self.encoder(x_BTF, lengths_B, state)
         logits_NV = self.head(encoded.x_ND)
         wide = logits_NV.float() if logits_NV.dtype.itemsize < 4 else logits_NV
         return encoded.packing.unpack(wide.log_softmax(-1)), encoded
@@ -97,10 +101,16 @@ class AsrModel(nn.Module):
 
         T is a multiple of the stacking factor, but for the last chunk; ``state`` comes from ``encoder.open_stream()``
         and is updated. Chunk by chunk, the outputs are those of the whole utterance at once.
+
+        Raises:
+            UserError: the last chunk has been before.
         """
-        x_1TF = ((x_TF - self.cmvn_mean_F) * self.cmvn_scale_F)[None]
-        encoded = self.encoder(x_1TF, torch.tensor([len(x_TF)]), state)
-        return self.head(encoded.x_ND).float().log_softmax(-1)
+        if state.ended:
+            raise UserError("the chunk before was no multiple of model.stack frames, which ends a stream; open another")
+        state.ended = len(x_TF) % self.config.stack > 0
+        if not len(x_TF):
+            return self.head.weight.new_zeros(0, self.head.out_features)
+        return self._encode(x_TF[None], torch.tensor([len(x_TF)]), state)[0].squeeze(0)
 
 
 def router_losses(routings: list[Routing], like: Tensor) -> tuple[Tensor, Tensor]:

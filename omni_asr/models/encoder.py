@@ -37,6 +37,8 @@ class StreamState:
 
     frames: int = 0
     """Encoder frames so far."""
+    ended: bool = False
+    """Whether a chunk that was no whole number of stacks has ended the utterance."""
     caches: dict[int, Cache] = field(default_factory=dict)
     """Keys and values that each block's attention has seen, by number of the block."""
 
@@ -152,6 +154,10 @@ class Encoder(nn.Module):
         self.stacking = FrameStacking(config, num_features)
         self.positions = Cape(config)
         self.dropout = nn.Dropout(config.dropout)
+        if config.router != "dense" and all(experts < 2 for _, experts in parse_groups(config.experts)):
+            nothing = f"--router {config.router} has nothing to route, since model.experts is {config.experts}"
+            advice = "use --router dense, or give a group at least 2 experts"
+            raise UserError(f"{nothing}; {advice}")
         inputs = config.stack * num_features
         self.groups = nn.ModuleList(LayerGroup(config, *group, inputs) for group in parse_groups(config.experts))
         self.norm = nn.LayerNorm(config.dim)
@@ -182,6 +188,8 @@ class Encoder(nn.Module):
         Raises:
             UserError: the model is not causal, or its router decides by frames that have not come yet.
         """
+        if self.training:
+            raise UserError("a model streams in evaluation mode; call eval() first")
         if not self.causal:
             raise UserError("this model sees the whole utterance at once; train one with model.causal: true to stream")
         for router in self.routers():

@@ -9,13 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from omni_asr.config import Config, config_from_dict, config_to_dict
+from omni_asr.config import Config, ModelConfig, config_from_dict, config_to_dict
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.models.asr_model import AsrModel
 from omni_asr.text.tokenizer import Tokenizer, tokenizer_from_state
 
 FORMAT = "omni_asr-model-1"
+TRAINING_ONLY = {
+    "dropout", "layer_drop", "cape_global_shift", "cape_local_shift", "cape_max_scale", "balance_weight", "bias_rate",
+    "z_loss_weight", "router_jitter", "capacity_factor", "backend", "recompute",
+}  # fmt: skip
+"""Options of ``model`` that change nothing in what given weights compute outside training."""
 Info = dict[str, str | int | float]
 
 
@@ -79,8 +84,16 @@ def start_from(model: AsrModel, path: str | os.PathLike[str], tokenizer: Tokeniz
     package = load_package(path, torch.device("cpu"))
     if package.tokenizer.units != tokenizer.units:
         raise UserError(f"train.init: {path} has other output units than the training data; use its language directory")
-    ours, theirs = model.state_dict(), package.model.state_dict()
-    for name in sorted(ours.keys() | theirs.keys()):
-        if name not in ours or name not in theirs or ours[name].shape != theirs[name].shape:
-            raise UserError(f"train.init: {path} and the options of 'model' differ in {name}; give the same options")
+    changed = differing(package.config.model, model.config, TRAINING_ONLY)
+    if changed:
+        values = f"{getattr(package.config.model, changed)!r} there, {getattr(model.config, changed)!r} here"
+        raise UserError(f"train.init: {path} was made with another model.{changed} ({values}); give the same")
+    theirs = package.model.state_dict()
+    if any(theirs[name].shape != tensor.shape for name, tensor in model.state_dict().items()):
+        raise UserError(f"train.init: {path} is for features of another size than the training data")
     model.load_state_dict(theirs)
+
+
+def differing(a: ModelConfig, b: ModelConfig, free: set[str]) -> str | None:
+    """Name of the first option in which two models differ, apart from the ``free`` ones."""
+    return next((name for name, value in vars(a).items() if name not in free and value != getattr(b, name)), None)

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from omni_asr.config import ModelConfig
 from omni_asr.errors import UserError
 
+TINY = 1e-30  # below any sum of scores that can be divided by
+
 
 class Dispatch(NamedTuple):
     """Which slot goes where. A slot is one choice of one frame; slot ``k * N + n`` is choice k of frame n."""
@@ -152,12 +154,16 @@ class Router(nn.Module, ABC):
             logits_NE = self.logits(frames)
             if self.training and self.jitter > 0:
                 logits_NE = logits_NE + self.jitter * torch.randn_like(logits_NE)
-            logits_NE = self.intervention.logits(logits_NE, frames.layer)
-            scores_NE = logits_NE.sigmoid() if self.sigmoid else logits_NE.softmax(1)
-            expert_NK = self.choose(scores_NE.detach(), frames.layer)
-            gate_NK = self.gates(scores_NE, expert_NK)
-            expert_NK = self.intervention.experts(expert_NK, self.experts, frames.layer)
-            probs_NE = scores_NE / scores_NE.sum(1, keepdim=True) if self.sigmoid else scores_NE
+            return self.decide(logits_NE, frames.layer)
+
+    def decide(self, logits_NE: Tensor, layer: int) -> Routing:
+        """Turn a layer's logits (N, E) into its routing."""
+        shown_NE = self.intervention.logits(logits_NE, layer)
+        scores_NE = shown_NE.sigmoid() if self.sigmoid else shown_NE.softmax(1)
+        expert_NK = self.choose(scores_NE.detach().masked_fill(shown_NE.isneginf(), -torch.inf), layer)
+        gate_NK = self.gates(scores_NE, expert_NK)
+        expert_NK = self.intervention.experts(expert_NK, self.experts, layer)
+        probs_NE = scores_NE / scores_NE.sum(1, keepdim=True).clamp(min=TINY) if self.sigmoid else scores_NE
         return Routing(logits_NE, probs_NE, expert_NK, gate_NK, self._capacity(len(expert_NK)))
 
     def choose(self, scores_NE: Tensor, layer: int) -> Tensor:
@@ -165,15 +171,13 @@ class Router(nn.Module, ABC):
         if self.force_balanced:
             slot_NK = torch.arange(scores_NE.shape[0] * self.top_k, device=scores_NE.device).view(-1, self.top_k)
             return slot_NK % self.experts
-        ranked_NE = scores_NE
-        if self.bias_LE is not None:  # what was made impossible stays so
-            ranked_NE = (scores_NE + self.bias_LE[layer]).masked_fill(scores_NE == 0, -torch.inf)
+        ranked_NE = scores_NE if self.bias_LE is None else scores_NE + self.bias_LE[layer]
         return ranked_NE.argmax(1, keepdim=True) if self.top_k == 1 else ranked_NE.topk(self.top_k, dim=1).indices
 
     def gates(self, scores_NE: Tensor, expert_NK: Tensor) -> Tensor:
         """Weight of each choice (N, K): its score, and for K > 1 the scores divided by their sum."""
         gate_NK = scores_NE.gather(1, expert_NK)
-        return gate_NK if self.top_k == 1 else gate_NK / gate_NK.sum(1, keepdim=True)
+        return gate_NK if self.top_k == 1 else gate_NK / gate_NK.sum(1, keepdim=True).clamp(min=TINY)
 
     def _capacity(self, frames: int) -> int | None:
         """Slots per expert in training. Decoding drops nothing: an utterance must not depend on its batch."""
@@ -186,6 +190,19 @@ class Router(nn.Module, ABC):
         """After a step, make overloaded experts less likely to be chosen and the others more (arXiv 2408.15664)."""
         if self.bias_LE is not None:
             self.bias_LE[layer] += self.bias_rate * (load_E.mean() - load_E).sign()
+
+    @torch.no_grad()
+    def make_near_uniform(self, scale: float) -> None:
+        """Scale what was drawn so that all scores are nearly equal, for upcycling.
+
+        Raises:
+            UserError: this router cannot learn its way out of that, or needs scores that differ.
+        """
+        if self.bias_LE is not None:
+            raise UserError("model.balance: bias moves further in a step than near-uniform scores differ; use aux")
+        for module in self.modules():
+            if isinstance(module, _Linear | CosineProjection):
+                module.make_near_uniform(scale)
 
 
 class SwitchRouter(Router):
@@ -241,7 +258,11 @@ class DecisionRouter(OmniRouter):
 
     def forward(self, frames: Frames) -> Routing:
         """Return the routing of the layer before; for the first layer that runs, decide."""
-        return super().forward(frames) if frames.previous is None else frames.previous
+        if frames.previous is None:
+            return super().forward(frames)
+        if type(self.intervention) is Intervention:
+            return frames.previous
+        return self.decide(frames.previous.logits_NE, frames.layer)  # what is done to a layer is done to it alone
 
 
 class HashRouter(Router):
@@ -272,6 +293,12 @@ class RandomRouter(OmniRouter):
     def __init__(self, config: ModelConfig, experts: int, layers: int, inputs: int) -> None:
         super().__init__(config, experts, layers, inputs)
         self.linears.requires_grad_(False)
+
+    def make_near_uniform(self, scale: float) -> None:
+        """Refuse: its scores would stay so."""
+        raise UserError(
+            "--router random never learns, so its scores would stay near-uniform; upcycle to another router"
+        )
 
 
 ROUTERS: dict[str, type[Router]] = {
@@ -347,19 +374,32 @@ class CosineProjection(nn.Module):
         self.weight = nn.Parameter(torch.randn(experts, dim))
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
 
+    def make_near_uniform(self, scale: float) -> None:
+        """Let all experts point nearly the same way; the scale s stays as it is."""
+        self.weight.copy_(self.weight[:1] + scale * self.weight)
+
     def forward(self, h_ND: Tensor) -> Tensor:
         """(N, D) -> (N, E)."""
         return self.log_scale.exp() * F.normalize(h_ND, dim=1) @ F.normalize(self.weight, dim=1).T
+
+
+class _Linear(nn.Linear):
+    """``h W + b``, drawn as the experts are."""
+
+    def __init__(self, dim: int, experts: int) -> None:
+        super().__init__(dim, experts)
+        nn.init.uniform_(self.weight, -(dim**-0.5), dim**-0.5)
+        nn.init.zeros_(self.bias)
+
+    def make_near_uniform(self, scale: float) -> None:
+        self.weight.mul_(scale)
 
 
 def _projection(config: ModelConfig, experts: int) -> nn.Module:
     """What gives logits from hidden states: a linear layer, or cosines."""
     if config.score == "cosine":
         return CosineProjection(config.dim, experts)
-    linear = nn.Linear(config.dim, experts)
-    nn.init.uniform_(linear.weight, -(config.dim**-0.5), config.dim**-0.5)
-    nn.init.zeros_(linear.bias)
-    return linear
+    return _Linear(config.dim, experts)
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -16,9 +16,11 @@ from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.encoder import Block
 from omni_asr.models.experts import Experts, FeedForward
 from omni_asr.models.moe import MixtureOfExperts
-from omni_asr.models.package import Package
-from omni_asr.models.routers import CosineProjection, Frames, Router
+from omni_asr.models.package import TRAINING_ONLY, Package, differing
+from omni_asr.models.routers import Router
 
+ROUTING = {"router", "experts", "top_k", "shared_experts", "score", "router_block", "router_rank", "balance"}
+"""Options of the model that upcycling sets."""
 ROUTER_SCALE = 1e-3
 """A fresh router's weights are multiplied by this: decisions stay as they were drawn, gates become nearly equal."""
 
@@ -35,6 +37,9 @@ def upcycle(package: Package, overrides: Iterable[str], seed: int = 1) -> tuple[
     if dense.encoder.routers():
         raise UserError("the model to upcycle must be dense; this one has routers already")
     config = override(package.config, overrides)
+    changed = differing(package.config.model, config.model, TRAINING_ONLY | ROUTING)
+    if changed:
+        raise UserError(f"upcycling changes feed-forward blocks alone; model.{changed} must stay as in the dense model")
     torch.manual_seed(seed)
     model = AsrModel(config.model, config.features.num_mel_bins, package.tokenizer.size)
     if not model.encoder.routers():
@@ -45,7 +50,7 @@ def upcycle(package: Package, overrides: Iterable[str], seed: int = 1) -> tuple[
     with torch.no_grad():
         for group in model.encoder.layer_groups():
             if group.router is not None:
-                factor = _flatten(group.router, config.model.dim)
+                factor = _flatten(group.router)
                 for experts in (module for module in group.modules() if isinstance(module, Experts)):
                     experts.w_out_EHD.mul_(factor)
                     experts.b_out_ED.mul_(factor)
@@ -59,12 +64,9 @@ def _blocks(model: AsrModel) -> list[Block]:
 def _copy_all_but_ffn(dense: AsrModel, model: AsrModel) -> None:
     """Copy by name; blocks by their number, since groups may be cut elsewhere."""
     before, after = _named_tensors(dense), _named_tensors(model)
-    missing = sorted(before.keys() ^ after.keys())
-    changed = [name for name in before if name in after and before[name].shape != after[name].shape]
-    if missing or changed:
-        what = ", ".join([*missing, *changed][:3])
-        differ = ", ".join(name for name, value in vars(model.config).items() if value != getattr(dense.config, name))
-        raise UserError(f"the options may change the feed-forward blocks only, not {what} (they differ in {differ})")
+    if before.keys() != after.keys():
+        layers = f"{len(_blocks(dense))} and {len(_blocks(model))} layers"
+        raise UserError(f"the groups of model.experts must have as many layers as the dense model; they have {layers}")
     with torch.no_grad():
         for name, tensor in before.items():
             after[name].copy_(tensor)
@@ -92,8 +94,6 @@ def _copy_ffn(source: torch.nn.Module, target: torch.nn.Module) -> None:
         return
     assert isinstance(target, MixtureOfExperts)
     experts = target.experts
-    if experts.b_in_EH.shape[1] != source.linear_in.out_features:
-        raise UserError("the options may not change model.hidden: experts are copies of the dense block")
     experts.w_in_EDH.copy_(source.linear_in.weight.T.expand_as(experts.w_in_EDH))
     experts.b_in_EH.copy_(source.linear_in.bias.expand_as(experts.b_in_EH))
     experts.w_out_EHD.copy_(source.linear_out.weight.T.expand_as(experts.w_out_EHD))
@@ -103,19 +103,8 @@ def _copy_ffn(source: torch.nn.Module, target: torch.nn.Module) -> None:
         target.shared.linear_out.bias.zero_()
 
 
-def _flatten(router: Router, dim: int) -> Tensor:
+def _flatten(router: Router) -> Tensor:
     """Make a fresh router near-uniform; returns what undoes its gate."""
-    for module in router.modules():
-        if isinstance(module, torch.nn.Linear):
-            module.weight *= ROUTER_SCALE
-        elif isinstance(module, CosineProjection):
-            module.log_scale.fill_(torch.tensor(ROUTER_SCALE).log())
-    training = router.training
-    routing = router.eval()(Frames(torch.randn(256, dim), 0, torch.randn(256, _inputs(router))))
-    router.train(training)
-    return 1 / routing.gate_NK.sum(1).mean()
-
-
-def _inputs(router: Router) -> int:
-    projection = getattr(router, "projection_XE", None)
-    return 1 if projection is None else len(projection)
+    router.make_near_uniform(ROUTER_SCALE)
+    routing = router.decide(torch.zeros(1, router.experts), 0)
+    return 1 / routing.gate_NK.sum()

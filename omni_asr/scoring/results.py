@@ -29,7 +29,7 @@ ROUTING_COLUMNS = [
     "exp", "router", "config", "seed", "raw", "matched", "NMI", "run, ms", "shuffled, ms", "paths for 50 %",
     "largest load", "bits on unit",
 ]  # fmt: skip
-ROUTERS = ["dense", "switch", "omni"]
+ROUTERS = ["dense", "switch", "omni", "omni_lowrank", "decision", "hash", "random"]
 NEW_FILE = "# Results\n\nThe tables are written by `omni-asr results`; text outside the marks is kept.\n"
 
 _RATE = re.compile(r"^%(?:WER|CER) (\S+) \[ (\d+) / (\d+), (\d+) ins, (\d+) del, (\d+) sub \]", re.MULTILINE)
@@ -202,7 +202,7 @@ def routing_row(exp_dir: str | os.PathLike[str]) -> Row:
         "NMI": _number(mean["nmi"], ".3f"),
         "run, ms": f"{statistics.mean(runs):.0f}",
         "shuffled, ms": f"{statistics.mean(control):.0f}",
-        "paths for 50 %": f"{paths['cover_50']} of {paths['distinct']}",
+        "paths for 50 %": f"{paths['cover_50'] or 'more'} of {paths['distinct']}",
         "largest load": f"{max(load):.2f}",
         "bits on unit": f"{statistics.mean(bits):.2f}",
     }

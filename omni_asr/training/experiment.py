@@ -24,6 +24,7 @@ FREE_KEYS = {
     "model.backend",
     "model.recompute",
     "train.compile",
+    "train.init",
     "train.log_every",
     "train.threads",
     "decode.batch_frames",

@@ -29,7 +29,7 @@ class Training:
     """A model, its optimizer, and the parts of a step."""
 
     def __init__(self, options: argparse.Namespace, router: str, device: torch.device) -> None:
-        overrides = [f"model.router={router}", "model.dropout=0.0"]
+        overrides = [f"model.router={router}"]
         if not options.as_routed and router != "dense":
             overrides.append("model.force_balanced=true")
         self.config = load_config(options.config, [*overrides, *options.set])
@@ -87,8 +87,11 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device(options.device)
     trainings = {name: Training(options, name, device) for name in ("dense", options.router)}
+    for training in trainings.values():  # to warm up; it does not count
+        training.step()
+        training.parts = dict.fromkeys(training.parts, 0.0)
     timings = time_side_by_side(
-        {name: training.step for name, training in trainings.items()}, options.rounds, warm_up=1
+        {name: training.step for name, training in trainings.items()}, options.rounds, warm_up=0
     )
     print(f"{describe_machine(device)}; {options.config}, {options.frames} encoder frames in a step")
     print("\n| model | parameters | step | ratio | forward | backward | optimizer |")
@@ -96,8 +99,8 @@ def main() -> None:
     rows = {}
     for name, training in trainings.items():
         total = count_parameters(training.model)[0]
-        ratio, steps = timings[name].ratio(timings["dense"]), options.rounds + 1
-        parts = {part: seconds / steps for part, seconds in training.parts.items()}
+        ratio = timings[name].ratio(timings["dense"])
+        parts = {part: seconds / options.rounds for part, seconds in training.parts.items()}
         rows[name] = {"parameters": total, "seconds": timings[name].median, "ratio": ratio, **parts}
         cells = " | ".join(f"{seconds:.2f} s" for seconds in parts.values())
         print(f"| {name} | {total / 1e6:.0f} M | {timings[name].median:.2f} s | {ratio:.2f} | {cells} |")

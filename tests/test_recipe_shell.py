@@ -71,7 +71,7 @@ def test_finished_recipe_decodes_nothing_again_unless_the_model_changed(finished
     model = finished.dir / "exp/omni_base/model.pt"
     old, times = model.read_text(), model.stat()
     out, _ = finished.run("--skip_stages", "3")
-    assert finished.called() == ["score", "results", "report"]
+    assert finished.called() == ["score", "results", "report"], "the routing is not analysed again"
     assert model.read_text() == old
     os.utime(model, (times.st_atime, times.st_mtime + 5))
     finished.run("--stage", 4, "--stop-stage=4")
@@ -83,6 +83,14 @@ def test_other_router_trains_beside_the_first(finished):
     assert finished.called() == ["show_config", "train", *STAGE_4_TO_6]
     assert (finished.dir / "exp/omni_base/model.pt").exists()
     assert (finished.dir / "exp/switch_base/report/index.html").exists()
+
+
+def test_router_of_the_configuration_is_taken_unless_another_is_asked_for(recipe):
+    recipe.write("conf/mine.yaml", "model:\n  router: switch\n")
+    recipe.run("--stop_stage", 3, "--config", "conf/mine.yaml")
+    assert " --router switch " in recipe.calls()[-1] and (recipe.dir / "exp/switch_mine/model.pt").exists()
+    recipe.run("--stage", 3, "--stop_stage", 3, "--config", "conf/mine.yaml", "--router", "omni")
+    assert (recipe.dir / "exp/omni_mine/model.pt").exists()
 
 
 def test_sizes_of_the_template_go_with_every_recipe(recipe):

@@ -163,6 +163,7 @@ def test_a_model_from_elsewhere_is_described_by_its_decoding(tmp_path):
 def analyse(experiment, nmi=0.27):
     """What the row needs of routing.json."""
     routing = {
+        "sets": ["test", "dev"],
         "agreement": {"mean": {"raw": None, "matched": 0.5856, "nmi": nmi}},
         "load": {"max_over_mean": [1.2, 1.75]},
         "time": {"run_ms": [100, 200], "shuffled_run_ms": [50, 60]},
@@ -180,20 +181,20 @@ def test_routing_has_a_table_of_its_own(tmp_path):
         analyse(experiment)
         update_routing(path, experiment)
     analyse(experiment, nmi=0.9)
-    assert run_program(results.main, ["--exp-dir", str(experiment), "--results", str(path)]) == 0
+    assert run_program(results.main, ["--routing", "--exp-dir", str(experiment), "--results", str(path)]) == 0
     table = (
         path.read_text(encoding="utf-8").split("<!-- routing -->")[1].split("<!-- /routing -->")[0].strip().splitlines()
     )
     assert table[2:] == [
-        "| switch_base | switch | base | 1 |  | 0.586 | 0.900 | 150 | 55 | 13 of 696 | 1.75 | 0.25 |",
-        "| omni_base | omni | base | 1 |  | 0.586 | 0.270 | 150 | 55 | 13 of 696 | 1.75 | 0.25 |",
+        "| switch_base | switch | base | test dev | 1 |  | 0.586 | 0.900 | 150 | 55 | 13 of 696 | 1.75 | 0.25 |",
+        "| omni_base | omni | base | test dev | 1 |  | 0.586 | 0.270 | 150 | 55 | 13 of 696 | 1.75 | 0.25 |",
     ]
     assert len(rows_of(path)) == 2, "the other tables stay"
 
 
 def test_routing_that_is_not_there_is_one_line(tmp_path, capsys):
     experiment = make_experiment(tmp_path)
-    arguments = ["--exp-dir", str(experiment), "--results", str(tmp_path / "RESULTS.md")]
+    arguments = ["--routing", "--exp-dir", str(experiment), "--results", str(tmp_path / "RESULTS.md")]
     assert run_program(results.main, arguments) == 1
     assert "routing.json does not exist; analyse the routing first (stage 6)" in capsys.readouterr().err
     (experiment / "routing.json").write_text("{}")

@@ -163,4 +163,6 @@ def test_a_removed_expert_gets_nothing_in_its_layer_alone(changes):
     assert after[3].counts_E[busiest] == 0 and before[3].counts_E[busiest] > 0
     assert after[4].counts_E[busiest] > 0, "the layer after it keeps the expert"
     assert after[3].counts_E.sum() == before[3].counts_E.sum()
+    stayed_N = before[3].expert_NK[:, 0] != busiest
+    assert torch.equal(after[3].gate_NK[stayed_N], before[3].gate_NK[stayed_N]), "other frames keep their gates"
     assert torch.equal(after[0].expert_NK, before[0].expert_NK) and torch.equal(after[1].expert_NK, before[1].expert_NK)

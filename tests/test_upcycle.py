@@ -101,6 +101,8 @@ def test_program_writes_a_model_that_training_can_start_from(tmp_path, capsys):
     arguments = [str(tmp_path / "dense.pt"), str(tmp_path / "moe.pt"), "--experts", "4x4"]
     assert run_program(program.main, arguments) == 0
     assert "the outputs are the dense model's" in capsys.readouterr().out
+    assert run_program(program.main, arguments) == 1
+    assert "moe.pt is there already; name a new file" in capsys.readouterr().err
     made = load_package(tmp_path / "moe.pt", torch.device("cpu"))
     assert made.info["router"] == "omni" and made.info["params_total"] > made.info["params_active"]
     model = small_model(seed=5, router="omni", experts="4x4")

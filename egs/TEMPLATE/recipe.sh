@@ -15,7 +15,7 @@ done
 stage=${stage-0}                                 # First stage to run (0 to 6)
 stop_stage=${stop_stage-6}                       # Last stage to run
 skip_stages=${skip_stages-}                      # Stages to leave out, e.g. "4 5"
-router=${router-omni}                            # What decides where a frame goes: dense, switch, omni, ...
+router=${router-}                                # dense, switch, omni, ...; what the configuration says, or omni
 config=${config-conf/base.yaml}                  # Options of model and training; those not in it keep their defaults
 tag=${tag-}                                      # Added to the name of the experiment
 exp_dir=${exp_dir-}                              # Experiment to write; exp/<router>_<config>[_<tag>] when empty
@@ -65,6 +65,10 @@ check_choice token_type char bpe unigram
 for _index in "${!corpus_dir[@]}"; do corpus_dir[_index]=$(found "${corpus_dir[_index]}"); done
 config=$(found "${config}")
 [[ -e ${config} || ! -e ${template}/${config} ]] || config=${template}/${config}  # a size that every recipe has
+if [[ -z ${router} && -e ${config} ]]; then
+    router=$(sed -n 's/^ *router: *\([A-Za-z_]*\).*/\1/p' "${config}" | head -n 1)
+fi
+router=${router:-omni}
 model=$(found "${model}")
 hand_on corpus_dir "${download_opts[@]}"
 download_arguments=("${arguments[@]}")
@@ -362,7 +366,7 @@ stage_6() {  # routing analysis, curves, table
         finish_step "${marker}" "${description}"
     fi
     if [[ -e ${exp_dir}/routing.json && -z ${model} ]]; then  # a dense model has none
-        run python -m omni_asr.bin.results --exp-dir "${exp_dir}" --results "${results}"
+        run python -m omni_asr.bin.results --routing --exp-dir "${exp_dir}" --results "${results}"
     fi
     run python -m omni_asr.bin.report "${exp_dir}" --data-dir data "${test_names[@]}"
 }

@@ -46,13 +46,9 @@ class Remove(Intervention):
     def __init__(self, layer: int, expert: int) -> None:
         self.layer, self.expert = layer, expert
 
-    def logits(self, logits_NE: Tensor, layer: int) -> Tensor:
-        """Make the expert impossible to choose."""
-        if layer != self.layer:
-            return logits_NE
-        impossible_E = torch.zeros(logits_NE.shape[1], dtype=torch.bool, device=logits_NE.device)
-        impossible_E[self.expert] = True
-        return logits_NE.masked_fill(impossible_E, -torch.inf)
+    def removed(self, layer: int) -> list[int]:
+        """The one expert, in its layer."""
+        return [self.expert] if layer == self.layer else []
 
 
 @contextmanager

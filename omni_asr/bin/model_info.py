@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", help="YAML file with what differs from the defaults")
     parser.add_argument("--router", help="wins over model.router of the file")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one option")
-    parser.add_argument("--vocab-size", type=int, default=4096, metavar="V", help="output units with the blank")
+    parser.add_argument("--vocab-size", type=int, required=True, metavar="V", help="output units with the blank")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of an utterance")
     options = parser.parse_args(argv)
     if options.vocab_size < 2 or options.seconds <= 0:

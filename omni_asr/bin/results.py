@@ -1,6 +1,6 @@
 """Write the results of an experiment into RESULTS.md, one row per test set, and a summary over seeds.
 
-Without a set, writes its row into the table of routing, from routing.json, instead.
+With --routing, writes the experiment's row into the table of routing, from routing.json, and no other.
 
 Reads model_info.json and cmd.txt of the experiment and wer and cer of its decode_SET folders. An older row of the same
 experiment and set is replaced. Text outside the marked tables is kept.
@@ -18,11 +18,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(__doc__)
     parser.add_argument("--exp-dir", required=True, help="experiment whose results are written")
     parser.add_argument("--results", required=True, help="file with the tables; made when missing")
+    parser.add_argument("--routing", action="store_true", help="write how the experiment routes, not its error rates")
     parser.add_argument("sets", nargs="*", metavar="SET", help="test set, decoded in EXP_DIR/decode_SET")
     options = parser.parse_args(argv)
-    if not options.sets:
+    if options.routing:
         row = update_routing(options.results, options.exp_dir)
-        print(f"{row['exp']}: agreement between layers {row['matched']} matched, {row['NMI']} NMI")
+        known = f"{row['matched']} matched, {row['NMI']} NMI" if row["NMI"] else "unknown: no two layers share a group"
+        print(f"{row['exp']}: agreement between layers {known}")
         return
     for row in update(options.results, options.exp_dir, options.sets):
         print(f"{row['exp']} {row['set']}: WER {row['WER']} CER {row['CER']} ({row['errors / words']} words)")

@@ -5,6 +5,7 @@ checkpoint; when training is complete it says so.
 """
 
 import argparse
+import logging
 import os
 import shutil
 import sys
@@ -51,11 +52,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"{options.cmvn} is for {len(mean_F)} bins, the features have {bins}; run stage 2 again")
     model.set_cmvn(torch.from_numpy(mean_F), torch.from_numpy(scale_F))
     exp_dir = Path(options.exp_dir)
-    if config.train.init and not Checkpoints(exp_dir / "checkpoints").states():
+    starts = bool(config.train.init) and not Checkpoints(exp_dir / "checkpoints").states()
+    if starts:
         start_from(model, config.train.init, tokenizer)
     with logging_to(exp_dir / "train.log"):
         train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts")
         open_experiment(exp_dir, config, command_line())
+        if starts:
+            logging.getLogger("train").info("weights start from %s", config.train.init)
         if config.train.compile:
             compile_encoder(model)
         Trainer(config, model.to(device), tokenizer, train_set, valid_set, exp_dir).fit()

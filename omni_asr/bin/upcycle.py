@@ -9,12 +9,14 @@ Example: omni-asr upcycle exp/dense_base exp/upcycled.pt --router omni --experts
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.errors import UserError
 from omni_asr.models.asr_model import count_parameters
-from omni_asr.models.package import load_package, save_package
+from omni_asr.models.package import Info, load_package, save_package
 from omni_asr.models.upcycle import upcycle
 
 
@@ -28,12 +30,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="model.KEY=VALUE", help="another option")
     parser.add_argument("--seed", type=int, default=1, help="seed of the fresh router")
     options = parser.parse_args(argv)
+    if Path(options.out).exists():
+        raise UserError(f"{options.out} is there already; name a new file, or remove it")
     package = load_package(options.model, torch.device("cpu"))
     changes = [f"model.router={options.router}", f"model.experts={options.experts}", *options.set]
     model, config = upcycle(package, changes, options.seed)
     total, active = count_parameters(model)
-    sizes = {"router": config.model.router, "experts": config.model.experts}
-    info = {**package.info, **sizes, "params_total": total, "params_active": active}
+    sizes: Info = {"router": config.model.router, "experts": config.model.experts}
+    untrained: Info = {"hours": 0, "steps": 0, "epochs": 0, "train_seconds": 0}
+    info = {**package.info, **sizes, **untrained, "params_total": total, "params_active": active}
     save_package(options.out, model.state_dict(), config, package.tokenizer, info)
     amounts = f"{total / 1e6:.2f} M parameters, {active / 1e6:.2f} M active"
     print(f"{options.out}: {amounts}; the outputs are the dense model's")

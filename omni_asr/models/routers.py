@@ -108,9 +108,9 @@ class Frames:
 class Intervention:
     """Changes decisions for an experiment; this one changes nothing (see ``omni_asr/analysis``)."""
 
-    def logits(self, logits_NE: Tensor, layer: int) -> Tensor:
-        """Return other logits for layer number ``layer`` of the group; called before the decision."""
-        return logits_NE
+    def removed(self, layer: int) -> list[int]:
+        """Experts that layer number ``layer`` of the group may not choose; gates stay the scores they were."""
+        return []
 
     def experts(self, expert_NK: Tensor, experts: int, layer: int) -> Tensor:
         """Send frames to other experts than were chosen; the gates stay as they are."""
@@ -158,9 +158,11 @@ class Router(nn.Module, ABC):
 
     def decide(self, logits_NE: Tensor, layer: int) -> Routing:
         """Turn a layer's logits (N, E) into its routing."""
-        shown_NE = self.intervention.logits(logits_NE, layer)
-        scores_NE = shown_NE.sigmoid() if self.sigmoid else shown_NE.softmax(1)
-        expert_NK = self.choose(scores_NE.detach().masked_fill(shown_NE.isneginf(), -torch.inf), layer)
+        scores_NE = logits_NE.sigmoid() if self.sigmoid else logits_NE.softmax(1)
+        open_NE = scores_NE.detach()
+        for expert in self.intervention.removed(layer):
+            open_NE = open_NE.index_fill(1, torch.tensor([expert], device=open_NE.device), -torch.inf)
+        expert_NK = self.choose(open_NE, layer)
         gate_NK = self.gates(scores_NE, expert_NK)
         expert_NK = self.intervention.experts(expert_NK, self.experts, layer)
         probs_NE = scores_NE / scores_NE.sum(1, keepdim=True).clamp(min=TINY) if self.sigmoid else scores_NE

@@ -23,10 +23,10 @@ COLUMNS = [
     "exp", "router", "config", "set", "WER", "CER", "S / D / I", "errors / words", "params", "active",
     "hours", "steps", "seed", "commit", "command",
 ]  # fmt: skip
-TEXT_COLUMNS = {"exp", "router", "config", "set", "commit", "command"}
+TEXT_COLUMNS = {"exp", "router", "config", "set", "sets", "commit", "command"}
 SUMMARY_COLUMNS = ["router", "config", "set", "seeds", "WER", "CER", "params", "active"]
 ROUTING_COLUMNS = [
-    "exp", "router", "config", "seed", "raw", "matched", "NMI", "run, ms", "shuffled, ms", "paths for 50 %",
+    "exp", "router", "config", "sets", "seed", "raw", "matched", "NMI", "run, ms", "shuffled, ms", "paths for 50 %",
     "largest load", "bits on unit",
 ]  # fmt: skip
 ROUTERS = ["dense", "switch", "omni", "omni_lowrank", "decision", "hash", "random"]
@@ -196,6 +196,7 @@ def routing_row(exp_dir: str | os.PathLike[str]) -> Row:
         "exp": name,
         "router": str(info.get("router", "")),
         "config": variant(info, name),
+        "sets": " ".join(map(str, routing.get("sets", []))),
         "seed": _number(info.get("seed"), "d"),
         "raw": _number(mean["raw"], ".3f"),
         "matched": _number(mean["matched"], ".3f"),

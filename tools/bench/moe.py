@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Time the mixture-of-experts block beside the dense block of the same active size and beside other ways to compute it.
 
-Prints a table of ratios (1.00 is the dense block) and writes JSON. Everything between the layer's input and its output
-counts: routing, sorting, gathering, products, biases, gates, combining.
+Prints a table of ratios (1.00 is the dense block), and writes JSON where --json says. Everything between the layer's
+input and its output counts: routing, sorting, gathering, products, biases, gates, combining.
 
     tools/bench/moe.py                                   4096 frames, D 512, H 2048, 8 experts, fp32, both loads
     tools/bench/moe.py --experts 2 8 64 --dtype float32 bfloat16
@@ -20,6 +20,8 @@ import multiprocessing
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout's own package, installed or not
 
 import torch
 import torch.nn.functional as F
@@ -262,6 +264,8 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="compare peaks of memory on the CPU")
     parser.add_argument("--json", help="file for the figures")
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
     print(
         describe_machine(torch.device(options.device)), f"{options.frames} frames, D {options.dim}, H {options.hidden}"
     )

@@ -2,7 +2,7 @@
 """Time whole training steps of a mixture of experts beside its dense twin: forward, backward, clipping, AdamW.
 
 The twin is the same configuration with --router dense: the same active size. Frames are random, loads forced to be even
-unless --as_routed. Prints the ratio of the medians' rounds and the parts of a step, and writes JSON.
+unless --as-routed. Prints the ratio of the medians' rounds and the parts of a step; writes JSON where --json says.
 
     tools/bench/train_step.py                                       8x84m, 4096 encoder frames in a step
     tools/bench/train_step.py --config conf.yaml --frames 1024      another configuration, smaller steps
@@ -10,8 +10,11 @@ unless --as_routed. Prints the ratio of the medians' rounds and the parts of a s
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout's own package, installed or not
 
 import torch
 from side_by_side import describe_machine, time_side_by_side
@@ -79,12 +82,14 @@ def main() -> None:
     parser.add_argument("--router", default="omni", help="router of the mixture (default omni)")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="option of both")
     parser.add_argument("--frames", type=int, default=4096, help="encoder frames in a step (default 4096)")
-    parser.add_argument("--vocab_size", type=int, default=4096, help="output units (default 4096)")
+    parser.add_argument("--vocab-size", type=int, default=4096, help="output units (default 4096)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default 5)")
-    parser.add_argument("--as_routed", action="store_true", help="let the fresh router decide instead of an even load")
+    parser.add_argument("--as-routed", action="store_true", help="let the fresh router decide instead of an even load")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", help="file for the figures")
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
     device = torch.device(options.device)
     trainings = {name: Training(options, name, device) for name in ("dense", options.router)}
     for training in trainings.values():  # to warm up; it does not count

@@ -150,7 +150,7 @@ def test_sections_are_not_shared_between_configurations():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("model.dropout=1.5", "model.dropout must be from 0 to 1, not 1.5"),
+        ("model.dropout=1.5", "model.dropout must be from 0 to 0.95, not 1.5"),
         ("train.average=0", "train.average must be at least 1, not 0"),
         ("optim.betas=[0.9, 2]", "optim.betas must be from 0 to 1, not 2.0"),
         ("model.cape_max_scale=0", "model.cape_max_scale must be at least 1"),

@@ -30,9 +30,16 @@ check_files() {
         [ -s "$(dirname "${wer}")/scoring/hyp.trn" ] || fail "$(dirname "${wer}")/scoring/hyp.trn is missing"
         found=$((found + 1))
     done
-    [ "$(grep -c "^| ${exp##*/} |" exp/RESULTS.md)" = "${found}" ] || fail "exp/RESULTS.md lacks rows for ${exp}"
+    [ "$(rows_in results "${exp##*/}")" = "${found}" ] || fail "exp/RESULTS.md lacks rows for ${exp}"
+    if [ "$1" != dense ]; then
+        [ -s "${exp}/routing.json" ] || fail "${exp}/routing.json is missing"
+        [ "$(rows_in routing "${exp##*/}")" = 1 ] || fail "exp/RESULTS.md lacks a row on the routing of ${exp}"
+    fi
     echo "tiny recipe: $1: $(grep '^%WER' "${exp}/decode_test/wer")"
 }
+
+# rows_in TABLE EXPERIMENT: how many rows of a table of RESULTS.md are of an experiment.
+rows_in() { sed -n "/<!-- $1 -->/,/<!-- \/$1 -->/p" exp/RESULTS.md | grep -c "^| $2 |"; }
 
 # write_own_data SOURCE TARGET: the first utterances of SOURCE as parts of recordings that come through pipes.
 write_own_data() {

@@ -48,28 +48,28 @@ class _Fused(torch.autograd.Function):
         gate_M1 = gate_NK.T.flatten()[slot_M][:, None]
         every_row_once = K == 1 and len(slot_M) == N
         y_ND = torch.empty_like(x_ND) if every_row_once else torch.zeros_like(x_ND)
-        hidden_MH = x_ND.new_empty(len(slot_M) if keep else max(counts), w_in_EDH.shape[2])
-        out_CD = x_ND.new_empty(max(counts), x_ND.shape[1])
+        rows = len(slot_M) if keep else max(counts)
+        hidden_MH, out_MD = x_ND.new_empty(rows, w_in_EDH.shape[2]), x_ND.new_empty(rows, x_ND.shape[1])
         for e, start, stop in _spans(counts):
             here = slice(start, stop) if keep else slice(0, stop - start)
-            frame_m, hidden_mH, out_mD = frame_M[start:stop], hidden_MH[here], out_CD[: stop - start]
+            frame_m, hidden_mH, out_mD = frame_M[start:stop], hidden_MH[here], out_MD[here]
             # Not addmm, which would first write the bias to every row: slow while the rows are not in the cache.
             torch.mm(x_ND.index_select(0, frame_m), w_in_EDH[e], out=hidden_mH)
             hidden_mH.add_(b_in_EH[e]).relu_()
             if dropout > 0:
                 hidden_mH.mul_(torch.empty_like(hidden_mH).bernoulli_(1 - dropout).div_(1 - dropout))
             torch.mm(hidden_mH, w_out_EHD[e], out=out_mD)
-            out_mD.add_(b_out_ED[e]).mul_(gate_M1[start:stop])
-            (y_ND.index_copy_ if K == 1 else y_ND.index_add_)(0, frame_m, out_mD)
+            weighed_mD = out_mD.add_(b_out_ED[e]) * gate_M1[start:stop]
+            (y_ND.index_copy_ if K == 1 else y_ND.index_add_)(0, frame_m, weighed_mD)
         if keep:
-            ctx.save_for_backward(x_ND, gate_M1, slot_M, w_in_EDH, w_out_EHD, b_out_ED, hidden_MH)
+            ctx.save_for_backward(x_ND, gate_M1, slot_M, w_in_EDH, w_out_EHD, hidden_MH, out_MD)
             ctx.counts, ctx.shape, ctx.dropout, ctx.every_row_once = counts, (N, K), dropout, every_row_once
         return y_ND
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy_ND: Tensor) -> tuple[Tensor | None, ...]:
-        x_ND, gate_M1, slot_M, w_in_EDH, w_out_EHD, b_out_ED, hidden_MH = ctx.saved_tensors
+        x_ND, gate_M1, slot_M, w_in_EDH, w_out_EHD, hidden_MH, out_MD = ctx.saved_tensors
         N, K = ctx.shape
         frame_M = slot_M if K == 1 else slot_M % N
         dx_ND = torch.empty_like(x_ND) if ctx.every_row_once else torch.zeros_like(x_ND)
@@ -81,13 +81,12 @@ class _Fused(torch.autograd.Function):
         for e, start, stop in _spans(ctx.counts):
             frame_m, gate_m1, hidden_mH = frame_M[start:stop], gate_M1[start:stop], hidden_MH[start:stop]
             dy_mD = dy_ND.index_select(0, frame_m)
-            dhidden_mH = torch.mm(dy_mD, w_out_EHD[e].T, out=dhidden_CH[: stop - start])
-            # dy . (hidden w_out + b_out) without the output, which was not kept
-            dgate_KN[slot_M[start:stop]] = torch.linalg.vecdot(hidden_mH, dhidden_mH) + dy_mD @ b_out_ED[e]
-            dhidden_mH.mul_(gate_m1)
+            # From the output, which is kept for it: from the hidden layer it would cost two more passes over that.
+            dgate_KN[slot_M[start:stop]] = torch.linalg.vecdot(dy_mD, out_MD[start:stop])
             dy_mD.mul_(gate_m1)
             torch.mm(hidden_mH.T, dy_mD, out=dw_out_EHD[e])
             torch.sum(dy_mD, 0, out=db_out_ED[e])
+            dhidden_mH = torch.mm(dy_mD, w_out_EHD[e].T, out=dhidden_CH[: stop - start])
             # Where ReLU or dropout gave 0 the gradient is 0; elsewhere dropout had divided by 1 - dropout.
             torch.ops.aten.threshold_backward(dhidden_mH, hidden_mH, 0, grad_input=dhidden_mH)
             if ctx.dropout > 0:

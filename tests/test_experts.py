@@ -37,7 +37,7 @@ def plain(experts: Experts, x_ND: torch.Tensor, routing: Routing) -> torch.Tenso
             e = int(routing.expert_NK[n, k])
             taken[e] += 1
             if routing.capacity is None or taken[e] <= routing.capacity:
-                hidden = torch.relu(x @ experts.w_in_EDH[e] + experts.b_in_EH[e])
+                hidden = torch.relu(x @ experts.w_in_EHD[e].T + experts.b_in_EH[e])
                 rows[n] = rows[n] + routing.gate_NK[n, k] * (hidden @ experts.w_out_EHD[e] + experts.b_out_ED[e])
     return torch.stack(rows)
 
@@ -102,7 +102,7 @@ def test_second_choices_are_dropped_before_first_ones():
 def test_dropout_is_drawn_for_every_hidden_unit(backend):
     experts = Experts(small_config(backend=backend, hidden=4096, dropout=0.25), 4)
     with torch.no_grad():
-        experts.w_in_EDH.zero_(), experts.b_in_EH.fill_(1.0)
+        experts.w_in_EHD.zero_(), experts.b_in_EH.fill_(1.0)
         experts.w_out_EHD.fill_(1 / 4096), experts.b_out_ED.zero_()
     routing = routing_of(torch.arange(24)[:, None] % 4)
     routing.gate_NK = torch.ones(24, 1)

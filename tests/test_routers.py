@@ -57,7 +57,7 @@ def test_the_gate_weighs_the_expert():
     y_ND, routing = moe(x_ND, lambda h_ND: router(Frames(h_ND, 0)))
     for n, expert in enumerate([0, 1]):
         weights = moe.experts
-        hidden = torch.relu(x_ND[n] @ weights.w_in_EDH[expert] + weights.b_in_EH[expert])
+        hidden = torch.relu(weights.w_in_EHD[expert] @ x_ND[n] + weights.b_in_EH[expert])
         expected = (hidden @ weights.w_out_EHD[expert] + weights.b_out_ED[expert]) * routing.probs_NE[n, expert]
         assert torch.allclose(y_ND[n], expected, atol=1e-6)
 

@@ -63,7 +63,7 @@ def test_experts_drift_apart_in_training():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     model.train()(random_batch([80, 61])).total.backward()
     optimizer.step()
-    w = model.encoder.groups[0].blocks[1].ffn.experts.w_in_EDH
+    w = model.encoder.groups[0].blocks[1].ffn.experts.w_in_EHD
     assert not torch.equal(w[0], w[1])
 
 

@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 class ExpertWeights(NamedTuple):
-    """``FFN_e(x) = ReLU(x w_in[e] + b_in[e]) w_out[e] + b_out[e]`` for every expert."""
+    """``FFN_e(x) = ReLU(x w_in[e]^T + b_in[e]) w_out[e] + b_out[e]`` for every expert."""
 
-    w_in_EDH: Tensor
+    w_in_EHD: Tensor
     b_in_EH: Tensor
     w_out_EHD: Tensor
     b_out_ED: Tensor
@@ -44,7 +44,7 @@ def loop_experts(x_ND: Tensor, gate_NK: Tensor, dispatch: Dispatch, weights: Exp
     stacks = (weight.unbind(0) for weight in weights)
     outputs = []
     for x, w_in, b_in, w_out, b_out in zip(pieces, *stacks, strict=True):
-        hidden = F.dropout(F.relu(torch.addmm(b_in, x, w_in)), dropout, training=dropout > 0)
+        hidden = F.dropout(F.relu(F.linear(x, w_in, b_in)), dropout, training=dropout > 0)
         outputs.append(torch.addmm(b_out, hidden, w_out))
     return combine(torch.cat(outputs), gate_NK, dispatch)
 
@@ -56,7 +56,7 @@ def grouped_experts(
     x_MD = gather(x_ND, gate_NK.shape[1], dispatch)
     offsets_E = dispatch.counts_E.cumsum(0).to(torch.int32)
     expert_M = torch.repeat_interleave(dispatch.counts_E, output_size=len(x_MD))
-    hidden_MH = F.relu(F.grouped_mm(x_MD, weights.w_in_EDH, offs=offsets_E) + weights.b_in_EH[expert_M])
+    hidden_MH = F.relu(F.grouped_mm(x_MD, weights.w_in_EHD.transpose(1, 2), offs=offsets_E) + weights.b_in_EH[expert_M])
     hidden_MH = F.dropout(hidden_MH, dropout, training=dropout > 0)
     y_MD = F.grouped_mm(hidden_MH, weights.w_out_EHD, offs=offsets_E) + weights.b_out_ED[expert_M]
     return combine(y_MD, gate_NK, dispatch)
@@ -70,7 +70,7 @@ def bmm_experts(x_ND: Tensor, gate_NK: Tensor, dispatch: Dispatch, weights: Expe
     first_E = dispatch.counts_E.cumsum(0) - dispatch.counts_E
     cell_M = expert_M * C + torch.arange(len(x_MD), device=x_MD.device) - first_E[expert_M]
     x_ECD = place_rows(x_MD, cell_M, E * C).view(E, C, -1)
-    hidden_ECH = F.relu(torch.baddbmm(weights.b_in_EH[:, None], x_ECD, weights.w_in_EDH))
+    hidden_ECH = F.relu(torch.baddbmm(weights.b_in_EH[:, None], x_ECD, weights.w_in_EHD.transpose(1, 2)))
     hidden_ECH = F.dropout(hidden_ECH, dropout, training=dropout > 0)
     y_ECD = torch.baddbmm(weights.b_out_ED[:, None], hidden_ECH, weights.w_out_EHD)
     return combine(take_rows(y_ECD.flatten(0, 1), cell_M), gate_NK, dispatch)
@@ -156,7 +156,7 @@ def self_test(name: str, device: torch.device, dtype: torch.dtype, dim: int, hid
 def _test_inputs(choices: int, device: torch.device, dtype: torch.dtype, dim: int, hidden: int) -> list[Tensor]:
     """Frames, gates, and weights of three experts; draws nothing from the global generator."""
     generator = torch.Generator().manual_seed(0)
-    shapes = [(12, dim), (12, choices), (3, dim, hidden), (3, hidden), (3, hidden, dim), (3, dim)]
+    shapes = [(12, dim), (12, choices), (3, hidden, dim), (3, hidden), (3, hidden, dim), (3, dim)]
     values = [torch.randn(*shape, generator=generator) * shape[-2] ** -0.5 for shape in shapes]
     return [value.to(device, dtype).requires_grad_() for value in values]
 

@@ -36,7 +36,7 @@ class Experts(nn.Module):
     def __init__(self, config: ModelConfig, experts: int) -> None:
         super().__init__()
         D, H = config.dim, config.hidden
-        self.w_in_EDH = nn.Parameter(torch.empty(experts, D, H).uniform_(-(D**-0.5), D**-0.5))
+        self.w_in_EHD = nn.Parameter(torch.empty(experts, H, D).uniform_(-(D**-0.5), D**-0.5))
         self.b_in_EH = nn.Parameter(torch.zeros(experts, H))
         self.w_out_EHD = nn.Parameter(torch.empty(experts, H, D).uniform_(-(H**-0.5), H**-0.5))
         self.b_out_ED = nn.Parameter(torch.zeros(experts, D))
@@ -46,8 +46,8 @@ class Experts(nn.Module):
     def forward(self, x_ND: Tensor, routing: Routing) -> Tensor:
         """Send the frames (N, D) where ``routing`` says; returns the weighted sums (N, D)."""
         dtype = _compute_dtype(x_ND)
-        backend = BACKENDS[choose_backend(self.backend, x_ND.device, dtype, *self.w_in_EDH.shape[1:])]
-        weights = ExpertWeights(self.w_in_EDH, self.b_in_EH, self.w_out_EHD, self.b_out_ED)
+        backend = BACKENDS[choose_backend(self.backend, x_ND.device, dtype, x_ND.shape[1], self.b_in_EH.shape[1])]
+        weights = ExpertWeights(self.w_in_EHD, self.b_in_EH, self.w_out_EHD, self.b_out_ED)
         weights = ExpertWeights(*(weight.to(dtype) for weight in weights))  # autocast knows none of these products
         dropout = self.dropout if self.training else 0.0
         return backend(x_ND.to(dtype), routing.gate_NK.to(dtype), routing.dispatch, weights, dropout)

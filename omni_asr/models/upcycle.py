@@ -94,7 +94,7 @@ def _copy_ffn(source: torch.nn.Module, target: torch.nn.Module) -> None:
         return
     assert isinstance(target, MixtureOfExperts)
     experts = target.experts
-    experts.w_in_EDH.copy_(source.linear_in.weight.T.expand_as(experts.w_in_EDH))
+    experts.w_in_EHD.copy_(source.linear_in.weight.expand_as(experts.w_in_EHD))
     experts.b_in_EH.copy_(source.linear_in.bias.expand_as(experts.b_in_EH))
     experts.w_out_EHD.copy_(source.linear_out.weight.T.expand_as(experts.w_out_EHD))
     experts.b_out_ED.copy_(source.linear_out.bias.expand_as(experts.b_out_ED))

@@ -38,6 +38,9 @@ from omni_asr.training.validation import Validation, validate
 
 log = logging.getLogger("train")
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end training after the step, with its state saved."""
+
 MOST_SKIPPED = 10
 """Steps in a row with a loss or gradient that is not finite before training gives up."""
 
@@ -106,7 +109,7 @@ class Trainer:
         self._start = time.monotonic() - self.position.seconds
         self.meters.resume(self.meters.elapsed() if state is None else tensors["meters"]["elapsed"])
         bar = tqdm(total=self.total_steps, initial=self.position.step, desc="train", unit="step", disable=None)
-        handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {s: signal.signal(s, self._on_signal) for s in STOPPING}
         try:
             with bar, logging_redirect_tqdm():
                 self._validate_if_due()
@@ -185,7 +188,7 @@ class Trainer:
                 generator=torch.Generator(),  # its own: the loader must not move the generator that dropout draws from
                 pin_memory=self.device.type == "cuda",
             )
-            batches = iter(loader)
+            batches = _start_loading(loader)
             while group := list(itertools.islice(batches, self.config.optim.accumulate)):
                 yield group
             self.position.epoch, self.position.batch = epoch + 1, 0
@@ -315,7 +318,17 @@ class Trainer:
         self.stop_signal = signal.Signals(number)
 
 
+def _start_loading(loader: torch.utils.data.DataLoader[Batch]) -> Iterator[Batch]:
+    """Start the loading processes with signals held back, until each leaves them to the trainer."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
 def _leave_signals_to_the_trainer(worker: int) -> None:
     """A signal to the whole process group must not end a loading process before the state is saved."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

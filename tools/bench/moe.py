@@ -82,7 +82,7 @@ class MaskLoop(OurBlock):
         for e in range(len(w.b_in_EH)):
             chosen_N = routing.expert_NK[:, 0] == e
             if chosen_N.any():
-                hidden = F.relu(x_ND[chosen_N] @ w.w_in_EDH[e].to(dtype) + w.b_in_EH[e].to(dtype))
+                hidden = F.relu(x_ND[chosen_N] @ w.w_in_EHD[e].T.to(dtype) + w.b_in_EH[e].to(dtype))
                 y_ND[chosen_N] = hidden @ w.w_out_EHD[e].to(dtype) + w.b_out_ED[e].to(dtype)
         return y_ND * routing.gate_NK.to(dtype)
 
@@ -99,7 +99,7 @@ class Einsum(OurBlock):
         kept_NE = chosen_NE * (rank_NE < capacity)
         dispatch_NEC = (F.one_hot(rank_NE.clamp(max=capacity - 1), capacity) * kept_NE[..., None]).to(dtype)
         x_ECD = torch.einsum("nec,nd->ecd", dispatch_NEC, x_ND)
-        hidden = F.relu(torch.einsum("ecd,edh->ech", x_ECD, w.w_in_EDH.to(dtype)) + w.b_in_EH[:, None].to(dtype))
+        hidden = F.relu(torch.einsum("ecd,ehd->ech", x_ECD, w.w_in_EHD.to(dtype)) + w.b_in_EH[:, None].to(dtype))
         y_ECD = torch.einsum("ech,ehd->ecd", hidden, w.w_out_EHD.to(dtype)) + w.b_out_ED[:, None].to(dtype)
         return torch.einsum("nec,ecd->nd", dispatch_NEC * routing.gate_NK[..., None].to(dtype), y_ECD)
 

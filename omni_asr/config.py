@@ -200,12 +200,22 @@ class TrainConfig:
     """Steps between lines in train.log."""
     validate_every: Count = 0
     """Steps between validations and checkpoints; 0 means once an epoch."""
+    save_every: Positive = 1000
+    """Most steps between two saved states; one is saved at every validation, too."""
+    running_average: bool = True
+    """Keep the mean of the weights over the steps since the last validation (--checkpoint running)."""
+    ema: Annotated[float, Bounds(0, 0.999999)] = 0.0
+    """Decay of an exponential moving average of the weights (--checkpoint ema); 0 for none."""
     average: Positive = 5
     """How many of the best checkpoints are averaged into model.pt."""
     select_by: Literal["wer", "ctc"] = "wer"
     """Validation figure that makes a checkpoint the best."""
     threads: Count = 0
     """CPU threads; 0 leaves PyTorch's choice."""
+    parallel: Literal["ddp", "fsdp", "expert"] = "ddp"
+    """Several processes: the whole model in each (ddp), a slice of everything (fsdp), or of the experts (expert)."""
+    timeout: Annotated[float, Bounds(0.01)] = 30.0
+    """Minutes without news after which a process gives up on the others, and training on a process that loads data."""
     compile: bool = False
     """Compile the encoder with torch.compile: minutes at the start for faster steps; wants a C++ compiler."""
 

@@ -10,7 +10,7 @@ from omni_asr.bin import decode as decode_program
 from omni_asr.config import Config, FeaturesConfig, ModelConfig
 from omni_asr.errors import UserError
 from omni_asr.models.asr_model import AsrModel
-from omni_asr.models.package import load_package, save_package
+from omni_asr.models.package import load_package, pack, save_package
 from omni_asr.text.tokenizer import train_tokenizer
 
 
@@ -22,7 +22,7 @@ def model_path(tmp_path):
         model=ModelConfig(experts="2x4", dim=16, hidden=32, heads=2), features=FeaturesConfig(num_mel_bins=BINS)
     )
     model = AsrModel(config.model, BINS, tokenizer.size)
-    save_package(tmp_path / "model.pt", model.state_dict(), config, tokenizer, {"router": "omni", "seed": 7})
+    save_package(tmp_path / "model.pt", pack(model.state_dict(), config, tokenizer, {"router": "omni", "seed": 7}))
     return tmp_path / "model.pt"
 
 

@@ -11,7 +11,7 @@ from omni_asr.analysis.interventions import Permute, Remove, Reroute, intervene
 from omni_asr.bin import analyze_routing, run_program
 from omni_asr.config import Config, FeaturesConfig, ModelConfig
 from omni_asr.models.asr_model import AsrModel
-from omni_asr.models.package import save_package
+from omni_asr.models.package import pack, save_package
 from omni_asr.models.routers import Intervention
 from omni_asr.text.tokenizer import train_tokenizer
 
@@ -27,7 +27,7 @@ def experiment(tmp_path):
         config = Config(model=ModelConfig(**options), features=FeaturesConfig(num_mel_bins=BINS))
         model = AsrModel(config.model, BINS, tokenizer.size)
         (tmp_path / name).mkdir()
-        save_package(tmp_path / name / "model.pt", model.state_dict(), config, tokenizer, {"router": "omni"})
+        save_package(tmp_path / name / "model.pt", pack(model.state_dict(), config, tokenizer, {"router": "omni"}))
         return tmp_path / name
 
     return make

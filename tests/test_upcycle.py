@@ -8,7 +8,7 @@ from omni_asr.bin import run_program
 from omni_asr.bin import upcycle as program
 from omni_asr.config import Config, FeaturesConfig
 from omni_asr.errors import UserError
-from omni_asr.models.package import Package, load_package, save_package, start_from
+from omni_asr.models.package import Package, load_package, pack, save_package, start_from
 from omni_asr.models.routers import ROUTERS
 from omni_asr.models.upcycle import upcycle
 from omni_asr.text.tokenizer import CharTokenizer
@@ -97,7 +97,7 @@ def test_a_mixture_is_not_upcycled_again():
 
 def test_program_writes_a_model_that_training_can_start_from(tmp_path, capsys):
     package = dense_package()
-    save_package(tmp_path / "dense.pt", package.model.state_dict(), package.config, UNITS, package.info)
+    save_package(tmp_path / "dense.pt", pack(package.model.state_dict(), package.config, UNITS, package.info))
     arguments = [str(tmp_path / "dense.pt"), str(tmp_path / "moe.pt"), "--experts", "4x4"]
     assert run_program(program.main, arguments) == 0
     assert "the outputs are the dense model's" in capsys.readouterr().out
@@ -121,7 +121,7 @@ def test_program_writes_a_model_that_training_can_start_from(tmp_path, capsys):
 )
 def test_a_start_from_another_kind_of_model_is_refused(tmp_path, units, changes, message):
     package = dense_package()
-    save_package(tmp_path / "dense.pt", package.model.state_dict(), package.config, UNITS, package.info)
+    save_package(tmp_path / "dense.pt", pack(package.model.state_dict(), package.config, UNITS, package.info))
     model = small_model(**{"router": "dense", "experts": "4x4" if "router" in changes else "4x1", **changes})
     with pytest.raises(UserError, match=message):
         start_from(model, tmp_path / "dense.pt", units)

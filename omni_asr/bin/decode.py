@@ -13,6 +13,7 @@ from omni_asr.decoding.decode import decode_directory
 from omni_asr.devices import choose_device
 from omni_asr.errors import UserError
 from omni_asr.models.package import load_package
+from omni_asr.training.checkpoint import load_checkpoint
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -23,11 +24,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="decode.KEY=VALUE", help="override an option")
     parser.add_argument("data_dir", help="data directory with feats.scp")
     parser.add_argument("out_dir", help="folder to write")
+    parser.add_argument(
+        "--checkpoint", default="average", help="of an experiment: average, best, last, running, ema, or a step"
+    )
     options = parser.parse_args(argv)
     foreign = next((text for text in options.set if not text.startswith("decode.")), None)
     if foreign is not None:
         raise UserError(f"--set {foreign!r}: decoding takes decode.* only; the model carries everything else")
-    package = load_package(options.model, choose_device(options.ngpu))
+    device = choose_device(options.ngpu)
+    if options.checkpoint == "average":
+        package = load_package(options.model, device)
+    else:
+        package = load_checkpoint(options.model, options.checkpoint, device)
     package.config = override(package.config, options.set)
     if "OMNI_ASR_COMMAND" in os.environ:  # set by a recipe: how these words can be made again
         package.info["command"] = os.environ["OMNI_ASR_COMMAND"]

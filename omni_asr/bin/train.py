@@ -1,7 +1,7 @@
 """Train a recogniser.
 
 Writes EXP_DIR/{config.yaml,train.log,train.jsonl,checkpoints,model.pt}. Started again, it goes on from the last
-checkpoint; when training is complete it says so.
+checkpoint; when training is complete it says so. Started by torchrun, its processes train one model together.
 """
 
 import argparse
@@ -27,20 +27,30 @@ from omni_asr.text.tokenizer import load_tokenizer
 from omni_asr.training.checkpoint import Checkpoints
 from omni_asr.training.experiment import command_line, open_experiment
 from omni_asr.training.logging import logging_to
+from omni_asr.training.ranks import Ranks, join_ranks
 from omni_asr.training.trainer import Trainer
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read data and options, build the model, train it."""
+    """Join the other processes, if there are any, and train."""
     options = parse(argv)
     config = configure(options)
+    ranks = join_ranks(options.ngpu > 0, config.train.timeout)
+    try:
+        train(options, config, ranks)
+    finally:
+        ranks.leave()
+
+
+def train(options: argparse.Namespace, config: Config, ranks: Ranks) -> None:
+    """Read data, build the model, train it."""
     tokenizer = load_tokenizer(options.lang_dir)
     train_set = UtteranceSet(options.train_dir, tokenizer)
     valid_set = UtteranceSet(options.valid_dir, tokenizer)
     config.tokens.type, config.tokens.size = tokenizer.type, tokenizer.size  # type: ignore[assignment]
     config.features = features_of(train_set)
     check_features(valid_set, config.features)
-    device = choose_device(options.ngpu)
+    device = choose_device(options.ngpu, ranks.local)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
 
@@ -55,14 +65,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     starts = bool(config.train.init) and not Checkpoints(exp_dir / "checkpoints").states()
     if starts:
         start_from(model, config.train.init, tokenizer)
-    with logging_to(exp_dir / "train.log"):
+    with logging_to(exp_dir, ranks):
         train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts")
-        open_experiment(exp_dir, config, command_line())
+        if ranks.first:
+            open_experiment(exp_dir, config, command_line())
+        ranks.wait()
         if starts:
             logging.getLogger("train").info("weights start from %s", config.train.init)
         if config.train.compile:
             compile_encoder(model)
-        Trainer(config, model.to(device), tokenizer, train_set, valid_set, exp_dir).fit()
+        profile = options.profile
+        Trainer(config, model.to(device), tokenizer, train_set, valid_set, exp_dir, ranks, profile).fit()
 
 
 def compile_encoder(model: AsrModel) -> None:
@@ -92,8 +105,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--lang-dir", required=True, help="language directory with the output units")
     parser.add_argument("--cmvn", required=True, help="global CMVN statistics of the training features")
     parser.add_argument("--exp-dir", required=True, help="experiment directory to write")
-    parser.add_argument("--ngpu", type=int, default=0, help="GPUs to use; 0 trains on the CPU")
+    parser.add_argument("--ngpu", type=int, default=0, help="GPUs of this machine; 0 trains on the CPU")
+    parser.add_argument("--profile", type=step_range, metavar="A:B", help="trace the steps A to B into EXP_DIR/profile")
     return parser.parse_args(argv)
+
+
+def step_range(text: str) -> tuple[int, int]:
+    """Read ``A:B`` as the steps A to B, from 1."""
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of steps; write A:B with 1 <= A <= B, e.g. 20:25")
+    return int(first), int(last)
 
 
 def configure(options: argparse.Namespace) -> Config:

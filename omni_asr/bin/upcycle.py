@@ -16,7 +16,7 @@ import torch
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
 from omni_asr.models.asr_model import count_parameters
-from omni_asr.models.package import Info, load_package, save_package
+from omni_asr.models.package import Info, load_package, pack, save_package
 from omni_asr.models.upcycle import upcycle
 
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sizes: Info = {"router": config.model.router, "experts": config.model.experts}
     untrained: Info = {"hours": 0, "steps": 0, "epochs": 0, "train_seconds": 0}
     info = {**package.info, **sizes, **untrained, "params_total": total, "params_active": active}
-    save_package(options.out, model.state_dict(), config, package.tokenizer, info)
+    save_package(options.out, pack(model.state_dict(), config, package.tokenizer, info))
     amounts = f"{total / 1e6:.2f} M parameters, {active / 1e6:.2f} M active"
     print(f"{options.out}: {amounts}; the outputs are the dense model's")
 

@@ -40,7 +40,7 @@ def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir
     device = next(package.model.parameters()).device
     config = package.config.decode
     hypotheses: dict[str, Hypothesis] = {}
-    load, frames, started = LoadCounter(), 0, time.monotonic()
+    load, frames, started = LoadCounter(package.model.encoder.experts_of_layers()), 0, time.monotonic()
     batches = plan_batches(utterances.frames, config.batch_frames, 1 << 30)
     for indices in tqdm(batches, desc=f"decode {Path(data_dir).name}", unit="batch", disable=None):
         batch = dataset[0, indices].to(device)

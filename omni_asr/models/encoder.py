@@ -206,6 +206,11 @@ class Encoder(nn.Module):
         """The routers of the layer groups that have one."""
         return [group.router for group in self.layer_groups() if group.router is not None]
 
+    def experts_of_layers(self) -> list[int]:
+        """Number of experts of each MoE layer."""
+        groups = [(group.router, len(group.blocks)) for group in self.layer_groups()]
+        return [router.experts for router, layers in groups if router is not None for _ in range(layers)]
+
     def move_biases(self, load_LE: dict[int, Tensor]) -> None:
         """Let the balancing biases follow the load of a step, by number of the MoE layer (``balance: bias``)."""
         first = 0

@@ -3,12 +3,17 @@
 Shapes: N frames, D model, H hidden, E experts.
 """
 
+import typing
+
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from omni_asr.config import ModelConfig
 from omni_asr.models.backends import BACKENDS, ExpertWeights, choose_backend
+from omni_asr.models.expert_parallel import across
 from omni_asr.models.routers import Routing
 
 
@@ -42,13 +47,18 @@ class Experts(nn.Module):
         self.b_out_ED = nn.Parameter(torch.zeros(experts, D))
         self.dropout = config.dropout
         self.backend = config.backend
+        self.group: dist.ProcessGroup | None = None
+        """Processes that the experts are spread over (``omni_asr/models/expert_parallel.py``); None: all are here."""
 
     def forward(self, x_ND: Tensor, routing: Routing) -> Tensor:
         """Send the frames (N, D) where ``routing`` says; returns the weighted sums (N, D)."""
         dtype = _compute_dtype(x_ND)
         backend = BACKENDS[choose_backend(self.backend, x_ND.device, dtype, x_ND.shape[1], self.b_in_EH.shape[1])]
-        weights = ExpertWeights(self.w_in_EHD, self.b_in_EH, self.w_out_EHD, self.b_out_ED)
-        weights = ExpertWeights(*(weight.to(dtype) for weight in weights))  # autocast knows none of these products
+        stacked: tuple[Tensor, ...] = (self.w_in_EHD, self.b_in_EH, self.w_out_EHD, self.b_out_ED)
+        if self.group is not None:
+            backend = across(self.group, backend)
+            stacked = tuple(typing.cast(DTensor, weight).to_local() for weight in stacked)
+        weights = ExpertWeights(*(weight.to(dtype) for weight in stacked))  # autocast knows none of these products
         dropout = self.dropout if self.training else 0.0
         return backend(x_ND.to(dtype), routing.gate_NK.to(dtype), routing.dispatch, weights, dropout)
 

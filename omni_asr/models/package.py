@@ -24,6 +24,10 @@ TRAINING_ONLY = {
 Info = dict[str, str | int | float]
 
 
+Contents = dict[str, Any]
+"""What a model's file holds: format, config, tokenizer, state and info, all of them plain values and tensors."""
+
+
 @dataclass
 class Package:
     """A trained model and what it was trained with."""
@@ -34,15 +38,51 @@ class Package:
     info: Info
     """Sizes, amounts and origin of the training, which tables of results quote."""
 
+    @classmethod
+    def of(cls, contents: Contents, where: str, device: torch.device) -> "Package":
+        """Build the model, in evaluation mode; ``where`` names its origin in an error.
 
-def save_package(
-    path: str | os.PathLike[str], state: dict[str, Tensor], config: Config, tokenizer: Tokenizer, info: Info
-) -> None:
-    """Write ``model.pt`` from a state of :class:`AsrModel`."""
+        Raises:
+            UserError: the contents are not what this version writes.
+        """
+        try:
+            config = config_from_dict(contents["config"], where)
+            tokenizer = tokenizer_from_state(contents["tokenizer"])
+            model = AsrModel(config.model, config.features.num_mel_bins, tokenizer.size)
+            model.load_state_dict(contents["state"])
+            info = contents["info"]
+        except (KeyError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{where} was written by another version of omni_asr, train it again: {reason}") from None
+        return cls(model.to(device).eval(), config, tokenizer, info)
+
+
+def pack(state: dict[str, Tensor], config: Config, tokenizer: Tokenizer, info: Info) -> Contents:
+    """What a model's file holds, from a state of :class:`AsrModel`."""
     parts = {"config": config_to_dict(config), "tokenizer": tokenizer.state(), "state": state, "info": info}
-    content = {"format": FORMAT, **parts}
+    return {"format": FORMAT, **parts}
+
+
+def save_package(path: str | os.PathLike[str], contents: Contents) -> None:
+    """Write ``model.pt`` from what :func:`pack` returns."""
     with atomic_write(path, "wb") as file:
-        torch.save(content, file)
+        torch.save(contents, file)
+
+
+def open_package(path: str | os.PathLike[str]) -> Contents:
+    """Read a model's file.
+
+    Raises:
+        UserError: it is not a model of this toolkit.
+    """
+    try:
+        contents: Contents = torch.load(path, map_location="cpu", weights_only=True)
+        known = isinstance(contents, dict) and contents.get("format") == FORMAT
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError):
+        known = False
+    if not known:
+        raise UserError(f"{path} is not an omni_asr model, or it is damaged; it must be a model.pt that training wrote")
+    return contents
 
 
 def load_package(path: str | os.PathLike[str], device: torch.device) -> Package:
@@ -56,23 +96,7 @@ def load_package(path: str | os.PathLike[str], device: torch.device) -> Package:
         path = path / "model.pt"
     if not path.exists():
         raise UserError(f"{path} is missing; stage 3 makes it, or --model names another one")
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        known = isinstance(content, dict) and content.get("format") == FORMAT
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError):
-        known = False
-    if not known:
-        raise UserError(f"{path} is not an omni_asr model, or it is damaged; it must be a model.pt that training wrote")
-    try:
-        config = config_from_dict(content["config"], str(path))
-        tokenizer = tokenizer_from_state(content["tokenizer"])
-        model = AsrModel(config.model, config.features.num_mel_bins, tokenizer.size)
-        model.load_state_dict(content["state"])
-        info = content["info"]
-    except (KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} was written by another version of omni_asr, train it again: {reason}") from None
-    return Package(model.to(device).eval(), config, tokenizer, info)
+    return Package.of(open_package(path), str(path), device)
 
 
 def start_from(model: AsrModel, path: str | os.PathLike[str], tokenizer: Tokenizer) -> None:

@@ -352,16 +352,20 @@ def check_routing(config: ModelConfig, experts: int) -> None:
 
 
 class LoadCounter:
-    """Adds up, over batches, how many frames each expert of each MoE layer gets."""
+    """Adds up, over batches, how many frames each expert of each MoE layer gets.
 
-    def __init__(self) -> None:
-        self.counts_LE: list[Tensor] = []
+    Args:
+        experts_L: number of experts of each MoE layer.
+    """
+
+    def __init__(self, experts_L: Sequence[int]) -> None:
+        self.counts_LE = [torch.zeros(experts, dtype=torch.int64) for experts in experts_L]
 
     def add(self, routings: Sequence[Routing | None]) -> None:
-        """Count the frames of one batch; layers that did not run are left out."""
-        counts_LE = [routing.counts_E for routing in routings if routing is not None]
-        pairs = zip(self.counts_LE, counts_LE, strict=True)
-        self.counts_LE = [a + b for a, b in pairs] if self.counts_LE else counts_LE
+        """Count the frames of one batch; a layer that did not run adds none."""
+        for layer, routing in enumerate(routings):
+            if routing is not None:
+                self.counts_LE[layer] = self.counts_LE[layer].to(routing.counts_E.device) + routing.counts_E
 
     def shares(self) -> list[list[float]]:
         """Share of the frames of each expert, layer by layer."""

@@ -23,13 +23,19 @@ FREE_KEYS = {
     "data.max_removed",
     "model.backend",
     "model.recompute",
+    "optim.accumulate",
     "train.compile",
     "train.init",
     "train.log_every",
+    "train.parallel",
+    "train.save_every",
+    "train.timeout",
     "train.threads",
     "decode.batch_frames",
 }
-"""Options that may change between two starts of one experiment, because they do not change what is learnt."""
+"""Options that may change between two starts of one experiment, because they do not change what is learnt.
+
+Processes times ``optim.accumulate`` stays the same: the trainer sees to it."""
 
 
 def open_experiment(exp_dir: Path, config: Config, command: str) -> None:

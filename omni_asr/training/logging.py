@@ -6,9 +6,12 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from omni_asr.config import ModelConfig
 from omni_asr.files import atomic_write
+from omni_asr.training.checkpoint import Position
+from omni_asr.training.ranks import Ranks
 
 log = logging.getLogger("train")
 
@@ -19,9 +22,14 @@ class TrainLog:
     Args:
         exp_dir: experiment directory.
         resume_step: records of later steps are dropped from ``train.jsonl``, since they are about to be made again.
+        writes: False on all ranks but the first.
     """
 
-    def __init__(self, exp_dir: Path, resume_step: int) -> None:
+    def __init__(self, exp_dir: Path, resume_step: int, writes: bool = True) -> None:
+        self._records: IO[str] | None = None
+        self._board = None
+        if not writes:
+            return
         path = exp_dir / "train.jsonl"
         kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= resume_step]
         with atomic_write(path) as file:
@@ -31,6 +39,8 @@ class TrainLog:
 
     def record(self, type: str, values: dict[str, Any]) -> None:
         """Append one line to ``train.jsonl`` and every number to tensorboard; ``values`` holds ``step``."""
+        if self._records is None:
+            return
         self._records.write(json.dumps({"type": type, **values}) + "\n")
         self._records.flush()
         if self._board is not None:
@@ -40,22 +50,32 @@ class TrainLog:
 
     def close(self) -> None:
         """Flush and close everything."""
-        self._records.close()
+        if self._records is not None:
+            self._records.close()
         if self._board is not None:
             self._board.close()
 
 
 @contextlib.contextmanager
-def logging_to(path: Path) -> Iterator[None]:
-    """Let everything that is logged in the block be written to a file, too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+def logging_to(exp_dir: Path, ranks: Ranks) -> Iterator[None]:
+    """Let everything that is logged in the block be written to ``train.log``, too.
+
+    Ranks but the first keep to warnings, and to a file of their own.
+    """
+    root = logging.getLogger()
+    exp_dir.mkdir(parents=True, exist_ok=True)
+    name = "train.log" if ranks.first else f"train.rank{ranks.rank}.log"
+    handler = logging.FileHandler(exp_dir / name, encoding="utf-8", delay=not ranks.first)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"))
-    logging.getLogger().addHandler(handler)
+    root.addHandler(handler)
+    level = root.level
+    if not ranks.first:
+        root.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(handler)
+        root.setLevel(level)
+        root.removeHandler(handler)
         handler.close()
 
 
@@ -72,6 +92,28 @@ def _tensorboard(folder: Path, resume_step: int) -> Any:
     except ImportError:
         return None
     return writer(str(folder), purge_step=resume_step + 1)
+
+
+def progress_line(position: Position, total_steps: int, values: dict[str, Any], left: float, model: ModelConfig) -> str:
+    """What ``train.log`` says every few steps, from a summary of the meters; ``left`` in seconds."""
+    shares = [share for load_E in values["load"] for share in load_E]
+    parts = [
+        f"step {position.step}/{total_steps}",
+        f"epoch {position.epoch}",
+        f"loss {values['loss']:.3f}",
+        f"ctc {values['ctc']:.3f}",
+        f"balance {values['balance']:.3f}",
+        *([f"load {min(shares):.2f}-{max(shares):.2f}"] if shares else []),
+        *([f"dropped {100 * values['drop_rate']:.1f} %"] if model.capacity_factor else []),
+        f"grad {values['grad_norm']:.2f}",
+        f"lr {values['lr']:.2e}",
+        f"{values['utts_per_s']:.0f} utt/s",
+        f"{values['times_real_time']:.0f} x real time",
+        "time " + " ".join(f"{part} {100 * share:.0f} %" for part, share in values["time"].items()),
+        f"memory {values['memory_mib']:.0f} MiB",
+        f"left {clock(left)}",
+    ]
+    return "  ".join(parts)
 
 
 def clock(seconds: float) -> str:

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from omni_asr.config import OptimConfig
 
@@ -13,12 +14,17 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
 
     Biases of stacked experts are matrices in shape only, so they are told by name.
     """
-    parameters = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    decayed = [p for name, p in parameters if p.ndim > 1 and not name.rsplit(".", 1)[-1].startswith("b_")]
-    chosen = {id(p) for p in decayed}
-    rest = [p for _, p in parameters if id(p) not in chosen]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decays = parameter.ndim > 1 and not name.rsplit(".", 1)[-1].startswith("b_")
+            # One call of the fused kernel takes tensors that are spread over processes, or others, but not both.
+            groups.setdefault((decays, isinstance(parameter, DTensor)), []).append(parameter)
+    decayed = [
+        {"params": parameters, "weight_decay": config.weight_decay if decays else 0.0}
+        for (decays, _), parameters in groups.items()
+    ]
+    return torch.optim.AdamW(decayed, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
 
 
 def learning_rate(step: int, total_steps: int, config: OptimConfig) -> float:

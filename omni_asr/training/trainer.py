@@ -9,10 +9,10 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,19 +27,31 @@ from omni_asr.data.specaugment import SpecAugment
 from omni_asr.devices import autocast
 from omni_asr.errors import UserError
 from omni_asr.models.asr_model import AsrModel, Losses, count_parameters
-from omni_asr.models.package import Info, save_package
+from omni_asr.models.package import Contents, Info, pack, save_package
 from omni_asr.text.tokenizer import Tokenizer
+from omni_asr.training.averages import Averages
 from omni_asr.training.checkpoint import Checkpoints, Position
 from omni_asr.training.experiment import commit, read_command, write_info
-from omni_asr.training.logging import TrainLog, clock
-from omni_asr.training.meters import Meters
+from omni_asr.training.failures import naming_what_is_too_large, save_batches, saying_where
+from omni_asr.training.layout import (
+    clip_gradients,
+    lay_out,
+    load_optimizer_state,
+    load_whole_state,
+    optimizer_state,
+    whole_state,
+)
+from omni_asr.training.logging import TrainLog, clock, progress_line
+from omni_asr.training.meters import Meters, StepSums, SumsVector
 from omni_asr.training.optim import learning_rate, make_optimizer
+from omni_asr.training.profiling import Profile
+from omni_asr.training.ranks import Ranks
 from omni_asr.training.validation import Validation, validate
 
 log = logging.getLogger("train")
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
-"""Signals that end training after the step, with its state saved."""
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Signals that end training after the step, with its state saved; a cluster's warning before pre-emption among them."""
 
 MOST_SKIPPED = 10
 """Steps in a row with a loss or gradient that is not finite before training gives up."""
@@ -55,6 +67,8 @@ class Trainer:
         train_set: utterances to train on, already filtered.
         valid_set: utterances to validate on.
         exp_dir: experiment directory.
+        ranks: the processes that train together, this one among them.
+        profile: steps to trace, first and last, or None.
     """
 
     def __init__(
@@ -65,6 +79,8 @@ class Trainer:
         train_set: UtteranceSet,
         valid_set: UtteranceSet,
         exp_dir: Path,
+        ranks: Ranks | None = None,
+        profile: tuple[int, int] | None = None,
     ) -> None:
         self.config = config
         self.model = model
@@ -72,113 +88,156 @@ class Trainer:
         self.train_set = train_set
         self.valid_set = valid_set
         self.exp_dir = exp_dir
+        self.ranks = ranks or Ranks()
         self.device = next(model.parameters()).device
+        self.sizes = count_parameters(model)
+        self.layout = lay_out(model, config.train.parallel, self.ranks)
         self.optimizer = make_optimizer(model, config.optim)
+        self.averages = Averages(model, config.train.running_average, config.train.ema)
         self.checkpoints = Checkpoints(exp_dir / "checkpoints")
         self.position = Position()
-        self.meters = Meters(config.features.frame_shift_ms / 1000)
+        self.sums = SumsVector(model.encoder.experts_of_layers())
+        self.meters = Meters(config.features.frame_shift_ms / 1000, self.device)
+        self.profile = Profile(profile, exp_dir / "profile", self.ranks)
         self.commit = commit()
         self.skipped = 0
         self.stop_signal: signal.Signals | None = None
-        steps_per_epoch = math.ceil(len(self._plan(0)) / config.optim.accumulate)
+        self.stopping = False
+        steps_per_epoch = len(self._plan(0)) // self.batches_per_step
         self.total_steps = config.train.max_steps or config.train.epochs * steps_per_epoch
         self.validate_every = config.train.validate_every or steps_per_epoch
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches whose gradients make one step, on all ranks."""
+        return self.ranks.size * self.config.optim.accumulate
 
     def fit(self) -> Path:
         """Train to the last step, average the best weights, and return the path of ``model.pt``.
 
-        Ctrl-C and SIGTERM finish the step, save the state and raise ``KeyboardInterrupt``.
+        Ctrl-C, SIGTERM and SIGUSR1 finish the step, save the state and raise ``KeyboardInterrupt``.
 
         Raises:
-            UserError: ten steps in a row had a loss or gradient that is not finite.
+            UserError: ten steps in a row had a loss or gradient that is not finite; memory or disk ran out; data
+                vanished; another rank did.
         """
-        state = self.checkpoints.load_state()
-        if state is not None:
-            self.position, tensors = state
-            self.model.load_state_dict(tensors["model"])
-            self.optimizer.load_state_dict(tensors["optimizer"])
-            self.skipped = tensors["skipped"]
-            self.commit = tensors["commit"]
-            self.meters.load_state(tensors["meters"], self.device)
+        self._restore()
         path = self.exp_dir / "model.pt"
         if path.exists() and self.position.step >= self.total_steps:
             log.info("training is complete: %s", path)
             return path
-        self.log = TrainLog(self.exp_dir, self.position.step)
+        self.log = TrainLog(self.exp_dir, self.position.step, self.ranks.first)
         self._announce()
-        self._start = time.monotonic() - self.position.seconds
-        self.meters.resume(self.meters.elapsed() if state is None else tensors["meters"]["elapsed"])
-        bar = tqdm(total=self.total_steps, initial=self.position.step, desc="train", unit="step", disable=None)
+        bar = tqdm(
+            total=self.total_steps, initial=self.position.step, desc="train", unit="step",
+            disable=None if self.ranks.first else True,
+        )  # fmt: skip
         handlers = {s: signal.signal(s, self._on_signal) for s in STOPPING}
         try:
-            with bar, logging_redirect_tqdm():
+            with bar, logging_redirect_tqdm(), saying_where(self.ranks, self.position):
+                self._try_largest_batch()
+                self._start = time.monotonic() - self.position.seconds
+                self.profile.step(self.position.step)
                 self._validate_if_due()
-                groups = self._groups()
+                batches = self._batches()
                 while self.position.step < self.total_steps:
-                    self.train_step(next(groups))
+                    with self.meters.watch.timing("data"):
+                        step = next(batches)
+                    self.train_step(step)
                     bar.update()
                     self._after_step()
-            return self._finish(path)
+                return self._finish(path)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+            self.profile.close()
             self.log.close()
 
     def train_step(self, batches: list[Batch]) -> None:
-        """One optimizer step on the mean loss of ``batches``; skipped when loss or gradient is not finite."""
-        optim = self.config.optim
-        lr = learning_rate(self.position.step, self.total_steps, optim)
+        """One optimizer step on ``batches`` and those of the other ranks, each weighed by its share of the frames.
+
+        A step whose loss or gradient is not finite changes nothing.
+        """
+        lr = learning_rate(self.position.step, self.total_steps, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.optimizer.zero_grad()
-        done: list[tuple[Batch, Losses]] = []
-        for batch in batches:
-            with autocast(self.device):
-                losses = self.model(batch.to(self.device))
-            (losses.total / len(batches)).backward()
-            done.append((batch, losses))
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), optim.clip_norm))
-        self.position.step += 1
-        self.position.batch += len(batches)
-        if math.isfinite(norm) and all(math.isfinite(losses.total.item()) for _, losses in done):
-            self.optimizer.step()
-            self._move_biases([losses for _, losses in done])
-            self.skipped = 0
-            self.meters.add_step(done, norm, lr)
-        else:
-            self._skip(batches)
+        frames = self.ranks.sum(torch.tensor([sum(float(batch.lengths_B.sum()) for batch in batches)])).item()
+        done: list[tuple[Batch, Losses, float]] = []
+        for number, batch in enumerate(batches):
+            share = float(batch.lengths_B.sum()) / frames
+            self._seed(number)
+            last = number + 1 == len(batches)
+            with (
+                nullcontext() if last else self.layout.accumulating(),
+                naming_what_is_too_large(batch, self.config.data),
+            ):
+                with self.meters.watch.timing("forward"), autocast(self.device):
+                    losses = self.layout.forward(batch.to(self.device))
+                with self.meters.watch.timing("backward"):
+                    (losses.total * share).backward()
+            done.append((batch, losses, share))
+        with self.meters.watch.timing("optimizer"):
+            self.layout.finish_gradients()
+            norm = float(clip_gradients(self.model, self.config.optim.clip_norm, self.ranks))
+            stops = self.stop_signal is not None
+            sums = self.sums.unpack(self.ranks.sum(self.sums.pack(done, stops, self.device)))
+            self.position.step += 1
+            self.position.done += 1
+            self.stopping = sums.stops > 0
+            if math.isfinite(norm) and math.isfinite(sums.loss):
+                self.optimizer.step()
+                self._move_biases(sums)
+                self.averages.update()
+                self.skipped = 0
+                self.meters.add_step(sums, norm, lr)
+            else:
+                self._skip(done)
+            self.optimizer.zero_grad()
 
-    def _move_biases(self, done: list[Losses]) -> None:
-        """Let the balancing biases follow the mean load of the step's batches (``balance: bias``)."""
+    def _seed(self, number: int) -> None:
+        """What dropout and the like draw is a function of seed, step and batch: the same in any number of processes."""
+        batch = number * self.ranks.size + self.ranks.rank
+        words = np.random.SeedSequence((self.config.train.seed, self.position.step, batch)).generate_state(1, np.uint64)
+        torch.manual_seed(int(words[0]))
+
+    def _move_biases(self, sums: StepSums) -> None:
+        """Let the balancing biases follow the load of the step (``balance: bias``)."""
         if self.config.model.balance == "bias":
-            layers = {layer for losses in done for layer in losses.load_LE}
-            loads = {n: [losses.load_LE[n] for losses in done if n in losses.load_LE] for n in sorted(layers)}
-            self.model.encoder.move_biases({n: torch.stack(load).mean(0) for n, load in loads.items()})
+            self.model.encoder.move_biases({n: torch.tensor(load_E) for n, load_E in sums.load_LE.items()})
 
-    def _skip(self, batches: list[Batch]) -> None:
-        """Leave the weights as they are and name the utterances."""
+    def _skip(self, done: list[tuple[Batch, Losses, float]]) -> None:
+        """Leave the weights as they are, name the utterances and keep the batches."""
         self.skipped += 1
+        bad = [batch for batch, losses, _ in done if not math.isfinite(losses.total.item())]
+        step, batches = self.position.step, bad or [batch for batch, _, _ in done]
         utts = " ".join(utt for batch in batches for utt in batch.utts)
-        log.warning("step %d: loss or gradient is not finite, step skipped; utterances: %s", self.position.step, utts)
+        path = save_batches(self.exp_dir / "crash", step, self.ranks.rank, batches) if self.skipped == 1 else None
+        where = f", saved in {path}" if path else ""
+        log.warning("step %d: loss or gradient is not finite, step skipped; utterances%s: %s", step, where, utts)
         if self.skipped >= MOST_SKIPPED:
             raise UserError(
                 f"{self.skipped} steps in a row had a loss or gradient that is not finite (utterances in "
-                f"{self.exp_dir}/train.log); lower --set optim.lr or look at those utterances"
+                f"{self.exp_dir}/train.log, the first batch in {self.exp_dir}/crash); lower --set optim.lr or look at "
+                f"those utterances"
             )
 
     def _plan(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch, filled up from its start to a multiple of what a step takes."""
         data, seed = self.config.data, self.config.train.seed
-        return plan_batches(self.train_set.frames, data.batch_frames, data.max_utterances, seed, epoch)
+        plan = plan_batches(self.train_set.frames, data.batch_frames, data.max_utterances, seed, epoch)
+        missing = -len(plan) % self.batches_per_step
+        return [*plan, *itertools.islice(itertools.cycle(plan), missing)]
 
-    def _groups(self) -> Iterator[list[Batch]]:
-        """Batches of one optimizer step each, epoch after epoch, from where training stands."""
+    def _batches(self) -> Iterator[list[Batch]]:
+        """This rank's batches of one step each, epoch after epoch, from where training stands."""
         data = self.config.data
         augments = data.time_masks > 0 or data.frequency_masks > 0
         augment = SpecAugment(data, self.config.train.seed) if augments else None
         dataset = BatchDataset(self.train_set, augment)
         while True:
             epoch = self.position.epoch
-            keys = [(epoch, indices) for indices in self._plan(epoch)[self.position.batch :]]
+            plan = self._plan(epoch)[self.position.done * self.batches_per_step :]
+            keys = [(epoch, indices) for indices in plan[self.ranks.rank :: self.ranks.size]]
             loader = torch.utils.data.DataLoader(
                 dataset,
                 sampler=keys,
@@ -191,36 +250,43 @@ class Trainer:
             batches = _start_loading(loader)
             while group := list(itertools.islice(batches, self.config.optim.accumulate)):
                 yield group
-            self.position.epoch, self.position.batch = epoch + 1, 0
+            self.position.epoch, self.position.done = epoch + 1, 0
+
+    def _try_largest_batch(self) -> None:
+        """Forward and backward of the batch that takes most memory, so that memory fails now and not at night."""
+        plan = self._plan(self.position.epoch)
+        largest = max(plan, key=lambda indices: len(indices) * int(self.train_set.frames[indices].max()))
+        batch = BatchDataset(self.train_set)[self.position.epoch, largest]
+        self._seed(0)
+        with naming_what_is_too_large(batch, self.config.data):
+            with autocast(self.device):
+                losses = self.layout.forward(batch.to(self.device))
+            losses.total.backward()
+        self.optimizer.zero_grad()
 
     def _after_step(self) -> None:
         """Log, validate and save when it is time."""
         position = self.position
         position.seconds = time.monotonic() - self._start
+        self.profile.step(position.step)
         if position.step % self.config.train.log_every == 0 or position.step >= self.total_steps:
             self._log_progress()
         self._validate_if_due()
-        if self.stop_signal is not None:
+        if self.stopping:
             self._save()
             log.info("interrupted: state saved at step %d; start again to go on", position.step)
             raise KeyboardInterrupt
+        if position.step % self.config.train.save_every == 0 and position.validated != position.step:
+            self._save()
 
     def _log_progress(self) -> None:
         values = self.meters.summary()
         if not values:
             return
-        step = self.position.step
-        left = self.position.seconds / step * (self.total_steps - step)
-        self.log.record("step", {"step": step, "epoch": self.position.epoch, **values})
-        shares = [share for load_E in values["load"] for share in load_E]
-        load = f"  load {min(shares):.2f}-{max(shares):.2f}" if shares else ""
-        load += f"  dropped {100 * values['drop_rate']:.1f} %" if self.config.model.capacity_factor else ""
-        log.info(
-            f"step {step}/{self.total_steps}  epoch {self.position.epoch}  loss {values['loss']:.3f}"
-            f"  ctc {values['ctc']:.3f}  balance {values['balance']:.3f}  grad {values['grad_norm']:.2f}"
-            f"  lr {values['lr']:.2e}{load}"
-            f"  {values['utts_per_s']:.0f} utt/s  {values['times_real_time']:.0f} x real time  left {clock(left)}"
-        )
+        position = self.position
+        left = position.seconds / position.step * (self.total_steps - position.step)
+        self.log.record("step", {"step": position.step, "epoch": position.epoch, **values})
+        log.info(progress_line(position, self.total_steps, values, left, self.config.model))
         self.meters.clear()
 
     def _validate_if_due(self) -> None:
@@ -230,14 +296,17 @@ class Trainer:
         if not due or position.validated == position.step:
             return
         elapsed = self.meters.elapsed()
-        budget = self.config.decode.batch_frames
-        result = validate(self.model, self.valid_set, self.tokenizer, budget, lambda: self.stop_signal is not None)
-        if result is not None:
+        result = self._validate(lambda: self.stop_signal is not None)
+        if result is None:
+            self.stopping = True
+        else:
             position.validated = position.step
             figure = result.wer if self.config.train.select_by == "wer" else result.ctc
-            self.checkpoints.save_weights(position, figure, self.model.state_dict(), self.config.train.average)
+            contents = self._pack(whole_state(self.model))
+            self.checkpoints.save_weights(position, figure, contents, self.config.train.average, self.ranks.first)
             self._log_validation(result, "")
             self._save()
+            self.averages.restart()
         self.meters.resume(elapsed)
 
     def _log_validation(self, result: Validation, what: str) -> None:
@@ -251,28 +320,72 @@ class Trainer:
                 f"valid {position.step}  load of layer {layer + 1}: " + " ".join(f"{share:.2f}" for share in load_E)
             )
 
+    def _validate(self, interrupted: Callable[[], bool] = lambda: False) -> Validation | None:
+        budget = self.config.decode.batch_frames
+        return validate(self.model, self.valid_set, self.tokenizer, budget, self.ranks, interrupted)
+
+    def _restore(self) -> None:
+        """Go on from the newest whole state, in any layout."""
+        if self.ranks.first:
+            self.checkpoints.remove_torn()
+        found = self.checkpoints.load_state()
+        self.meters.resume()
+        if found is None:
+            return
+        self.position, state = found
+        if state["batches_per_step"] != self.batches_per_step:
+            raise UserError(
+                f"{self.exp_dir} makes steps of {state['batches_per_step']} batches, now they would have "
+                f"{self.batches_per_step} (processes x optim.accumulate); start it with as many as before"
+            )
+        load_whole_state(self.model, state["model"])
+        load_optimizer_state(self.optimizer, self.model, state["optimizer"])
+        self.averages.load_state(state["averages"])
+        if self.position.validated == self.position.step:
+            self.averages.restart()
+        self.skipped, self.commit = state["skipped"], state["commit"]
+        self.meters.load_state(state["meters"])
+
     def _save(self) -> None:
-        tensors: dict[str, Any] = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        more = {"skipped": self.skipped, "commit": self.commit, "meters": self.meters.state()}
-        self.checkpoints.save_state(self.position, {**tensors, **more})
+        """Write the state, from the first rank; all of them give their parts."""
+        parts = {
+            "model": whole_state(self.model),
+            "optimizer": optimizer_state(self.optimizer, self.model),
+            "averages": self.averages.state(),
+            "batches_per_step": self.batches_per_step,
+            "skipped": self.skipped,
+            "commit": self.commit,
+            "meters": self.meters.state(),
+            "package": self._pack({}),
+        }
+        if self.ranks.first:
+            self.checkpoints.save_state(self.position, parts)
 
     def _finish(self, path: Path) -> Path:
         """Average the best weights into ``model.pt`` and say how it does."""
+        self.ranks.wait()  # for the last weights to be on the disk
         weights = self.checkpoints.average_best(self.position)
-        self.model.load_state_dict(weights)
-        result = validate(self.model, self.valid_set, self.tokenizer, self.config.decode.batch_frames)
+        load_whole_state(self.model, weights)
+        result = self._validate()
         assert result is not None
-        self._log_validation(result, f"  average of {len(self.position.best)} best checkpoints")
-        info = self._info()
-        write_info(self.exp_dir, info)
-        save_package(path, weights, self.config, self.tokenizer, info)
-        log.info("finished %d steps in %s: %s", self.position.step, clock(self.position.seconds), path)
+        best = self.position.best
+        self._log_validation(result, f"  average of {len(best)} best checkpoints")
+        if self.ranks.first:
+            write_info(self.exp_dir, self._info())
+            save_package(path, self._pack(weights))
+        position, what = self.position, "WER" if self.config.train.select_by == "wer" else "CTC"
+        log.info("finished %d steps, %d epochs in %s", position.step, position.epoch + 1, clock(position.seconds))
+        log.info("best checkpoint: step %d, %s %.2f; average of %d: %s", best[0][1], what, best[0][0], len(best), path)
+        log.info("next: stage 4 of the recipe, or omni-asr decode --model %s DATA_DIR OUT_DIR", self.exp_dir)
         return path
 
+    def _pack(self, weights: dict[str, torch.Tensor]) -> Contents:
+        return pack(weights, self.config, self.tokenizer, self._info())
+
     def _info(self) -> Info:
-        total, active = count_parameters(self.model)
+        total, active = self.sizes
         config, position = self.config, self.position
-        epochs = position.epoch + position.batch / len(self._plan(position.epoch))
+        epochs = position.epoch + position.done * self.batches_per_step / len(self._plan(position.epoch))
         return {
             "router": config.model.router,
             "experts": config.model.experts,
@@ -289,20 +402,18 @@ class Trainer:
         }
 
     def _announce(self) -> None:
-        total, active = count_parameters(self.model)
+        model, train = self.config.model, self.config.train
         log.info(
-            "%s, experts %s: %.2f M parameters, %.2f M active; %.2f h in %d training utterances; %d steps on %s%s",
-            *(self.config.model.router, self.config.model.experts, total / 1e6, active / 1e6),
+            "%s, experts %s: %.2f M parameters, %.2f M active; %.2f h in %d training utterances; %d steps on %s%s%s",
+            *(model.router, model.experts, self.sizes[0] / 1e6, self.sizes[1] / 1e6),
             self.train_set.hours(self.config.features.frame_shift_ms),
-            *(len(self.train_set), self.total_steps, self.device),
+            *(len(self.train_set), self.total_steps, self.device.type),
+            f" of {self.ranks.size} processes ({train.parallel})" if self.ranks.size > 1 else "",
             f"; going on from step {self.position.step}" if self.position.step else "",
         )
         log.info(
             "in the log: ctc is in nats per unit; load is the least and the largest share of an expert in any layer"
         )
-        self._warn_of_a_short_training()
-
-    def _warn_of_a_short_training(self) -> None:
         warmup = self.config.optim.warmup_steps
         if 4 * warmup > self.total_steps:
             log.warning(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 
@@ -14,6 +14,7 @@ from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.routers import LoadCounter
 from omni_asr.scoring.align import Counts, align_all
 from omni_asr.text.tokenizer import Tokenizer
+from omni_asr.training.ranks import Ranks
 
 log = logging.getLogger("train")
 
@@ -30,38 +31,51 @@ class Validation:
     """Share of the frames of each expert of each MoE layer."""
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode, whose tensors FSDP cannot gather into
 def validate(
     model: AsrModel,
     utterances: UtteranceSet,
     tokenizer: Tokenizer,
     batch_frames: int,
+    ranks: Ranks,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Validation | None:
-    """Decode the set greedily in evaluation mode; the model is left in training mode.
+    """Decode the set greedily in evaluation mode, each rank a part of it; the model is left in training mode.
 
-    Returns None when ``interrupted()`` became true before the end.
+    Every rank gets the figures of the whole set. Returns None when ``interrupted()`` became true on a rank before the
+    end.
     """
     model.eval()
     try:
-        return _validate(model, utterances, tokenizer, batch_frames, interrupted)
+        return _validate(model, utterances, tokenizer, batch_frames, ranks, interrupted)
     finally:
         model.train()
 
 
 def _validate(
-    model: AsrModel, utterances: UtteranceSet, tokenizer: Tokenizer, batch_frames: int, interrupted: Callable[[], bool]
+    model: AsrModel,
+    utterances: UtteranceSet,
+    tokenizer: Tokenizer,
+    batch_frames: int,
+    ranks: Ranks,
+    interrupted: Callable[[], bool],
 ) -> Validation | None:
     device = next(model.parameters()).device
-    dataset, load = BatchDataset(utterances), LoadCounter()
+    dataset, load = BatchDataset(utterances), LoadCounter(model.encoder.experts_of_layers())
     nats, tokens, infeasible = 0.0, 0, 0
     references, hypotheses = [], []
-    for indices in plan_batches(utterances.frames, batch_frames, len(utterances)):
-        if interrupted():
+    plan = plan_batches(utterances.frames, batch_frames, len(utterances))
+    for start in range(0, len(plan), ranks.size):
+        if ranks.any(interrupted()):
             return None
+        # Where batches run out a rank repeats one, uncounted: the ranks may have to compute together.
+        counts = start + ranks.rank < len(plan)
+        indices = plan[start + ranks.rank if counts else start]
         batch = dataset[0, indices].to(device)
         with autocast(device):
             logp_BSV, encoded = model.encode(batch.x_BTF, batch.lengths_B)
+        if not counts:
+            continue
         nats_B = model.ctc_nats(logp_BSV, encoded.packing.lengths_B, batch).cpu()
         finite_B = nats_B.isfinite()
         nats += float(nats_B[finite_B].sum())
@@ -70,7 +84,10 @@ def _validate(
         load.add(encoded.routings)
         hypotheses += [tokenizer.decode(h.ids).split() for h in greedy_decode(logp_BSV, encoded.packing.lengths_B)]
         references += [utterances.texts[index].split() for index in indices]
+    total = sum((Counts.of(operations) for operations in align_all(references, hypotheses)), Counts())
+    figures = torch.tensor([nats, tokens, infeasible, *astuple(total)], dtype=torch.float64)
+    nats, tokens, infeasible, *numbers = ranks.sum(figures).tolist()
+    load.counts_LE = [ranks.sum(counts_E.cpu()) for counts_E in load.counts_LE]
     if infeasible:
         log.warning("%d validation utterances are too short for their text; they count for the WER only", infeasible)
-    total = sum((Counts.of(operations) for operations in align_all(references, hypotheses)), Counts())
-    return Validation(nats / max(1, tokens), total.percent, load.shares())
+    return Validation(nats / max(1, tokens), Counts(*map(int, numbers)).percent, load.shares())

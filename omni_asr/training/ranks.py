@@ -1,0 +1,68 @@
+"""The processes of one training, as ``torchrun`` starts them; one process alone is a group of one."""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from omni_asr.errors import UserError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One of ``size`` processes that train a model together, and what it can ask the others."""
+
+    rank: int = 0
+    size: int = 1
+    local: int = 0
+    """Number of this process on its machine: that of its GPU."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and logs."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Add up a tensor of all ranks, in place; every rank must call it, and gets the sum."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so on any rank; every rank must call it."""
+        return self.size > 1 and self.sum(torch.tensor([float(flag)])).item() > 0 or flag
+
+    def wait(self) -> None:
+        """Return when every rank has come here."""
+        if self.size > 1:
+            self.any(False)
+
+    def leave(self) -> None:
+        """End the group."""
+        if self.size > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def join_ranks(gpu: bool, minutes: float) -> Ranks:
+    """Join the group that ``torchrun``'s variables describe; without them, be alone.
+
+    Messages between CPUs go by gloo, those between GPUs by NCCL. A rank that hears nothing for ``minutes`` gives up.
+
+    Raises:
+        UserError: the others cannot be reached.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return Ranks()
+    ranks = Ranks(int(os.environ["RANK"]), size, int(os.environ["LOCAL_RANK"]))
+    if gpu:
+        torch.cuda.set_device(ranks.local)
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=timedelta(minutes=minutes))
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"rank {ranks.rank} of {size} cannot reach the others: {reason}") from None
+    return ranks

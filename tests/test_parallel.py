@@ -1,0 +1,149 @@
+"""Training on several processes: the same steps as one process, no hang, states that any layout reads."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from training_helpers import losses, prepare, run, train_command
+
+from omni_asr.models.package import load_package
+from omni_asr.training.checkpoint import load_checkpoint
+
+EXACT = ["model.router=omni", "model.dropout=0.1", "train.log_every=1", "data.max_utterances=8"]
+TOLERANCE = 1e-4
+"""Of a loss: sums over processes have another order."""
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> list[str]:
+    return prepare(tmp_path_factory.mktemp("corpus"))
+
+
+def together(command: list[str], processes: int = 2) -> list[str]:
+    """The training command in several processes."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [command[0], *launcher, *command[1:]]
+
+
+@pytest.fixture(scope="module")
+def alone(corpus, tmp_path_factory) -> Path:
+    """One process that takes as many batches a step as two processes of two."""
+    exp_dir = tmp_path_factory.mktemp("alone") / "exp"
+    result = run(train_command(corpus, exp_dir, *EXACT, "optim.accumulate=4"))
+    assert result.returncode == 0, result.stderr
+    return exp_dir
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp", "expert"])
+def test_two_processes_take_the_steps_of_one(corpus, alone, tmp_path, parallel):
+    """The loss curve of the same batches, dropout included but for experts, which then see frames of both processes."""
+    changes, reference = [*EXACT, "optim.accumulate=2", f"train.parallel={parallel}"], alone
+    if parallel == "expert":
+        changes, reference = [*changes, "model.dropout=0.0"], tmp_path / "alone"
+        assert run(train_command(corpus, reference, *EXACT, "optim.accumulate=4", "model.dropout=0.0")).returncode == 0
+    result = run(together(train_command(corpus, tmp_path / "exp", *changes)))
+    assert result.returncode == 0, result.stderr
+    expected = losses(reference)
+    assert len(expected) > 5
+    assert losses(tmp_path / "exp") == {step: pytest.approx(loss, abs=TOLERANCE) for step, loss in expected.items()}
+    weights = [load_package(path, torch.device("cpu")).model.state_dict() for path in (reference, tmp_path / "exp")]
+    for name, value in weights[0].items():
+        assert torch.allclose(value, weights[1][name], atol=1e-3), name
+    for which in ("last", "running"):
+        assert load_checkpoint(tmp_path / "exp", which, torch.device("cpu")).config.train.parallel == parallel
+
+
+def test_a_state_goes_on_in_another_layout(corpus, tmp_path):
+    """Begun with the experts spread over two processes, gone on alone, ended with everything sharded."""
+    changes = [*EXACT, "model.dropout=0.0", "train.epochs=25", "train.validate_every=60"]
+    alone = train_command(corpus, tmp_path / "alone", *changes, "optim.accumulate=2")
+    assert run(alone).returncode == 0
+    expected = losses(tmp_path / "alone")
+    exp_dir = tmp_path / "exp"
+    stop_at(together(train_command(corpus, exp_dir, *changes, "train.parallel=expert")), exp_dir, 5)
+    stopped = max(losses(exp_dir))
+    refused = run(train_command(corpus, exp_dir, *changes))
+    assert refused.returncode == 1
+    assert "makes steps of 2 batches, now they would have 1" in refused.stderr
+    stop_at(train_command(corpus, exp_dir, *changes, "optim.accumulate=2"), exp_dir, stopped + 5)
+    assert stopped + 5 <= max(losses(exp_dir)) < max(expected), "the second part was stopped on its way"
+    result = run(together(train_command(corpus, exp_dir, *changes, "train.parallel=fsdp")))
+    assert result.returncode == 0, result.stderr
+    assert losses(exp_dir) == {step: pytest.approx(loss, rel=2e-3, abs=2e-3) for step, loss in expected.items()}
+
+
+def test_experts_without_frames_and_dropped_layers_stop_nobody(corpus, tmp_path):
+    """One short utterance a batch and 16 experts: most get nothing on a rank. DDP goes on where ranks drop layers."""
+    for parallel, more in (("expert", ["model.top_k=2"]), ("ddp", ["model.layer_drop=0.5"])):
+        changes = ["model.router=switch", "model.experts=2x16", "data.max_utterances=1", "train.max_steps=20"]
+        exp_dir = tmp_path / parallel
+        result = run(together(train_command(corpus, exp_dir, *changes, f"train.parallel={parallel}", *more)))
+        assert result.returncode == 0, result.stderr
+        assert max(losses(exp_dir)) == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["train.parallel=expert", "model.experts=2x3"], "3 experts cannot be spread evenly over 2 processes"),
+        (["train.parallel=fsdp", "model.layer_drop=0.5"], "train.parallel fsdp cannot drop layers"),
+    ],
+)
+def test_what_a_layout_cannot_do_is_refused_in_one_line(corpus, tmp_path, changes, message):
+    result = run(together(train_command(corpus, tmp_path / "exp", *EXACT, *changes)))
+    assert result.returncode != 0
+    lines = [line for line in result.stderr.splitlines() if line.startswith("train: error: ")]
+    assert lines and all(message in line for line in lines)
+
+
+def test_a_rank_that_says_nothing_is_reported_with_rank_and_step(corpus, tmp_path):
+    """One process is stopped; the other gives up after ``train.timeout``, saying who and where."""
+    exp_dir = tmp_path / "exp"
+    command = train_command(corpus, exp_dir, *EXACT, "train.epochs=400", "train.validate_every=5000")
+    process = subprocess.Popen(
+        together([*command, "--set", "train.timeout=0.05"]),
+        cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    wait_for_step(exp_dir, 3)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ranks = {_environment(child)["RANK"]: int(child) for child in children if "RANK" in _environment(child)}
+    os.kill(ranks["1"], signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and Path(f"/proc/{ranks['0']}").exists():
+            time.sleep(0.1)
+    finally:
+        os.kill(ranks["1"], signal.SIGCONT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert re.search(r"train: error: rank 0 of 2 lost the others at step \d+ \(.*\); see what", stderr), stderr
+
+
+def _environment(pid: str) -> dict[str, str]:
+    text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
+
+
+def stop_at(command: list[str], exp_dir: Path, step: int) -> None:
+    """Run until a step is logged, then ask politely to stop."""
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True)
+    wait_for_step(exp_dir, step)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "state saved at step" in stderr
+
+
+def wait_for_step(exp_dir: Path, step: int) -> None:
+    path, deadline = exp_dir / "train.log", time.monotonic() + 90
+    while time.monotonic() < deadline:
+        logged = re.findall(r" step (\d+)/", path.read_text()) if path.exists() else []
+        if logged and int(logged[-1]) >= step:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"step {step} has not come")

@@ -4,11 +4,12 @@
 A state is followed by its checksum in a file that ``sha256sum -c`` reads; one that does not match is not used.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,8 @@ class Checkpoints:
         return None
 
     def remove_torn(self) -> None:
-        """Remove what a killed run was writing."""
-        for torn in self.folder.glob(".*.tmp.*"):
+        """Remove what a killed run was writing, here and in the experiment directory above."""
+        for torn in [*self.folder.glob(".*.tmp.*"), *self.folder.parent.glob(".*.tmp.*")]:
             torn.unlink(missing_ok=True)
         for line in self.folder.glob("state-*.sha256"):
             if not line.with_suffix(".pt").exists():
@@ -187,23 +188,22 @@ def load_checkpoint(exp_dir: str | os.PathLike[str], which: str, device: torch.d
     )
 
 
-class _disk_errors:
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
     """Turns a write that the system refuses into one line."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        # A stream that fails under torch.save surfaces as a RuntimeError of its writer.
-        if isinstance(error, OSError) or isinstance(error, RuntimeError) and "write" in str(error):
-            cause = error if isinstance(error, OSError) else error.__context__
-            reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(error).splitlines()[0]
-            raise UserError(
-                f"cannot write {self.path} ({reason}); the checkpoints before it are whole: make room and start again"
-            ) from None
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = (
+                cause.__cause__ or cause.__context__
+            )  # a stream that fails under torch.save makes other errors of it
+        if cause is None:
+            raise
+        raise UserError(
+            f"cannot write {path} ({cause.strerror}); the checkpoints before it are whole: make room and start again"
+        ) from None
 
 
 def _read_state(path: Path) -> dict[str, Any] | None:

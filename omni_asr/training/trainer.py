@@ -50,7 +50,7 @@ from omni_asr.training.validation import Validation, validate
 
 log = logging.getLogger("train")
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 """Signals that end training after the step, with its state saved; a cluster's warning before pre-emption among them."""
 
 MOST_SKIPPED = 10
@@ -115,7 +115,7 @@ class Trainer:
     def fit(self) -> Path:
         """Train to the last step, average the best weights, and return the path of ``model.pt``.
 
-        Ctrl-C, SIGTERM and SIGUSR1 finish the step, save the state and raise ``KeyboardInterrupt``.
+        Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP finish the step, save the state and raise ``KeyboardInterrupt``.
 
         Raises:
             UserError: ten steps in a row had a loss or gradient that is not finite; memory or disk ran out; data

@@ -1,0 +1,95 @@
+"""Averages of weights over steps, and the checkpoints that hold them."""
+
+import re
+
+import pytest
+import torch
+from training_helpers import prepare, run, train_command
+
+from omni_asr.bin import decode
+from omni_asr.errors import UserError
+from omni_asr.models.package import load_package
+from omni_asr.training.averages import Averages
+from omni_asr.training.checkpoint import Checkpoints, load_checkpoint
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """An experiment and the options of its corpus."""
+    folder = tmp_path_factory.mktemp("averages")
+    options = prepare(folder)
+    changes = ["train.ema=0.9", "train.validate_every=3", "train.max_steps=8", "train.average=2"]
+    assert run(train_command(options, folder / "exp", *changes)).returncode == 0
+    return folder / "exp", options
+
+
+def test_the_running_mean_is_the_mean_of_every_step_since_the_restart():
+    model = torch.nn.Linear(3, 2)
+    averages = Averages(model, running=True, decay=0.75)
+    moving, seen = model.weight.detach().clone(), []
+    for step in range(7):
+        with torch.no_grad():
+            model.weight += torch.randn(2, 3)
+        if step == 3:
+            averages.restart()
+            seen = []
+            state = averages.state()
+            averages = Averages(model, running=True, decay=0.75)
+            averages.load_state(state)
+        averages.update()
+        seen.append(model.weight.detach().clone())
+        moving = 0.75 * moving + 0.25 * seen[-1]
+    state = averages.state()
+    assert state["steps"] == 4
+    assert torch.allclose(state["running"]["weight"], torch.stack(seen).mean(0), atol=1e-6)
+    assert torch.allclose(state["ema"]["weight"], moving, atol=1e-6)
+
+
+def test_every_named_checkpoint_decodes(trained, tmp_path):
+    exp_dir, options = trained
+    position, state = Checkpoints(exp_dir / "checkpoints").load_state()
+    steps = Checkpoints(exp_dir / "checkpoints").steps_with_weights()
+    assert position.step == 8 and set(steps) == {step for _, step in position.best}
+    found = {}
+    for which in ("average", "best", "last", "running", "ema", str(steps[0])):
+        decode.main(["--model", str(exp_dir), "--checkpoint", which, options[3], str(tmp_path / which)])
+        assert len((tmp_path / which / "text").read_text().splitlines()) == 10
+        found[which] = load_checkpoint(exp_dir, which, CPU).model.state_dict()["head.weight"]
+    assert torch.equal(found["last"], state["model"]["head.weight"])
+    assert torch.equal(
+        found["best"],
+        load_package(exp_dir / "checkpoints" / f"weights-{position.best[0][1]:08d}.pt", CPU).model.head.weight,
+    )
+    assert torch.equal(found["average"], load_package(exp_dir, CPU).model.head.weight)
+    different = {which: weight for which, weight in found.items() if which in ("average", "last", "running", "ema")}
+    assert len({tuple(weight.flatten().tolist()) for weight in different.values()}) == 4
+
+
+def test_a_checkpoint_that_is_not_there_names_those_that_are(trained, tmp_path):
+    exp_dir, _ = trained
+    with pytest.raises(
+        UserError, match=r"no checkpoint '99'; there are average, best, last, running .* the steps \d+ \d+"
+    ):
+        load_checkpoint(exp_dir, "99", CPU)
+    with pytest.raises(UserError, match="has no state in checkpoints/ yet"):
+        load_checkpoint(tmp_path, "last", CPU)
+
+
+def test_the_log_says_what_each_step_spent_its_time_on(trained):
+    log = (trained[0] / "train.log").read_text()
+    found = re.search(r"time data (\d+) % forward (\d+) % backward (\d+) % optimizer (\d+) %  memory (\d+) MiB", log)
+    assert found and 97 <= sum(int(share) for share in found.groups()[:4]) <= 103 and int(found[5]) > 50
+    assert re.search(r"best checkpoint: step \d+, WER [\d.]+; average of 2: .*model.pt", log)
+    assert "next: stage 4 of the recipe, or omni-asr decode --model" in log
+
+
+def test_a_trace_of_some_steps(trained, tmp_path):
+    exp_dir = tmp_path / "exp"
+    command = train_command(trained[1], exp_dir, "train.max_steps=4", "train.epochs=9")
+    assert run([*command, "--profile", "2:3"]).returncode == 0
+    text = (exp_dir / "profile" / "steps-2-3-rank0.json").read_text()
+    assert text.count('"name": "Optimizer.step#AdamW.step"') == 2
+    result = run([*command, "--profile", "3:2"])
+    assert result.returncode == 2 and "'3:2' is no range of steps" in result.stderr

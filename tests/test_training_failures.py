@@ -1,0 +1,113 @@
+"""What goes wrong in training ends in one line, and loses nothing."""
+
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_helpers import losses, prepare, run, train_command
+
+from omni_asr.bin import train as train_program
+from omni_asr.errors import UserError
+from omni_asr.kaldi.ark import ArkWriter
+from omni_asr.models.asr_model import AsrModel
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> list[str]:
+    return prepare(tmp_path_factory.mktemp("corpus"))
+
+
+def main(corpus, exp_dir, *changes) -> None:
+    train_program.main(train_command(corpus, exp_dir, *changes)[3:])
+
+
+def test_a_full_disk_ends_training_in_one_line_with_the_states_before_it_whole(corpus, tmp_path):
+    """The size of files is limited while training runs, which writes meet as they meet a full disk."""
+    command = train_command(corpus, tmp_path / "whole", "train.epochs=200", "train.save_every=5", "train.max_steps=400")
+    assert run(command).returncode == 0
+    exp_dir = tmp_path / "exp"
+    command[command.index("--exp-dir") + 1] = str(exp_dir)
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while len(list(exp_dir.glob("checkpoints/state-*.pt"))) < 2:
+        time.sleep(0.005)
+    state = next(exp_dir.glob("checkpoints/state-*.pt")).stat().st_size
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (state // 2, state // 2))
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    errors = [line for line in stderr.splitlines() if "error" in line.lower() or "Traceback" in line]
+    assert len(errors) == 1 and re.match(r"train: error: cannot write .*state-\d+\.pt \(File too large\); ", errors[0])
+    assert not list(exp_dir.rglob(".*.tmp.*")), "nothing half written is left"
+    assert run(command).returncode == 0
+    assert losses(exp_dir) == losses(tmp_path / "whole")
+
+
+def test_memory_that_runs_out_names_the_batch_and_the_option(corpus, tmp_path, monkeypatch):
+    """Already on the largest batch, which runs before the first step."""
+    seen: list[int] = []
+
+    def forward(self, batch):
+        seen.append(batch.x_BTF.shape[0] * batch.x_BTF.shape[1])
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(AsrModel, "forward", forward)
+    with pytest.raises(
+        UserError, match=r"memory ran out on a batch of \d+ utterances .*spk\d-.*data\.batch_frames, now 600"
+    ):
+        main(corpus, tmp_path / "exp")
+    frames = [int(line.split()[1]) for line in (Path(corpus[1]) / "utt2num_frames").read_text().splitlines()]
+    assert len(seen) == 1 and seen[0] > 0.8 * 600 and max(frames) <= seen[0]
+    assert not list((tmp_path / "exp").glob("checkpoints/*"))
+
+
+def test_memory_of_the_system_that_runs_out_is_the_same(corpus, tmp_path):
+    """A batch that cannot be had within a limit on the address space."""
+    command = train_command(corpus, tmp_path / "exp", "model.hidden=2000000", "model.experts=1x2", "model.router=dense")
+    limit = (
+        "import resource,sys,runpy; resource.setrlimit(resource.RLIMIT_AS, (6 << 30,) * 2); sys.argv = sys.argv[1:]; "
+    )
+    start = f"{limit}runpy.run_module('omni_asr.bin.train', run_name='__main__', alter_sys=True)"
+    result = run([sys.executable, "-c", start, "train", *command[3:], "--set", "data.batch_frames=4000000"])
+    assert result.returncode == 1
+    assert re.search(r"train: error: memory ran out on a batch of \d+ utterances", result.stderr), result.stderr[-2000:]
+
+
+def test_a_batch_that_breaks_a_step_is_kept(tmp_path, caplog):
+    options = prepare(tmp_path, train=30)
+    folder = tmp_path / "train"
+    frames = dict(line.split() for line in (folder / "utt2num_frames").read_text().splitlines())
+    with ArkWriter(folder / "feats.ark", folder / "feats.scp") as write:
+        for utt, count in frames.items():
+            write(utt, np.full((int(count), 8), np.nan if utt == "spk1-001" else 1.0, np.float32))
+    main(options, tmp_path / "exp", "data.max_utterances=2", "train.epochs=1", "data.time_masks=0")
+    (path,) = (tmp_path / "exp" / "crash").iterdir()
+    (batch,) = torch.load(path, weights_only=True)
+    assert "spk1-001" in batch["utts"] and batch["x_BTF"].isnan().any()
+    assert f"saved in {path}: {' '.join(batch['utts'])}" in caplog.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])
+def test_a_clusters_warning_saves_and_exits(corpus, tmp_path, number):
+    command = train_command(corpus, tmp_path / "exp", "train.epochs=200", "train.max_steps=400")
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / "exp").glob("checkpoints/state-*.pt")):
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "state saved at step" in stderr
+
+
+def test_killed_at_random_moments_it_ends_as_if_nothing_happened():
+    """The script that kills twenty times, with three kills, one of them while a state is written."""
+    result = run([sys.executable, "tools/bench/kill.py", "--kills", "3"])
+    assert result.returncode == 0, result.stderr
+    assert "18 losses bit-equal, 30 tensors of model.pt bit-equal" in result.stdout
+    assert "while it wrote a state" in result.stdout

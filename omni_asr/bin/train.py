@@ -25,7 +25,7 @@ from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.package import start_from
 from omni_asr.text.tokenizer import load_tokenizer
 from omni_asr.training.checkpoint import Checkpoints
-from omni_asr.training.experiment import command_line, open_experiment
+from omni_asr.training.experiment import command_line, open_experiment, training_in
 from omni_asr.training.logging import logging_to
 from omni_asr.training.ranks import Ranks, join_ranks
 from omni_asr.training.trainer import Trainer
@@ -35,15 +35,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Join the other processes, if there are any, and train."""
     options = parse(argv)
     config = configure(options)
-    ranks = join_ranks(options.ngpu > 0, config.train.timeout)
-    try:
-        train(options, config, ranks)
-    finally:
-        ranks.leave()
+    exp_dir = Path(options.exp_dir)
+    with (
+        join_ranks(options.ngpu > 0, config.train.timeout) as ranks,
+        training_in(exp_dir, ranks),
+        logging_to(exp_dir, ranks),
+    ):
+        trainer = set_up(options, config, exp_dir, ranks)
+        trainer.fit()
 
 
-def train(options: argparse.Namespace, config: Config, ranks: Ranks) -> None:
-    """Read data, build the model, train it."""
+def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, ranks: Ranks) -> Trainer:
+    """Read data, build the model, open the experiment."""
     tokenizer = load_tokenizer(options.lang_dir)
     train_set = UtteranceSet(options.train_dir, tokenizer)
     valid_set = UtteranceSet(options.valid_dir, tokenizer)
@@ -61,21 +64,18 @@ def train(options: argparse.Namespace, config: Config, ranks: Ranks) -> None:
         bins = config.features.num_mel_bins
         raise UserError(f"{options.cmvn} is for {len(mean_F)} bins, the features have {bins}; run stage 2 again")
     model.set_cmvn(torch.from_numpy(mean_F), torch.from_numpy(scale_F))
-    exp_dir = Path(options.exp_dir)
     starts = bool(config.train.init) and not Checkpoints(exp_dir / "checkpoints").states()
     if starts:
         start_from(model, config.train.init, tokenizer)
-    with logging_to(exp_dir, ranks):
-        train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts")
-        if ranks.first:
-            open_experiment(exp_dir, config, command_line())
-        ranks.wait()
-        if starts:
-            logging.getLogger("train").info("weights start from %s", config.train.init)
-        if config.train.compile:
-            compile_encoder(model)
-        profile = options.profile
-        Trainer(config, model.to(device), tokenizer, train_set, valid_set, exp_dir, ranks, profile).fit()
+    train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts")
+    if ranks.first:
+        open_experiment(exp_dir, config, command_line())
+    ranks.wait()
+    if starts:
+        logging.getLogger("train").info("weights start from %s", config.train.init)
+    if config.train.compile:
+        compile_encoder(model)
+    return Trainer(config, model.to(device), tokenizer, train_set, valid_set, exp_dir, ranks, options.profile)
 
 
 def compile_encoder(model: AsrModel) -> None:

@@ -1,11 +1,14 @@
 """The experiment directory: what was asked for, with what software, and what came of it."""
 
+import contextlib
+import fcntl
 import json
 import os
 import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,10 @@ from omni_asr.config import Config, config_to_dict
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.training.checkpoint import Checkpoints
+from omni_asr.training.ranks import Ranks
+
+LOCK = ".training"
+"""File of an experiment directory that is locked while it is trained."""
 
 FREE_KEYS = {
     "data.workers",
@@ -65,6 +72,43 @@ def _refuse_difference(old: dict[str, Any], new: dict[str, Any], exp_dir: Path) 
                     f"{exp_dir} was started with {section}.{key} = {before}, now it is {value}; "
                     f"give the new run another --tag, or remove the directory"
                 )
+
+
+@contextlib.contextmanager
+def training_in(exp_dir: Path, ranks: Ranks) -> Iterator[None]:
+    """Hold the directory's lock while the block runs; on the first rank only.
+
+    Raises:
+        UserError: another process trains there.
+    """
+    if not ranks.first:
+        yield
+        return
+    exp_dir.mkdir(parents=True, exist_ok=True)
+    with open(exp_dir / LOCK, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UserError(f"{exp_dir} is being trained by {file.read().strip()}; wait until it ends") from None
+        except OSError:  # a file system without locks
+            pass
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.flush()
+        yield
+
+
+def being_trained(exp_dir: Path) -> bool:
+    """Whether a process holds the directory's lock."""
+    try:
+        with open(exp_dir / LOCK, encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def write_info(exp_dir: Path, info: dict[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """The processes of one training, as ``torchrun`` starts them; one process alone is a group of one."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -40,14 +42,10 @@ class Ranks:
         if self.size > 1:
             self.any(False)
 
-    def leave(self) -> None:
-        """End the group."""
-        if self.size > 1 and dist.is_initialized():
-            dist.destroy_process_group()
 
-
-def join_ranks(gpu: bool, minutes: float) -> Ranks:
-    """Join the group that ``torchrun``'s variables describe; without them, be alone.
+@contextlib.contextmanager
+def join_ranks(gpu: bool, minutes: float) -> Iterator[Ranks]:
+    """Belong, during the block, to the group that ``torchrun``'s variables describe; without them, be alone.
 
     Messages between CPUs go by gloo, those between GPUs by NCCL. A rank that hears nothing for ``minutes`` gives up.
 
@@ -56,7 +54,8 @@ def join_ranks(gpu: bool, minutes: float) -> Ranks:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return Ranks()
+        yield Ranks()
+        return
     ranks = Ranks(int(os.environ["RANK"]), size, int(os.environ["LOCAL_RANK"]))
     if gpu:
         torch.cuda.set_device(ranks.local)
@@ -65,4 +64,7 @@ def join_ranks(gpu: bool, minutes: float) -> Ranks:
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"rank {ranks.rank} of {size} cannot reach the others: {reason}") from None
-    return ranks
+    try:
+        yield ranks
+    finally:
+        dist.destroy_process_group()

@@ -285,7 +285,8 @@ class Trainer:
             return
         position = self.position
         left = position.seconds / position.step * (self.total_steps - position.step)
-        self.log.record("step", {"step": position.step, "epoch": position.epoch, **values})
+        places = {"step": position.step, "of": self.total_steps, "epoch": position.epoch, "seconds_left": left}
+        self.log.record("step", {**places, **values})
         log.info(progress_line(position, self.total_steps, values, left, self.config.model))
         self.meters.clear()
 

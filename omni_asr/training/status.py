@@ -1,0 +1,93 @@
+"""How far experiments are, from what they have written."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omni_asr.errors import UserError
+from omni_asr.training.experiment import being_trained
+from omni_asr.training.logging import clock
+
+
+@dataclass
+class Status:
+    """One experiment; empty where nothing is known yet."""
+
+    experiment: str
+    state: str
+    """running, finished, stopped, or new where no step has been logged."""
+    step: str = ""
+    epoch: str = ""
+    loss: str = ""
+    wer: str = ""
+    """Of the last validation, in percent."""
+    best: str = ""
+    """Lowest of all validations."""
+    speed: str = ""
+    """Audio by time, of the last log line."""
+    left: str = ""
+    changed: str = ""
+    """Time since the last record."""
+
+
+HEADERS = {
+    "experiment": "experiment",
+    "state": "state",
+    "step": "step",
+    "epoch": "epoch",
+    "loss": "loss",
+    "wer": "WER",
+    "best": "best",
+    "speed": "x real time",
+    "left": "left",
+    "changed": "changed",
+}
+
+
+def status_of(exp_dir: Path) -> Status:
+    """Read ``train.jsonl`` and look whether training goes on.
+
+    Raises:
+        UserError: the directory is not an experiment.
+    """
+    if not (exp_dir / "config.yaml").exists():
+        raise UserError(f"{exp_dir} is no experiment: it has no config.yaml, which training writes")
+    records = _records(exp_dir / "train.jsonl")
+    steps = [record for record in records if record["type"] == "step"]
+    valid = [record for record in records if record["type"] == "valid"]
+    running = being_trained(exp_dir)
+    finished = (exp_dir / "model.pt").exists() and bool(steps) and steps[-1]["step"] >= steps[-1]["of"]
+    state = "running" if running else "finished" if finished else "stopped" if records else "new"
+    status = Status(str(exp_dir), state)
+    if steps:
+        last = steps[-1]
+        status.step, status.epoch = f"{last['step']}/{last['of']}", str(last["epoch"])
+        status.loss, status.speed = f"{last['loss']:.3f}", f"{last['times_real_time']:.0f}"
+        status.left = "" if finished else clock(last["seconds_left"])
+    if valid:
+        status.wer, status.best = f"{valid[-1]['wer']:.2f}", f"{min(record['wer'] for record in valid):.2f}"
+    if records:
+        status.changed = f"{clock(time.time() - (exp_dir / 'train.jsonl').stat().st_mtime)} ago"
+    return status
+
+
+def status_table(statuses: list[Status]) -> str:
+    """Aligned columns under their names."""
+    rows = [list(HEADERS.values()), *([getattr(status, name) for name in HEADERS] for status in statuses)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    names = 2  # columns of words, which start at the left
+    lines = [
+        "  ".join(cell.ljust(width) if n < names else cell.rjust(width) for n, (cell, width) in enumerate(pairs))
+        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """Whole records; the last line may be half written."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -3,10 +3,14 @@
 import pytest
 import torch
 from model_helpers import random_batch, small_config, small_model
+from training_helpers import losses as losses_of
+from training_helpers import prepare, run, train_command
 
-from omni_asr.models.backends import BACKENDS
+from omni_asr.models.backends import BACKENDS, choose_backend
 from omni_asr.models.experts import Experts
-from omni_asr.models.routers import ROUTERS, Routing
+from omni_asr.models.moe import MixtureOfExperts
+from omni_asr.models.routers import ROUTERS, Frames, Routing, make_router
+from omni_asr.training.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that PyTorch can use")
 
@@ -49,3 +53,41 @@ def test_a_training_step_in_bfloat16_is_finite(router):
     losses.total.backward()
     assert losses.total.isfinite()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
+
+
+def test_no_layer_waits_for_the_gpu():
+    """Forward and backward of a block in bfloat16, routing included, where one kernel computes grouped products."""
+    device = torch.device("cuda")
+    if choose_backend("auto", device, torch.bfloat16, 64, 128) != "grouped":
+        pytest.skip("grouped products are a loop on this GPU")
+    config = small_config(dim=64, hidden=128)
+    moe, router = MixtureOfExperts(config, 4).cuda(), make_router(config, 4, layers=1, inputs=1).cuda()
+    x_ND = torch.randn(96, 64, device="cuda", requires_grad=True)
+
+    def step() -> None:
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            y_ND, routing = moe(x_ND, lambda h_ND: router(Frames(h_ND, 0)))
+            loss = (y_ND * y_ND).sum() + routing.balance()
+        loss.backward()
+
+    step()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert x_ND.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("router", ["dense", "omni"])
+def test_training_on_a_gpu_learns_and_goes_on_on_a_cpu(router, tmp_path):
+    options, exp_dir = prepare(tmp_path), tmp_path / "exp"
+    changes = [f"model.router={router}", "train.epochs=6"]
+    result = run([*train_command(options, exp_dir, *changes), "--ngpu", "1"])
+    assert result.returncode == 0, result.stderr
+    by_step = losses_of(exp_dir)
+    assert by_step[max(by_step)] < 0.8 * by_step[min(by_step)]
+    assert "time data " in (exp_dir / "train.log").read_text()
+    assert "training is complete" in run(train_command(options, exp_dir, *changes)).stderr
+    assert load_checkpoint(exp_dir, "last", torch.device("cpu")).config.model.router == router

@@ -27,7 +27,7 @@ from omni_asr.text.tokenizer import load_tokenizer
 from omni_asr.training.checkpoint import Checkpoints
 from omni_asr.training.experiment import command_line, open_experiment, training_in
 from omni_asr.training.logging import logging_to
-from omni_asr.training.ranks import Ranks, join_ranks
+from omni_asr.training.ranks import Ranks, join_ranks, leave_ranks
 from omni_asr.training.trainer import Trainer
 
 
@@ -135,4 +135,6 @@ def configure(options: argparse.Namespace) -> Config:
 
 
 if __name__ == "__main__":
-    sys.exit(run_program(main))
+    status = run_program(main)
+    leave_ranks(status)
+    sys.exit(status)

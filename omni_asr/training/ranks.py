@@ -1,7 +1,9 @@
 """The processes of one training, as ``torchrun`` starts them; one process alone is a group of one."""
 
 import contextlib
+import logging
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,7 +66,15 @@ def join_ranks(gpu: bool, minutes: float) -> Iterator[Ranks]:
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"rank {ranks.rank} of {size} cannot reach the others: {reason}") from None
-    try:
-        yield ranks
-    finally:
-        dist.destroy_process_group()
+    yield ranks
+    # The group is left as it is: taking it apart holds Python's lock and waits for a thread of gloo that may want that
+    # lock to let go of its last message. leave_ranks ends the process without.
+
+
+def leave_ranks(status: int) -> None:
+    """End this process with an exit status; return where it is alone."""
+    if dist.is_initialized():
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)

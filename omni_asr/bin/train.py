@@ -35,8 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(argv)
     config = configure(options)
     tokenizer = load_tokenizer(options.lang_dir)
-    train_set = UtteranceSet(options.train_dir, tokenizer)
-    valid_set = UtteranceSet(options.valid_dir, tokenizer)
+    manifests = Path(options.exp_dir, "manifest")
+    train_set = UtteranceSet(options.train_dir, tokenizer, manifests)
+    valid_set = UtteranceSet(options.valid_dir, tokenizer, manifests)
     config.tokens.type, config.tokens.size = tokenizer.type, tokenizer.size  # type: ignore[assignment]
     config.features = features_of(train_set)
     check_features(valid_set, config.features)

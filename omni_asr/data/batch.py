@@ -38,10 +38,10 @@ class Batch:
         )
 
 
-def collate(items: Sequence[tuple[str, np.ndarray, Sequence[int]]]) -> Batch:
+def collate(items: Sequence[tuple[str, np.ndarray, Sequence[int] | np.ndarray]]) -> Batch:
     """Pad (utterance id, features (T_i, F), token ids) to a batch."""
     features = [torch.from_numpy(np.ascontiguousarray(x_TF)) for _, x_TF, _ in items]
-    tokens = [torch.tensor(ids, dtype=torch.long) for _, _, ids in items]
+    tokens = [torch.from_numpy(np.asarray(ids, np.int64)) for _, _, ids in items]
     return Batch(
         utts=[utt for utt, _, _ in items],
         x_BTF=torch.nn.utils.rnn.pad_sequence(features, batch_first=True),

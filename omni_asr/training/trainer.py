@@ -14,7 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -22,7 +21,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from omni_asr.config import Config
 from omni_asr.data.batch import Batch
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
-from omni_asr.data.sampler import plan_batches
+from omni_asr.data.loading import STOPPING, load_batches
+from omni_asr.data.sampler import EpochPlan, plan_epoch
 from omni_asr.data.specaugment import SpecAugment
 from omni_asr.devices import autocast
 from omni_asr.errors import UserError
@@ -37,9 +37,6 @@ from omni_asr.training.optim import learning_rate, make_optimizer
 from omni_asr.training.validation import Validation, validate
 
 log = logging.getLogger("train")
-
-STOPPING = (signal.SIGINT, signal.SIGTERM)
-"""Signals that end training after the step, with its state saved."""
 
 MOST_SKIPPED = 10
 """Steps in a row with a loss or gradient that is not finite before training gives up."""
@@ -80,7 +77,7 @@ class Trainer:
         self.commit = commit()
         self.skipped = 0
         self.stop_signal: signal.Signals | None = None
-        steps_per_epoch = math.ceil(len(self._plan(0)) / config.optim.accumulate)
+        steps_per_epoch = len(self._plan(0))
         self.total_steps = config.train.max_steps or config.train.epochs * steps_per_epoch
         self.validate_every = config.train.validate_every or steps_per_epoch
 
@@ -166,32 +163,23 @@ class Trainer:
                 f"{self.exp_dir}/train.log); lower --set optim.lr or look at those utterances"
             )
 
-    def _plan(self, epoch: int) -> list[np.ndarray]:
-        data, seed = self.config.data, self.config.train.seed
-        return plan_batches(self.train_set.frames, data.batch_frames, data.max_utterances, seed, epoch)
+    def _plan(self, epoch: int) -> EpochPlan:
+        data, train = self.config.data, self.train_set
+        shards = train.shards if data.shards else None
+        return plan_epoch(train.frames, data, self.config.train.seed, epoch, self.config.optim.accumulate, shards)
 
     def _groups(self) -> Iterator[list[Batch]]:
         """Batches of one optimizer step each, epoch after epoch, from where training stands."""
-        data = self.config.data
+        data, accumulate = self.config.data, self.config.optim.accumulate
         augments = data.time_masks > 0 or data.frequency_masks > 0
         augment = SpecAugment(data, self.config.train.seed) if augments else None
-        dataset = BatchDataset(self.train_set, augment)
+        dataset = BatchDataset(self.train_set, augment, read_ahead=data.shards)
         while True:
-            epoch = self.position.epoch
-            keys = [(epoch, indices) for indices in self._plan(epoch)[self.position.batch :]]
-            loader = torch.utils.data.DataLoader(
-                dataset,
-                sampler=keys,
-                batch_size=None,
-                num_workers=data.workers,
-                worker_init_fn=_leave_signals_to_the_trainer,
-                generator=torch.Generator(),  # its own: the loader must not move the generator that dropout draws from
-                pin_memory=self.device.type == "cuda",
-            )
-            batches = _start_loading(loader)
-            while group := list(itertools.islice(batches, self.config.optim.accumulate)):
+            keys = self._plan(self.position.epoch).keys(self.position.batch // accumulate)
+            batches = load_batches(dataset, keys, data.workers, pin=self.device.type == "cuda")
+            while group := list(itertools.islice(batches, accumulate)):
                 yield group
-            self.position.epoch, self.position.batch = epoch + 1, 0
+            self.position.epoch, self.position.batch = self.position.epoch + 1, 0
 
     def _after_step(self) -> None:
         """Log, validate and save when it is time."""
@@ -272,7 +260,7 @@ class Trainer:
     def _info(self) -> Info:
         total, active = count_parameters(self.model)
         config, position = self.config, self.position
-        epochs = position.epoch + position.batch / len(self._plan(position.epoch))
+        epochs = position.epoch + position.batch / (config.optim.accumulate * len(self._plan(position.epoch)))
         return {
             "router": config.model.router,
             "experts": config.model.experts,
@@ -316,19 +304,3 @@ class Trainer:
         if self.stop_signal is not None:
             raise KeyboardInterrupt
         self.stop_signal = signal.Signals(number)
-
-
-def _start_loading(loader: torch.utils.data.DataLoader[Batch]) -> Iterator[Batch]:
-    """Start the loading processes with signals held back, until each leaves them to the trainer."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        return iter(loader)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-
-
-def _leave_signals_to_the_trainer(worker: int) -> None:
-    """A signal to the whole process group must not end a loading process before the state is saved."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

@@ -112,7 +112,7 @@ class EpochPlan:
         places = [(lane * len(self) + step) % self.batches for lane in range(rank * each, (rank + 1) * each)]
         return [self._batch(place, each) for place in places]
 
-    def keys(self, step: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[tuple[int, NDArray]]:
+    def walk(self, step: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[tuple[int, NDArray]]:
         """What a :class:`BatchDataset` loads for a rank from a step to the end: (epoch, utterances) of each batch."""
         for number in range(step, len(self)):
             for indices in self.batches_of(number, rank, ranks):

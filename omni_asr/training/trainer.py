@@ -175,7 +175,7 @@ class Trainer:
         augment = SpecAugment(data, self.config.train.seed) if augments else None
         dataset = BatchDataset(self.train_set, augment, read_ahead=data.shards)
         while True:
-            keys = self._plan(self.position.epoch).keys(self.position.batch // accumulate)
+            keys = self._plan(self.position.epoch).walk(self.position.batch // accumulate)
             batches = load_batches(dataset, keys, data.workers, pin=self.device.type == "cuda")
             while group := list(itertools.islice(batches, accumulate)):
                 yield group

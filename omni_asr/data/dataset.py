@@ -5,12 +5,13 @@ Shapes: N utterances, T frames, F features.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from omni_asr.config import DataConfig
 from omni_asr.data.batch import Batch, collate
@@ -171,6 +172,7 @@ class BatchDataset(torch.utils.data.Dataset[Batch]):
     def __init__(self, utterances: UtteranceSet, augment: SpecAugment | None = None, read_ahead: bool = False) -> None:
         self.utterances = utterances
         self.augment = augment
+        self.allocate: Callable[[tuple[int, int, int]], Tensor] = torch.empty
         utterances.files = ArkFiles(read_ahead)
 
     def __getitem__(self, key: tuple[int, NDArray]) -> Batch:
@@ -180,4 +182,4 @@ class BatchDataset(torch.utils.data.Dataset[Batch]):
             if self.augment is not None:
                 x_TF = self.augment(x_TF, epoch, int(index))
             items.append((self.utterances.utts[index], x_TF, self.utterances.tokens[index]))
-        return collate(items)
+        return collate(items, self.allocate)

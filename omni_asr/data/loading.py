@@ -1,17 +1,26 @@
 """Batches loaded ahead by processes of their own.
 
-What goes wrong there reaches the training process as a :class:`UserError` of one line: an error of the data travels as
-a value, and a process that dies is noticed within seconds.
+The way of a batch: a loading process writes its features into one of a few shared tensors that it uses in turn, a
+thread of the training process copies them out, and the training loop finds the batch ready. (Memory that is fresh for
+every batch, as PyTorch's loader has it, costs more in page faults than the features in decoding.)
+
+What goes wrong reaches the training loop as a :class:`UserError` of one line: an error of the data travels as a value,
+and a process that dies is noticed within seconds.
 """
 
+import math
+import queue
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from omni_asr.data.batch import Batch
 from omni_asr.data.dataset import BatchDataset
@@ -30,40 +39,46 @@ def load_batches(dataset: BatchDataset, keys: Iterable[Key], workers: int, pin: 
 
     Args:
         dataset: loads a batch.
-        keys: (epoch, utterance indices) of each; may be endless, and is read a few batches ahead.
+        keys: (epoch, utterance indices) of each; may be endless, and is read ahead of the batches.
         workers: processes that load; 0 loads when asked.
         pin: put batches into page-locked memory, from where copies to a GPU are asynchronous.
 
     Raises:
         UserError: features are gone or broken, or a loading process died.
     """
+    if not workers:
+        for key in keys:
+            yield dataset[key].pin_memory() if pin else dataset[key]
+        return
     loader = torch.utils.data.DataLoader(
-        _Reporting(dataset),
+        _Packed(dataset),
         sampler=keys,  # type: ignore[arg-type]
         batch_size=None,
+        collate_fn=_as_it_is,
         num_workers=workers,
-        prefetch_factor=AHEAD if workers else None,
-        worker_init_fn=_leave_signals_to_the_trainer,
+        prefetch_factor=AHEAD,
+        worker_init_fn=_begin_to_load,
         generator=torch.Generator(),  # its own: the loader must not move the generator that dropout draws from
-        pin_memory=pin,
     )
-    batches = _start(loader)
-    finished = False
+    packed = _start(loader)
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
+    stop = threading.Event()
+    slots = workers * (AHEAD + 1)
+    thread = threading.Thread(target=_take_over, args=(packed, ready, stop, pin, slots), daemon=True)
+    thread.start()
     try:
-        for batch in batches:
-            if isinstance(batch, _Failure):
-                raise UserError(batch.message)
-            yield batch
-        finished = True
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise UserError(
-            f"a process that loads batches died ({' '.join(str(error).split())}); if memory ran out, lower data.workers"
-        ) from None
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
     finally:
-        if not finished:
-            _end_workers(batches)
+        stop.set()
+        with suppress(queue.Empty):
+            while True:
+                ready.get_nowait()
+        thread.join(1)
+        for worker in getattr(packed, "_workers", []):  # one that waits for a lock of a dead one would never end
+            worker.kill()
 
 
 @dataclass
@@ -73,17 +88,84 @@ class _Failure:
     message: str
 
 
-class _Reporting(torch.utils.data.Dataset[Any]):
-    """A dataset that returns its errors."""
+class _Packed(torch.utils.data.Dataset[Any]):
+    """Batches as they travel between processes: all but the features as arrays, which are cheap to send."""
 
     def __init__(self, dataset: BatchDataset) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, key: Key) -> Batch | _Failure:
+    def __getitem__(self, key: Key) -> tuple[list[str], Tensor, NDArray, NDArray, NDArray] | _Failure:
         try:
-            return self.dataset[key]
+            batch = self.dataset[key]
         except UserError as error:
             return _Failure(str(error))
+        arrays = (batch.lengths_B.numpy(), batch.tokens_BU.numpy(), batch.token_lengths_B.numpy())
+        return batch.utts, batch.x_BTF, *arrays
+
+
+def _as_it_is(item: Any) -> Any:
+    """Keep PyTorch from making tensors of the arrays."""
+    return item
+
+
+class _Ring:
+    """Shared tensors that a loading process uses in turn.
+
+    One more than the batches on their way is enough: PyTorch asks for the batch after those only when the thread has
+    copied the oldest and asks for the next.
+    """
+
+    def __init__(self) -> None:
+        self.slots = [torch.empty(0)] * (AHEAD + 1)
+        self.turn = 0
+
+    def __call__(self, shape: tuple[int, int, int]) -> Tensor:
+        self.turn = (self.turn + 1) % len(self.slots)
+        size = math.prod(shape)
+        if self.slots[self.turn].numel() < size:
+            self.slots[self.turn] = torch.empty(size + size // 4).share_memory_()
+        return self.slots[self.turn][:size].view(shape)
+
+
+def _take_over(
+    packed: Iterator[Any],
+    ready: "queue.Queue[Batch | BaseException | None]",
+    stop: threading.Event,
+    pin: bool,
+    slots: int,
+) -> None:
+    """Copy batches out of shared memory until there are no more, or nobody wants them; end with None or an error."""
+    mapped: deque[torch.UntypedStorage] = deque(maxlen=slots)  # a slot that comes again is mapped already
+    last: BaseException | None = None
+    try:
+        for item in packed:
+            if isinstance(item, _Failure):
+                raise UserError(item.message)
+            utts, x_BTF, *arrays = item
+            mapped.append(x_BTF.untyped_storage())
+            batch = Batch(utts, x_BTF, *map(torch.from_numpy, arrays))
+            if pin:
+                batch = batch.pin_memory()
+            else:
+                batch.x_BTF = x_BTF.clone()
+            if not _put(batch, ready, stop):
+                return
+    except RuntimeError as error:
+        last = error
+        if "DataLoader worker" in str(error):
+            what = " ".join(str(error).split())
+            last = UserError(f"a process that loads batches died ({what}); if memory ran out, lower data.workers")
+    except BaseException as error:
+        last = error
+    _put(last, ready, stop)
+
+
+def _put(item: Any, ready: "queue.Queue[Any]", stop: threading.Event) -> bool:
+    while not stop.is_set():
+        with suppress(queue.Full):
+            ready.put(item, timeout=0.1)
+            return True
+    return False
 
 
 def _start(loader: torch.utils.data.DataLoader[Any]) -> Iterator[Any]:
@@ -103,14 +185,11 @@ def _start(loader: torch.utils.data.DataLoader[Any]) -> Iterator[Any]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _leave_signals_to_the_trainer(worker: int) -> None:
-    """A signal to the whole process group must not end a loading process before the state is saved."""
+def _begin_to_load(worker: int) -> None:
+    """Write into the ring, and leave signals to the trainer: one to the whole group must not end a loading process."""
+    info = torch.utils.data.get_worker_info()
+    assert info is not None
+    info.dataset.dataset.allocate = _Ring()  # type: ignore[attr-defined]
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-
-
-def _end_workers(batches: Iterator[Any]) -> None:
-    """End loading processes that nobody waits for; one that waits for a lock of a dead one would never end."""
-    for worker in getattr(batches, "_workers", []):
-        worker.kill()

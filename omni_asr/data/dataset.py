@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from omni_asr.data.specaugment import SpecAugment
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.ark import read_matrix
-from omni_asr.kaldi.matrix import ArkFiles, decode
+from omni_asr.kaldi.matrix import ArkFiles, Header, decode
 from omni_asr.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -82,21 +83,31 @@ class UtteranceSet:
         Raises:
             UserError: they are gone, torn, or not as long as ``utt2num_frames`` says.
         """
+        return self._load(index, decode, lambda place: read_matrix(place).astype(np.float32, copy=False))
+
+    def load_bytes(self, index: int) -> bytes | None:
+        """Read the features of one utterance as the archive has them; None where they are no binary matrix in one.
+
+        Raises:
+            UserError: as :meth:`load`.
+        """
+        return self._load(index, lambda data, header: data[: header.size], lambda place: None)
+
+    def _load(self, index: int, of_binary: Callable[[bytes, Header], Any], of_other: Callable[[str], Any]) -> Any:
+        """Read one utterance; make something of its bytes in the archive, or of a scp value of another kind."""
         row = int(index if self.kept is None else self.kept[index])
         manifest = self.manifest
         source, offset, frames = manifest.sources[manifest.source[row]], int(manifest.offset[row]), manifest.frames[row]
+        place = f"{source}:{offset}" if offset >= 0 else source
         try:
             found = self.files.read(source, offset, int(frames)) if offset >= 0 else None
-            if found is not None:
-                x_TF = decode(*found)
-            else:
-                x_TF = read_matrix(f"{source}:{offset}" if offset >= 0 else source).astype(np.float32, copy=False)
-            if x_TF.ndim != 2 or len(x_TF) != frames:
-                where = f"{source}:{offset}" if offset >= 0 else source
-                raise UserError(f"{where}: {x_TF.shape} values where {frames} frames should be; run stage 2 again")
+            result = of_binary(*found) if found is not None else of_other(place)
+            rows = found[1].rows if found is not None else frames if result is None else len(result)
+            if rows != frames:
+                raise UserError(f"{place}: {rows} frames where {frames} should be; run stage 2 again")
         except UserError as error:
             raise UserError(f"features of {self.utts[index]}: {error}") from None
-        return x_TF
+        return result
 
     def load_all(self, indices: Sequence[int] | NDArray) -> list[NDArray[np.float32]]:
         """Read the features (T, F) of several utterances by :meth:`load`, archive by archive from front to back."""

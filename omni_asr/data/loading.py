@@ -77,7 +77,7 @@ def load_batches(dataset: BatchDataset, keys: Iterable[Key], workers: int, pin: 
             while True:
                 ready.get_nowait()
         thread.join(1)
-        for worker in getattr(packed, "_workers", []):  # one that waits for a lock of a dead one would never end
+        for worker in packed._workers:  # type: ignore[attr-defined]  # waiting for a dead one's lock, it never ends
             worker.kill()
 
 
@@ -150,14 +150,23 @@ def _take_over(
                 batch.x_BTF = x_BTF.clone()
             if not _put(batch, ready, stop):
                 return
-    except RuntimeError as error:
+    except UserError as error:
         last = error
-        if "DataLoader worker" in str(error):
-            what = " ".join(str(error).split())
-            last = UserError(f"a process that loads batches died ({what}); if memory ran out, lower data.workers")
     except BaseException as error:
-        last = error
+        last = _death(packed) or error
     _put(last, ready, stop)
+
+
+def _death(packed: Iterator[Any]) -> UserError | None:
+    """What to say where a loading process died: that shows as one of many errors, at times before it can be reaped."""
+    for worker in packed._workers:  # type: ignore[attr-defined]
+        worker.join(1)
+        if worker.exitcode:
+            how = f"signal {-worker.exitcode}" if worker.exitcode < 0 else f"status {worker.exitcode}"
+            return UserError(
+                f"process {worker.pid}, which loads batches, died of {how}; if memory ran out, lower data.workers"
+            )
+    return None
 
 
 def _put(item: Any, ready: "queue.Queue[Any]", stop: threading.Event) -> bool:

@@ -77,8 +77,9 @@ def load_batches(dataset: BatchDataset, keys: Iterable[Key], workers: int, pin: 
             while True:
                 ready.get_nowait()
         thread.join(1)
-        for worker in packed._workers:  # type: ignore[attr-defined]  # waiting for a dead one's lock, it never ends
-            worker.kill()
+        for worker in packed._workers:  # type: ignore[attr-defined]
+            worker.kill()  # asked politely, one that waits for the lock of a dead one would never end
+            worker.join()
 
 
 @dataclass

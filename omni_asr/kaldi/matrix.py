@@ -88,7 +88,7 @@ def _decode_quartiles(data: bytes, header: Header) -> NDArray[np.float32]:
     value_FV[:, 65:193] = p25 + (p75 - p25) * (code[65:193] - 64.0) * (1 / 128.0)
     value_FV[:, 193:] = p75 + (p100 - p75) * (code[193:] - 192.0) * (1 / 63.0)
     codes_FT = np.frombuffer(data, np.uint8, rows * columns, header.start).reshape(columns, rows)
-    place_TF = codes_FT.T + np.arange(0, 256 * columns, 256)
+    place_TF = np.add(codes_FT.T, np.arange(0, 256 * columns, 256), order="C")  # in the order of the result
     return value_FV.ravel().take(place_TF, mode="wrap")  # no index is out of range; "wrap" is what skips the check
 
 

@@ -83,6 +83,10 @@ class DataConfig:
     """Share of the training utterances that filters may remove before training refuses to start."""
     workers: Count = 0
     """Processes that load batches; 0 loads in the training process."""
+    shards: bool = False
+    """Walk through archives that omni-asr shard shuffled, pool by pool, instead of reading all over the set."""
+    shards_per_pool: Positive = 4
+    """Archives whose utterances are mixed in batches; each batch of a step (ranks x accumulate) has such a pool."""
     time_masks: Count = 2
     """SpecAugment: time masks per utterance; 0 for none."""
     time_mask_frames: Count = 40

@@ -1,44 +1,122 @@
-"""Batches are a pure function of lengths, seed and epoch."""
+"""Batches are a pure function of lengths, seed, epoch and the batches of a step."""
+
+import time
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from omni_asr.data.sampler import plan_batches
+from omni_asr.config import DataConfig
+from omni_asr.data.sampler import EpochPlan, plan_batches, plan_epoch
 
 LENGTHS = np.random.default_rng(0).integers(20, 900, 500)
+CONFIG = DataConfig(batch_frames=6000, max_utterances=40)
 
 
 def as_lists(batches):
     return [batch.tolist() for batch in batches]
 
 
-def test_every_utterance_once_within_the_budget():
-    for epoch in (None, 0, 3):
-        batches = plan_batches(LENGTHS, 6000, 40, seed=1, epoch=epoch)
-        assert sorted(i for batch in batches for i in batch) == list(range(500))
-        for batch in batches:
-            assert len(batch) <= 40
-            assert len(batch) == 1 or len(batch) * LENGTHS[batch].max() <= 6000
+def steps_of(plan: EpochPlan, start: int = 0, rank: int = 0, ranks: int = 1) -> list:
+    return [as_lists(plan.batches_of(step, rank, ranks)) for step in range(start, len(plan))]
 
 
-def test_same_seed_and_epoch_same_batches():
-    first = as_lists(plan_batches(LENGTHS, 6000, 40, seed=1, epoch=2))
-    assert first == as_lists(plan_batches(LENGTHS, 6000, 40, seed=1, epoch=2))
-    assert first != as_lists(plan_batches(LENGTHS, 6000, 40, seed=1, epoch=3))
-    assert first != as_lists(plan_batches(LENGTHS, 6000, 40, seed=2, epoch=2))
+@st.composite
+def plans(draw):
+    """Arguments of plan_epoch, with shards or without."""
+    count = draw(st.integers(1, 120))
+    frames = np.array(draw(st.lists(st.integers(1, 300), min_size=count, max_size=count)), np.int32)
+    config = DataConfig(
+        batch_frames=draw(st.integers(50, 2000)),
+        max_utterances=draw(st.integers(1, 12)),
+        shards_per_pool=draw(st.integers(1, 3)),
+    )
+    shards = None
+    if draw(st.booleans()):
+        of = np.array(draw(st.lists(st.integers(0, 5), min_size=count, max_size=count)))
+        shards = [np.flatnonzero(of == shard) for shard in range(6)]
+    return frames, config, draw(st.integers(0, 9)), draw(st.integers(0, 9)), draw(st.sampled_from([1, 2, 4, 6])), shards
+
+
+@given(plans())
+@settings(max_examples=150, deadline=None)
+def test_each_utterance_once_under_the_budget_and_equal_ranks(arguments):
+    frames, config, seed, epoch, group, shards = arguments
+    alone = plan_epoch(frames, config, seed, epoch, 1, shards)
+    batches = [batch for step in steps_of(alone) for batch in step]
+    assert sorted(index for batch in batches for index in batch) == list(range(len(frames)))
+    assert len(batches) == len(alone) == alone.batches
+    padded = [len(batch) * frames[batch].max() for batch in batches]
+    for batch, size in zip(batches, padded, strict=True):
+        assert len(batch) <= config.max_utterances
+        assert len(batch) == 1 or size <= config.batch_frames
+    assert len(alone.largest) * frames[alone.largest].max() == alone.padded_frames == max(padded)
+
+    plan = plan_epoch(frames, config, seed, epoch, group, shards)
+    steps = steps_of(plan)
+    assert len(steps) == -(-len(batches) // group) and all(len(step) == group for step in steps)
+    by_lane = [step[lane] for lane in range(group) for step in steps]
+    assert by_lane[: len(batches)] == batches, "what is planned does not depend on the group"
+    assert all(batch in batches for batch in by_lane)
+    for ranks in {1, 2, group}:
+        if group % ranks == 0:
+            parts = [steps_of(plan, rank=rank, ranks=ranks) for rank in range(ranks)]
+            assert [sum(step, []) for step in zip(*parts, strict=True)] == steps
+
+
+@given(plans(), st.integers(0, 100))
+@settings(max_examples=60, deadline=None)
+def test_it_is_pure_and_goes_on_from_any_step(arguments, start):
+    plan = plan_epoch(*arguments)
+    start %= len(plan)
+    keys = [(epoch, indices.tolist()) for epoch, indices in plan.walk()]
+    again = plan_epoch(*arguments)
+    assert [(epoch, indices.tolist()) for epoch, indices in again.walk(start)] == keys[start * plan.group :]
+    assert {epoch for epoch, _ in keys} == {arguments[3]}
+
+
+def test_seeds_and_epochs_differ():
+    def plan(seed, epoch):
+        return steps_of(plan_epoch(LENGTHS, CONFIG, seed, epoch))
+
+    assert plan(1, 2) == plan(1, 2)
+    assert plan(1, 2) != plan(1, 3)
+    assert plan(1, 2) != plan(2, 2)
 
 
 def test_padding_is_small():
-    batches = plan_batches(LENGTHS, 6000, 40, seed=1, epoch=0)
-    padded = sum(len(batch) * LENGTHS[batch].max() for batch in batches)
+    plan = plan_epoch(LENGTHS, CONFIG, 1, 0)
+    padded = sum(len(batch) * LENGTHS[batch].max() for step in steps_of(plan) for batch in step)
     assert padded < 1.2 * LENGTHS.sum()
+
+
+def test_reads_stay_within_the_shards_of_a_pool():
+    shards = [np.arange(start, start + 50) for start in range(0, 500, 50)]
+    plan = plan_epoch(LENGTHS, DataConfig(batch_frames=3000, shards_per_pool=2), 1, 0, 2, shards)
+    for lane in range(2):
+        walked = [int(index) // 50 for step in range(len(plan)) for index in plan.batches_of(step)[lane]]
+        visits = [shard for place, shard in enumerate(walked) if shard not in walked[max(0, place - 200) : place]]
+        assert len(visits) == len(set(walked)), "a shard that was left is not come back to"
+    assert len(plan._pools) <= 2, "plans of the pools in use are in memory, and no others"
 
 
 def test_decoding_order_is_longest_first():
     batches = plan_batches(LENGTHS, 6000, 40)
+    assert sorted(index for batch in batches for index in batch) == list(range(500))
     longest = [LENGTHS[batch].max() for batch in batches]
     assert longest == sorted(longest, reverse=True)
+    assert all(len(batch) <= 40 and len(batch) * LENGTHS[batch].max() <= 6000 for batch in batches)
 
 
 def test_an_utterance_above_the_budget_stands_alone():
     assert as_lists(plan_batches([10, 5000, 12], 100, 40)) == [[1], [2, 0]]
     assert plan_batches([], 100, 40) == []
+    assert len(plan_epoch(np.empty(0, np.int32), CONFIG, 1, 0)) == 0
+
+
+def test_a_million_utterances_are_planned_in_seconds():
+    lengths = np.random.default_rng(0).integers(100, 2000, 1_000_000).astype(np.int32)
+    started = time.process_time()
+    plan = plan_epoch(lengths, DataConfig(), 1, 0, 4)
+    plan.batches_of(len(plan) - 1, 1, 2)
+    assert time.process_time() - started < 6, "seconds; 1 on an idle machine, see tools/bench/data.py"

@@ -3,7 +3,7 @@
 Shapes: B utterances, T frames (longest), F features, U tokens (longest).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,14 +38,18 @@ class Batch:
         )
 
 
-def collate(items: Sequence[tuple[str, np.ndarray, Sequence[int]]]) -> Batch:
-    """Pad (utterance id, features (T_i, F), token ids) to a batch."""
-    features = [torch.from_numpy(np.ascontiguousarray(x_TF)) for _, x_TF, _ in items]
-    tokens = [torch.tensor(ids, dtype=torch.long) for _, _, ids in items]
-    return Batch(
-        utts=[utt for utt, _, _ in items],
-        x_BTF=torch.nn.utils.rnn.pad_sequence(features, batch_first=True),
-        lengths_B=torch.tensor([len(x) for x in features]),
-        tokens_BU=torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True),
-        token_lengths_B=torch.tensor([len(ids) for ids in tokens]),
-    )
+def collate(
+    items: Sequence[tuple[str, np.ndarray, Sequence[int] | np.ndarray]],
+    allocate: Callable[[tuple[int, int, int]], Tensor] = torch.empty,
+) -> Batch:
+    """Pad (utterance id, features (T_i, F), token ids) to a batch; ``allocate`` gives the memory for its features."""
+    utts, features, tokens = zip(*items, strict=True)
+    lengths_B = torch.tensor([len(x_TF) for x_TF in features])
+    token_lengths_B = torch.tensor([len(ids) for ids in tokens])
+    x_BTF = allocate((len(items), int(lengths_B.max()), features[0].shape[1]))
+    tokens_BU = torch.zeros(len(items), int(token_lengths_B.max()), dtype=torch.long)
+    for row, (x_TF, ids) in enumerate(zip(features, tokens, strict=True)):
+        x_BTF[row, : len(x_TF)] = torch.from_numpy(x_TF)
+        x_BTF[row, len(x_TF) :] = 0
+        tokens_BU[row, : len(ids)] = torch.from_numpy(np.asarray(ids, np.int64))
+    return Batch(list(utts), x_BTF, lengths_B, tokens_BU, token_lengths_B)

@@ -1,23 +1,29 @@
 """Utterances of a data directory as features and unit ids.
 
-Shapes: T frames, F features.
+Shapes: N utterances, T frames, F features.
 """
 
 import logging
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from omni_asr.config import DataConfig
 from omni_asr.data.batch import Batch, collate
 from omni_asr.data.filters import removal_reasons
+from omni_asr.data.manifest import Manifest, open_manifest
+from omni_asr.data.rows import Rows, Strings
 from omni_asr.data.specaugment import SpecAugment
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.ark import read_matrix
-from omni_asr.kaldi.tables import read_table
+from omni_asr.kaldi.matrix import ArkFiles, Header, decode
 from omni_asr.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -26,52 +32,89 @@ log = logging.getLogger(__name__)
 class UtteranceSet:
     """What a data directory says about its utterances: ids, features, lengths, and unit ids where there is text.
 
+    All of it is mapped from a :class:`Manifest`; the sequences below make their strings and arrays when asked.
+
     Args:
         data_dir: Kaldi data directory with ``feats.scp`` and ``utt2num_frames``.
         tokenizer: encodes ``text``; None leaves the text unread (decoding).
+        fallback: folder for manifests where ``data_dir`` cannot be written.
+
+    Attributes:
+        utts: ids.
+        frames: lengths, int32 (N,).
+        texts: transcripts; empty without a tokenizer.
+        tokens: unit ids of each transcript.
+        shards: utterances of each archive.
 
     Raises:
         UserError: a file is missing or does not match the others.
     """
 
-    def __init__(self, data_dir: str | os.PathLike[str], tokenizer: Tokenizer | None) -> None:
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str],
+        tokenizer: Tokenizer | None,
+        fallback: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.data_dir = Path(data_dir)
-        scp = read_table(self._require("feats.scp", "stage 2"))
-        frames = read_table(self._require("utt2num_frames", "stage 2"))
-        self.utts = list(scp)
-        if not scp:
-            raise UserError(f"{data_dir}/feats.scp is empty; run stage 2 again")
-        missing = next((utt for utt in self.utts if utt not in frames), None)
-        if missing is not None:
-            raise UserError(f"{data_dir}/utt2num_frames has no line for {missing}; run stage 2 again")
-        self.sources = list(scp.values())
-        self.frames = np.array([int(frames[utt]) for utt in self.utts], dtype=np.int64)
-        self.texts: list[str] = []
-        self.tokens: list[list[int]] = [[] for _ in self.utts]
-        if tokenizer is not None:
-            texts = read_table(self._require("text", "stage 1"), may_be_empty=True)
-            missing = next((utt for utt in self.utts if utt not in texts), None)
-            if missing is not None:
-                raise UserError(f"{data_dir}/text has no line for {missing}; omni-asr fix {data_dir} repairs that")
-            self.texts = [texts[utt] for utt in self.utts]
-            self.tokens = [tokenizer.encode(text) for text in self.texts]
+        self.manifest = open_manifest(data_dir, tokenizer, fallback)
+        self.files = ArkFiles()
+        self._see(None)
 
-    def _require(self, name: str, made_by: str) -> Path:
-        path = self.data_dir / name
-        if not path.exists():
-            raise UserError(f"{path} is missing; {made_by} makes it")
-        return path
+    def _see(self, kept: NDArray | None) -> None:
+        """Show the utterances ``kept`` of the manifest, in order; None shows all and costs no memory."""
+        manifest = self.manifest
+        self.kept = kept
+        self.frames = manifest.frames if kept is None else manifest.frames[kept]
+        self.utts, self.texts = (_chosen(strings, kept) for strings in (manifest.ids, manifest.texts))
+        self.tokens = Rows(manifest.tokens.flat, manifest.tokens.bounds, kept)
+        self.shards = Shards(manifest, kept)
 
     def __len__(self) -> int:
-        return len(self.utts)
+        return len(self.frames)
 
     def hours(self, frame_shift_ms: float) -> float:
         """Length of the audio."""
-        return float(self.frames.sum()) * frame_shift_ms / 3.6e6
+        return float(self.frames.sum(dtype=np.int64)) * frame_shift_ms / 3.6e6
 
-    def load(self, index: int) -> np.ndarray:
-        """Read the features (T, F) of one utterance as float32."""
-        return read_matrix(self.sources[index]).astype(np.float32, copy=False)
+    def load(self, index: int) -> NDArray[np.float32]:
+        """Read the features (T, F) of one utterance.
+
+        Raises:
+            UserError: they are gone, torn, or not as long as ``utt2num_frames`` says.
+        """
+        return self._load(index, decode, lambda place: read_matrix(place).astype(np.float32, copy=False))
+
+    def load_bytes(self, index: int) -> bytes | None:
+        """Read the features of one utterance as the archive has them; None where they are no binary matrix in one.
+
+        Raises:
+            UserError: as :meth:`load`.
+        """
+        return self._load(index, lambda data, header: data[: header.size], lambda place: None)
+
+    def _load(self, index: int, of_binary: Callable[[bytes, Header], Any], of_other: Callable[[str], Any]) -> Any:
+        """Read one utterance; make something of its bytes in the archive, or of a scp value of another kind."""
+        row = int(index if self.kept is None else self.kept[index])
+        manifest = self.manifest
+        source, offset, frames = manifest.sources[manifest.source[row]], int(manifest.offset[row]), manifest.frames[row]
+        place = f"{source}:{offset}" if offset >= 0 else source
+        try:
+            found = self.files.read(source, offset, int(frames)) if offset >= 0 else None
+            result = of_binary(*found) if found is not None else of_other(place)
+            rows = found[1].rows if found is not None else frames if result is None else len(result)
+            if rows != frames:
+                raise UserError(f"{place}: {rows} frames where {frames} should be; run stage 2 again")
+        except UserError as error:
+            raise UserError(f"features of {self.utts[index]}: {error}") from None
+        return result
+
+    def load_all(self, indices: Sequence[int] | NDArray) -> list[NDArray[np.float32]]:
+        """Read the features (T, F) of several utterances by :meth:`load`, archive by archive from front to back."""
+        rows = np.asarray(indices) if self.kept is None else self.kept[indices]
+        order = np.lexsort((self.manifest.offset[rows], self.manifest.source[rows]))
+        loaded = {place: self.load(int(indices[place])) for place in order.tolist()}
+        return [loaded[place] for place in range(len(loaded))]
 
     def remove_unusable(self, config: DataConfig, stack: int, listing: Path) -> None:
         """Drop what cannot be trained on and write the removed ids with their reasons to ``listing``.
@@ -79,23 +122,53 @@ class UtteranceSet:
         Raises:
             UserError: nothing is left, or more than ``data.max_removed`` would go.
         """
-        reasons = removal_reasons(self.frames, self.tokens, config, stack)
-        keep = [i for i, reason in enumerate(reasons) if not reason]
-        removed = len(self) - len(keep)
+        lengths = np.diff(self.tokens.bounds)
+        needed, removed = self.manifest.needed, 0
+        if self.kept is not None:
+            lengths, needed = lengths[self.kept], needed[self.kept]
+        keep_N = np.ones(len(self), bool)
         with atomic_write(listing) as file:
-            file.writelines(f"{utt} {why}\n" for utt, why in zip(self.utts, reasons, strict=True) if why)
+            for index, why in removal_reasons(self.frames, lengths, needed, config, stack):
+                keep_N[index] = False
+                removed += 1
+                file.write(f"{self.utts[index]} {why}\n")
         where = f" (listed in {listing})" if removed else ""
-        log.info("%s: %d utterances kept, %d removed%s", self.data_dir, len(keep), removed, where)
-        if not keep or removed > config.max_removed * len(self):
+        log.info("%s: %d utterances kept, %d removed%s", self.data_dir, len(self) - removed, removed, where)
+        if removed == len(self) or removed > config.max_removed * len(self):
             raise UserError(
                 f"{removed} of {len(self)} utterances of {self.data_dir} would be removed (reasons in {listing}); "
                 f"mend the data or allow it with --set data.max_removed=1.0"
             )
-        self.utts = [self.utts[i] for i in keep]
-        self.sources = [self.sources[i] for i in keep]
-        self.frames = self.frames[keep]
-        self.texts = [self.texts[i] for i in keep]
-        self.tokens = [self.tokens[i] for i in keep]
+        if removed:
+            kept = np.flatnonzero(keep_N).astype(np.int32)
+            self._see(kept if self.kept is None else self.kept[kept])
+
+
+def _chosen(strings: Strings, kept: NDArray | None) -> Strings:
+    return Strings(Rows(strings.rows.flat, strings.rows.bounds, kept))
+
+
+class Shards(Sequence[NDArray]):
+    """Utterances of each archive, as indices of an :class:`UtteranceSet`, made when asked.
+
+    Args:
+        manifest: all utterances by archive.
+        kept: those that the set shows, sorted; None for all.
+    """
+
+    def __init__(self, manifest: Manifest, kept: NDArray | None) -> None:
+        self.manifest, self.kept = manifest, kept
+
+    def __len__(self) -> int:
+        return len(self.manifest.by_source)
+
+    def __getitem__(self, number):  # type: ignore[no-untyped-def]
+        rows = self.manifest.by_source[number]
+        if self.kept is None:
+            return rows
+        indices = np.searchsorted(self.kept, rows)
+        indices[indices == len(self.kept)] = 0
+        return indices[self.kept[indices] == rows]
 
 
 class BatchDataset(torch.utils.data.Dataset[Batch]):
@@ -104,18 +177,20 @@ class BatchDataset(torch.utils.data.Dataset[Batch]):
     Args:
         utterances: where features come from.
         augment: applied to each utterance, or None.
+        read_ahead: have whole archives read into the page cache when they are first touched (``data.shards``).
     """
 
-    def __init__(self, utterances: UtteranceSet, augment: SpecAugment | None = None) -> None:
+    def __init__(self, utterances: UtteranceSet, augment: SpecAugment | None = None, read_ahead: bool = False) -> None:
         self.utterances = utterances
         self.augment = augment
+        self.allocate: Callable[[tuple[int, int, int]], Tensor] = torch.empty
+        utterances.files = ArkFiles(read_ahead)
 
-    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
+    def __getitem__(self, key: tuple[int, NDArray]) -> Batch:
         epoch, indices = key
         items = []
-        for index in indices:
-            x_TF = self.utterances.load(index)
+        for index, x_TF in zip(indices, self.utterances.load_all(indices), strict=True):
             if self.augment is not None:
                 x_TF = self.augment(x_TF, epoch, int(index))
             items.append((self.utterances.utts[index], x_TF, self.utterances.tokens[index]))
-        return collate(items)
+        return collate(items, self.allocate)

@@ -1,36 +1,44 @@
-"""Which utterances cannot be trained on, and why."""
+"""Which utterances cannot be trained on, and why.
+
+Shapes: N utterances.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from omni_asr.config import DataConfig
 
-
-def ctc_frames_needed(tokens: list[int]) -> int:
-    """Encoder frames that CTC needs for these tokens: one each, and a blank between two equal neighbours."""
-    repeats = sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
-    return len(tokens) + repeats
+BLOCK = 1 << 20
+"""Utterances that are looked at together."""
 
 
-def removal_reasons(frames: np.ndarray, tokens: list[list[int]], config: DataConfig, stack: int) -> list[str]:
-    """Give each utterance the reason it must be removed for, or an empty string.
+def removal_reasons(
+    frames_N: NDArray, tokens_N: NDArray, needed_N: NDArray, config: DataConfig, stack: int
+) -> Iterator[tuple[int, str]]:
+    """Give the number of each utterance that must be removed, in order, with the reason.
 
     Args:
-        frames: filterbank frames of each utterance.
-        tokens: unit ids of each utterance.
+        frames_N: filterbank frames of each utterance.
+        tokens_N: how many units its text has.
+        needed_N: encoder frames that CTC needs for them: one each, and a blank between two equal neighbours.
         config: bounds on the length.
         stack: filterbank frames in one encoder frame.
     """
-    reasons = []
-    for length, ids in zip(frames.tolist(), tokens, strict=True):
-        needed, given = ctc_frames_needed(ids), -(-length // stack)
-        if not ids:
-            reasons.append("empty transcript")
-        elif length < config.min_frames:
-            reasons.append(f"{length} frames, fewer than data.min_frames {config.min_frames}")
-        elif length > config.max_frames:
-            reasons.append(f"{length} frames, more than data.max_frames {config.max_frames}")
-        elif needed > given:
-            reasons.append(f"{len(ids)} tokens need {needed} encoder frames for CTC, but there are {given}")
-        else:
-            reasons.append("")
-    return reasons
+    for start in range(0, len(frames_N), BLOCK):
+        part = slice(start, start + BLOCK)
+        frames, given = frames_N[part], -(-frames_N[part] // stack)
+        bad = (tokens_N[part] == 0) | (frames < config.min_frames) | (frames > config.max_frames)
+        for number in np.flatnonzero(bad | (needed_N[part] > given)).tolist():
+            length, tokens = int(frames[number]), int(tokens_N[start + number])
+            if not tokens:
+                reason = "empty transcript"
+            elif length < config.min_frames:
+                reason = f"{length} frames, fewer than data.min_frames {config.min_frames}"
+            elif length > config.max_frames:
+                reason = f"{length} frames, more than data.max_frames {config.max_frames}"
+            else:
+                needed = f"{tokens} tokens need {needed_N[start + number]} encoder frames for CTC"
+                reason = f"{needed}, but there are {given[number]}"
+            yield start + number, reason

@@ -1,37 +1,167 @@
-"""Which utterances make which batch, as a pure function of lengths, seed and epoch."""
+"""Which utterances make which batch, as a pure function of lengths, seed, epoch and batches in a step.
 
-from collections.abc import Sequence
+Utterances are sorted by length, blurred a little so that batches differ between epochs, cut under a budget of padded
+frames, and the batches shuffled. This is done pool by pool. Without shards there is one pool, of all utterances. With
+shards a pool is a few archives drawn anew in each epoch, and is planned when training comes to it: memory does not grow
+with the number of utterances, and reads stay within the archives of a pool.
+
+An optimizer step takes ``group`` batches: those of all ranks, and of each rank as many as it accumulates. The epoch's
+batches, in their order and filled up from their start, are cut into ``group`` *lanes* of equal length; step s takes
+batch s of every lane. Rank r of R walks lanes r * group / R and the following, so every rank has as many batches as
+every other, and one process that accumulates two batches takes the steps that two processes take.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
+from omni_asr.config import DataConfig
+
+BLUR = 0.05
+"""Lengths are multiplied by 1 up to this more or less before they are sorted."""
+BLOCK = 1 << 16
+"""Lengths that are Python numbers at a time."""
 
 
-def plan_batches(
-    frames: Sequence[int] | np.ndarray, budget: int, most: int, seed: int = 0, epoch: int | None = None
-) -> list[np.ndarray]:
-    """Group utterances of similar length into batches of at most ``budget`` padded frames.
+def plan_batches(frames: Sequence[int] | NDArray, budget: int, most: int) -> list[NDArray]:
+    """Batches from longest to shortest, for decoding: each utterance once, at most ``budget`` padded frames.
 
     Args:
         frames: length of each utterance.
         budget: most of ``utterances x longest`` in a batch; a longer utterance stands alone.
         most: most utterances in a batch.
-        seed: with ``epoch``, decides the order.
-        epoch: None keeps batches sorted from longest to shortest (decoding); a number shuffles lengths a little, so
-            that batches differ between epochs, and then the batches.
-
-    Returns:
-        Arrays of utterance indices, each utterance once.
     """
-    frames = np.asarray(frames)
-    random = np.random.default_rng((seed, 0 if epoch is None else epoch))
-    blur = np.ones(len(frames)) if epoch is None else random.uniform(0.95, 1.05, len(frames))
-    order = np.argsort(-(frames * blur), kind="stable")
-    batches, start, longest = [], 0, 0
-    for position, index in enumerate(order):
-        longest = max(longest, int(frames[index]))
-        count = position - start + 1
-        if count > 1 and (count * longest > budget or count > most):
-            batches.append(order[start:position])
-            start, longest = position, int(frames[index])
-    if len(order):
-        batches.append(order[start:])
-    return batches if epoch is None else [batches[i] for i in random.permutation(len(batches))]
+    frames = np.asarray(frames, np.int64)
+    order = np.argsort(-frames, kind="stable")
+    bounds = _cut(frames[order], budget, most)
+    return [order[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def plan_epoch(
+    frames: NDArray,
+    config: DataConfig,
+    seed: int,
+    epoch: int,
+    group: int = 1,
+    shards: Sequence[NDArray] | None = None,
+) -> "EpochPlan":
+    """Plan the batches of one epoch; with the same arguments they are the same in every process.
+
+    Args:
+        frames: length of each utterance.
+        config: ``batch_frames`` and ``max_utterances`` bound a batch, ``shards_per_pool`` a pool.
+        seed: with ``epoch``, decides the order.
+        epoch: number of the pass over the data.
+        group: batches in one optimizer step: ranks x ``optim.accumulate``.
+        shards: utterances of each archive; None makes one pool of all.
+    """
+    return EpochPlan(frames, config, seed, epoch, group, shards)
+
+
+class Pool(NamedTuple):
+    """Batches of one pool: batch j is ``order[bounds[j] : bounds[j + 1]]``, and they come in the order ``shuffled``."""
+
+    order: NDArray
+    bounds: NDArray
+    shuffled: NDArray
+
+    def batch(self, place: int) -> NDArray:
+        """Utterances of the batch that comes at a place."""
+        number = self.shuffled[place]
+        return self.order[self.bounds[number] : self.bounds[number + 1]]
+
+
+class EpochPlan:
+    """The batches of an epoch, from :func:`plan_epoch`. Its length is the number of optimizer steps."""
+
+    def __init__(
+        self,
+        frames: NDArray,
+        config: DataConfig,
+        seed: int,
+        epoch: int,
+        group: int,
+        shards: Sequence[NDArray] | None,
+    ) -> None:
+        self.frames, self.config, self.seed, self.epoch = frames, config, seed, epoch
+        self.group, self.shards = group, shards
+        drawn = self._random(0).permutation(len(shards)) if shards is not None else np.zeros(1, np.int64)
+        width = config.shards_per_pool
+        self._drawn = [drawn[start : start + width] for start in range(0, len(drawn), width)]
+        self._pools: OrderedDict[int, Pool] = OrderedDict()
+        counts, self.padded_frames = [], 0
+        self.largest: NDArray = np.empty(0, np.int64)
+        """The batch with the most padded frames."""
+        for number in range(len(self._drawn)):
+            pool = self._pool(number, 1)
+            counts.append(len(pool.shuffled))
+            self._look_for_largest(pool)
+        self._firsts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self.batches = int(self._firsts[-1])
+        """Batches before the last step is filled up."""
+
+    def __len__(self) -> int:
+        return -(-self.batches // self.group)
+
+    def batches_of(self, step: int, rank: int = 0, ranks: int = 1) -> list[NDArray]:
+        """Utterances of each batch that a rank takes in a step: ``group / ranks`` arrays."""
+        each = self.group // ranks
+        places = [(lane * len(self) + step) % self.batches for lane in range(rank * each, (rank + 1) * each)]
+        return [self._batch(place, each) for place in places]
+
+    def walk(self, step: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[tuple[int, NDArray]]:
+        """What a :class:`BatchDataset` loads for a rank from a step to the end: (epoch, utterances) of each batch."""
+        for number in range(step, len(self)):
+            for indices in self.batches_of(number, rank, ranks):
+                yield self.epoch, indices
+
+    def _batch(self, place: int, lanes: int) -> NDArray:
+        number = int(np.searchsorted(self._firsts, place, side="right")) - 1
+        return self._pool(number, lanes).batch(place - int(self._firsts[number]))
+
+    def _pool(self, number: int, most: int) -> Pool:
+        """Plan a pool, or take it from the ``most`` that were used last."""
+        if number not in self._pools:
+            while len(self._pools) >= most:
+                self._pools.popitem(last=False)
+            self._pools[number] = self._plan_pool(number)
+        self._pools.move_to_end(number)
+        return self._pools[number]
+
+    def _plan_pool(self, number: int) -> Pool:
+        frames, chosen, random = self.frames, None, self._random(0)
+        if self.shards is not None:
+            chosen = np.concatenate([self.shards[shard] for shard in self._drawn[number]])
+            frames, random = frames[chosen], self._random(1 + number)
+        order = np.argsort(-(frames * random.uniform(1 - BLUR, 1 + BLUR, len(frames))), kind="stable")
+        bounds = _cut(frames[order], self.config.batch_frames, self.config.max_utterances)
+        return Pool(order if chosen is None else chosen[order], bounds, random.permutation(len(bounds) - 1))
+
+    def _random(self, stream: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, self.epoch, stream) if stream else (self.seed, self.epoch))
+
+    def _look_for_largest(self, pool: Pool) -> None:
+        if len(pool.shuffled):
+            longest = np.maximum.reduceat(self.frames[pool.order], pool.bounds[:-1])
+            padded = longest.astype(np.int64) * np.diff(pool.bounds)
+            number = int(padded.argmax())
+            if padded[number] > self.padded_frames:
+                self.padded_frames = int(padded[number])
+                self.largest = pool.order[pool.bounds[number] : pool.bounds[number + 1]]
+
+
+def _cut(frames: NDArray, budget: int, most: int) -> NDArray:
+    """Where batches begin among utterances in this order, and where the last ends."""
+    bounds, count, longest = [0], 0, 0
+    for start in range(0, len(frames), BLOCK):
+        for position, length in enumerate(frames[start : start + BLOCK].tolist(), start):
+            count += 1
+            if length > longest:
+                longest = length
+            if count > 1 and (count * longest > budget or count > most):
+                bounds.append(position)
+                count, longest = 1, length
+    return np.array([*bounds, len(frames)] if len(frames) else [0], np.int64)

@@ -34,7 +34,7 @@ def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir
     Raises:
         UserError: features are missing or were made with other options than the model's.
     """
-    utterances = UtteranceSet(data_dir, tokenizer=None)
+    utterances = UtteranceSet(data_dir, tokenizer=None, fallback=Path(out_dir, "manifest"))
     check_features(utterances, package.config.features)
     dataset = BatchDataset(utterances)
     device = next(package.model.parameters()).device

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
+from omni_asr.kaldi.matrix import LONGEST_HEADER, parse_header
 from omni_asr.kaldi.tables import write_table
 
 SPEECH_FEATURES = 2
@@ -89,14 +90,11 @@ def num_frames(value: str) -> int:
     """Rows of the matrix that a scp value names, from its header where it has a binary one."""
     path, colon, offset = value.rpartition(":")
     if colon and offset.isdecimal():
-        with contextlib.suppress(OSError, struct.error), open(path, "rb") as file:
+        with contextlib.suppress(OSError), open(path, "rb") as file:
             file.seek(int(offset))
-            header = file.read(32)
-            if header[:4] == b"\0BCM":  # CM, CM2, CM3: minimum and range as floats, then rows and columns
-                start = header.index(b" ", 2) + 1
-                return int(struct.unpack_from("<ffii", header, start)[2])
-            if header[:5] in (b"\0BFM ", b"\0BDM "):
-                return int(struct.unpack_from("<i", header, 6)[0])
+            header = parse_header(file.read(LONGEST_HEADER))
+            if header is not None:
+                return header.rows
     return int(read_matrix(value).shape[0])
 
 

@@ -5,33 +5,34 @@ Only spaces and tabs separate fields, as in Kaldi: a no-break space or an ideogr
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 
 
-def read_lines(path: str | os.PathLike[str]) -> list[str]:
-    r"""Lines of a UTF-8 file, split at ``\n`` only and without it.
+def stream_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+    r"""Lines of a UTF-8 file one after the other, split at ``\n`` only and without it.
 
     Raises:
         UserError: the file cannot be read, or a line is not UTF-8 (named as ``file:line``).
     """
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield line.decode("utf-8").removesuffix("\n")
+                except UnicodeDecodeError as error:
+                    byte = f"byte 0x{line[error.start]:02x}"
+                    raise UserError(f"{path}:{number}: not UTF-8 ({byte}); convert the file") from None
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return lines
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[str]:
+    """All lines of :func:`stream_lines`."""
+    return list(stream_lines(path))
 
 
 def split_line(line: str) -> tuple[str, str]:
@@ -48,7 +49,7 @@ def read_entries(path: str | os.PathLike[str], may_be_empty: bool = False) -> It
     Raises:
         UserError: bad UTF-8, a line without an id, or (unless ``may_be_empty``) without a value.
     """
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(stream_lines(path), 1):
         key, value = split_line(line)
         if not key:
             raise UserError(f"{path}:{number}: the line starts with a blank or is empty; expected '<id> <value>'")

@@ -22,7 +22,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from omni_asr.config import Config
 from omni_asr.data.batch import Batch
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
-from omni_asr.data.sampler import plan_batches
+from omni_asr.data.loading import STOPPING, load_batches
+from omni_asr.data.sampler import EpochPlan, plan_epoch
 from omni_asr.data.specaugment import SpecAugment
 from omni_asr.devices import autocast
 from omni_asr.errors import UserError
@@ -49,9 +50,6 @@ from omni_asr.training.ranks import Ranks
 from omni_asr.training.validation import Validation, validate
 
 log = logging.getLogger("train")
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
-"""Signals that end training after the step, with its state saved; a cluster's warning before pre-emption among them."""
 
 MOST_SKIPPED = 10
 """Steps in a row with a loss or gradient that is not finite before training gives up."""
@@ -103,7 +101,11 @@ class Trainer:
         self.skipped = 0
         self.stop_signal: signal.Signals | None = None
         self.stopping = False
-        steps_per_epoch = len(self._plan(0)) // self.batches_per_step
+        data, seed = config.data, config.train.seed
+        augment = SpecAugment(data, seed) if data.time_masks > 0 or data.frequency_masks > 0 else None
+        self.dataset = BatchDataset(train_set, augment, read_ahead=data.shards)
+        self._planned: EpochPlan | None = None
+        steps_per_epoch = len(self._plan(0))
         self.total_steps = config.train.max_steps or config.train.epochs * steps_per_epoch
         self.validate_every = config.train.validate_every or steps_per_epoch
 
@@ -196,7 +198,7 @@ class Trainer:
 
     def _seed(self, number: int) -> None:
         """What dropout and the like draw is a function of seed, step and batch: the same in any number of processes."""
-        batch = number * self.ranks.size + self.ranks.rank
+        batch = self.ranks.rank * self.config.optim.accumulate + number
         words = np.random.SeedSequence((self.config.train.seed, self.position.step, batch)).generate_state(1, np.uint64)
         torch.manual_seed(int(words[0]))
 
@@ -221,42 +223,28 @@ class Trainer:
                 f"those utterances"
             )
 
-    def _plan(self, epoch: int) -> list[np.ndarray]:
-        """The batches of an epoch, filled up from its start to a multiple of what a step takes."""
-        data, seed = self.config.data, self.config.train.seed
-        plan = plan_batches(self.train_set.frames, data.batch_frames, data.max_utterances, seed, epoch)
-        missing = -len(plan) % self.batches_per_step
-        return [*plan, *itertools.islice(itertools.cycle(plan), missing)]
+    def _plan(self, epoch: int) -> EpochPlan:
+        """The batches of an epoch, the same on all ranks; the last plan is kept."""
+        if self._planned is None or self._planned.epoch != epoch:
+            data, train = self.config.data, self.train_set
+            shards = train.shards if data.shards else None
+            seed = self.config.train.seed
+            self._planned = plan_epoch(train.frames, data, seed, epoch, self.batches_per_step, shards)
+        return self._planned
 
     def _batches(self) -> Iterator[list[Batch]]:
         """This rank's batches of one step each, epoch after epoch, from where training stands."""
-        data = self.config.data
-        augments = data.time_masks > 0 or data.frequency_masks > 0
-        augment = SpecAugment(data, self.config.train.seed) if augments else None
-        dataset = BatchDataset(self.train_set, augment)
         while True:
-            epoch = self.position.epoch
-            plan = self._plan(epoch)[self.position.done * self.batches_per_step :]
-            keys = [(epoch, indices) for indices in plan[self.ranks.rank :: self.ranks.size]]
-            loader = torch.utils.data.DataLoader(
-                dataset,
-                sampler=keys,
-                batch_size=None,
-                num_workers=data.workers,
-                worker_init_fn=_leave_signals_to_the_trainer,
-                generator=torch.Generator(),  # its own: the loader must not move the generator that dropout draws from
-                pin_memory=self.device.type == "cuda",
-            )
-            batches = _start_loading(loader)
+            keys = self._plan(self.position.epoch).walk(self.position.done, self.ranks.rank, self.ranks.size)
+            batches = load_batches(self.dataset, keys, self.config.data.workers, pin=self.device.type == "cuda")
             while group := list(itertools.islice(batches, self.config.optim.accumulate)):
                 yield group
-            self.position.epoch, self.position.done = epoch + 1, 0
+            self.position.epoch, self.position.done = self.position.epoch + 1, 0
 
     def _try_largest_batch(self) -> None:
         """Forward and backward of the batch that takes most memory, so that memory fails now and not at night."""
-        plan = self._plan(self.position.epoch)
-        largest = max(plan, key=lambda indices: len(indices) * int(self.train_set.frames[indices].max()))
-        batch = BatchDataset(self.train_set)[self.position.epoch, largest]
+        epoch = self.position.epoch
+        batch = self.dataset[epoch, self._plan(epoch).largest]
         self._seed(0)
         with naming_what_is_too_large(batch, self.config.data):
             with autocast(self.device):
@@ -386,7 +374,7 @@ class Trainer:
     def _info(self) -> Info:
         total, active = self.sizes
         config, position = self.config, self.position
-        epochs = position.epoch + position.done * self.batches_per_step / len(self._plan(position.epoch))
+        epochs = position.epoch + position.done / len(self._plan(position.epoch))
         return {
             "router": config.model.router,
             "experts": config.model.experts,
@@ -428,19 +416,3 @@ class Trainer:
         if self.stop_signal is not None:
             raise KeyboardInterrupt
         self.stop_signal = signal.Signals(number)
-
-
-def _start_loading(loader: torch.utils.data.DataLoader[Batch]) -> Iterator[Batch]:
-    """Start the loading processes with signals held back, until each leaves them to the trainer."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        return iter(loader)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-
-
-def _leave_signals_to_the_trainer(worker: int) -> None:
-    """A signal to the whole process group must not end a loading process before the state is saved."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

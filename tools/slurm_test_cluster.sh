@@ -124,7 +124,8 @@ start_daemon() {
 
 start() {
     need_programs
-    mkdir -p -m 755 "${dir}" "${dir}/state"
+    mkdir -p "${dir}/state"
+    chmod 755 "${dir}" "${dir}/state"
     dir=$(cd "${dir}" && pwd)
     export SLURM_CONF=${dir}/slurm.conf
     [[ -e ${SLURM_CONF} ]] || write_conf

@@ -19,9 +19,7 @@ from omni_asr.errors import UserError
 PLACES = (Path("conf/slurm.conf"), Path("../TEMPLATE/conf/slurm.conf"))
 """Where the file is looked for: a recipe's own, then that of all recipes."""
 
-LINE = re.compile(
-    r"(?:(?P<command>command)|(?P<kind>option|default)\s+(?P<name>\w+)=(?P<value>\S+))(?:\s+(?P<rest>.*))?"
-)
+REQUEST = re.compile(r"\w+=.+")
 
 
 @dataclass(frozen=True)
@@ -73,23 +71,24 @@ def read_conf(path: Path) -> SlurmConf:
     rules: dict[tuple[str, str], list[str]] = {}
     defaults: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        text = re.sub(r"\s*(?<!\S)#.*", "", line).strip()
-        if not text:
-            continue
-        match = LINE.fullmatch(text)
         try:
-            words = shlex.split(match["rest"] or "") if match else []
+            words = shlex.split(line, comments=True)
         except ValueError as error:
-            raise UserError(f"{path}:{number}: {error} in '{text}'") from None
-        if match is None or (match["command"] and not words) or (match["kind"] == "default" and words):
-            expected = "command PROGRAM ..., option NAME=VALUE ... or default NAME=VALUE"
-            raise UserError(f"{path}:{number}: expected {expected}, not '{text}'")
-        if match["command"]:
-            command = words
-        elif match["kind"] == "default":
-            defaults[match["name"]] = match["value"]
-        else:
-            rules[match["name"], match["value"]] = words
+            raise UserError(f"{path}:{number}: {error} in '{line}'") from None
+        match words:
+            case []:
+                continue
+            case ["command", _, *_]:
+                command = words[1:]
+            case ["option", request, *arguments] if REQUEST.fullmatch(request):
+                name, _, value = request.partition("=")
+                rules[name, value] = arguments
+            case ["default", request] if REQUEST.fullmatch(request):
+                name, _, value = request.partition("=")
+                defaults[name] = value
+            case _:
+                expected = "command PROGRAM ..., option NAME=VALUE ... or default NAME=VALUE"
+                raise UserError(f"{path}:{number}: expected {expected}, not '{line}'")
     if not command:
         raise UserError(f"{path} has no line 'command sbatch ...'")
     return SlurmConf(path, command, rules, defaults)

@@ -225,3 +225,13 @@ def test_time_limit_is_near_or_slurm_ends_the_job(site, tmp_path, number, requeu
     assert ("\nsaved\n" in out) == requeued
     assert (tmp_path / "calls").exists() == requeued
     assert not (tmp_path / "log/q").exists(), "no exit code: the job may come back"
+
+
+def test_cluster_for_tests_says_what_is_missing(tmp_path):
+    for name in ("bash", "id"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    words = [ROOT / "tools/slurm_test_cluster.sh", "start", tmp_path / "state"]
+    process = subprocess.run(words, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert process.returncode == 1 and process.stderr.count("\n") == 1
+    assert "install it: apt-get install --no-install-recommends slurm-wlm munge" in process.stderr
+    assert not (tmp_path / "state").exists()

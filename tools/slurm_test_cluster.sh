@@ -67,13 +67,14 @@ SwitchType=switch/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
+DefMemPerCPU=1000
 SlurmdParameters=config_overrides
 SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=2,sched_interval=2,batch_sched_delay=0,sched_min_interval=0
 JobRequeue=1
 ReturnToService=2
 MinJobAge=60
-KillWait=10
+KillWait=20
 SlurmctldTimeout=30
 SlurmdTimeout=60
 InactiveLimit=0

@@ -181,6 +181,7 @@ def start_job(tmp_path, *command, restarts=3, before=0):
     [
         ("exit 0", 3, 0, False, 0),
         ("exit 1", 3, 0, False, 1),
+        ("exit 255", 3, 0, False, 255),
         ("kill -9 $$", 3, 2, True, 137),
         ("kill -9 $$", 3, 3, False, 137),
         ("kill -9 $$", 0, 0, False, 137),

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(footer, end="", flush=True)
         if signal.SIGTERM in received:
             return code
-        stopped = code > 128 or WARNING in received
+        stopped = 128 < code <= 128 + signal.NSIG or WARNING in received  # 255 is no signal, but sys.exit(-1)
         if code and stopped and resources.restarts and start_again(resources.restarts):
             return code
         with atomic_write(code_file(array.log_of(number), job_id)) as file:

@@ -177,10 +177,10 @@ def _wait(array: JobArray, job_id: str, received: list[int]) -> list[int] | None
 
 
 def _codes_left(array: JobArray, job_id: str, jobs: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Pick up the exit codes that jobs have left."""
+    """Pick up the exit codes that jobs have left. A file server that fails for a moment must not end the waiting."""
     for job in jobs:
         path = code_file(array.log_of(job), job_id)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             yield job, int(path.read_text(encoding="utf-8"))
             path.unlink()
 
@@ -222,7 +222,7 @@ def _ask_squeue(job_id: str) -> tuple[dict[int, str] | None, str]:
         return None, f"squeue does not answer ({reason}); waiting for job {job_id} all the same"
     states, problem = {}, ""
     for line in answer.stdout.splitlines():
-        number, state, reason = line.split(maxsplit=2)
+        number, state, reason = [*line.split(maxsplit=2), "", ""][:3]
         states[int(number) if number.isdecimal() else 0] = state
         if state == "PENDING" and any(part in reason for part in HELD):
             problem = f"job {job_id} may wait for ever: squeue says {reason}; see scontrol show job {job_id}"

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> tuple[JobArray, int, str]:
-    """The job, its number, and Slurm's id of the job or array."""
+    """The job, its number, and Slurm's id of the job or array; the command comes after ``--``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--log", required=True)
     parser.add_argument("--name", default="", help="what stands for the job's number in log and command")
@@ -60,12 +60,12 @@ def parse(argv: Sequence[str] | None) -> tuple[JobArray, int, str]:
     parser.add_argument("--id", required=True)
     for name in ("gpu", "num-threads", "nodes", "restarts"):
         parser.add_argument(f"--{name}", type=int, default=0)
-    parser.add_argument("command", nargs=argparse.REMAINDER)
-    options = parser.parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    end = arguments.index("--")
+    options, command = parser.parse_args(arguments[:end]), arguments[end + 1 :]
     resources = Resources(
         gpu=options.gpu, num_threads=options.num_threads, nodes=options.nodes, restarts=options.restarts
     )
-    command = options.command[1:]  # without the --
     return (
         JobArray(command, options.log, options.name, options.number, options.number, resources),
         options.number,

@@ -106,7 +106,9 @@ def test_gpus_are_shared_out(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["slurm", "a.log", "true"], "the back end 'slurm' is not available; use one of: local"),
+        (["pbs", "a.log", "true"], "the back end 'pbs' is not available; use one of: local, slurm"),
+        (["local", "--partition", "gpu", "a.log", "true"], "unrecognized arguments: --partition"),
+        (["local", "--nodes", "2", "a.log", "true"], "--nodes 2: local is one machine; use the back end slurm"),
         (["local", "JOB=3:2", "JOB.log", "true"], "JOB=3:2 is empty"),
         (["local", "JOB=1:2", "a.log", "true"], "write JOB in its name"),
     ],

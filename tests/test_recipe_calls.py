@@ -83,6 +83,7 @@ def local_main(recipe: str, name: str) -> Callable:
         ("mini", ["--token_type", "char", "--speed_perturb", "true", "--cmd", "local --max_jobs 2"]),
         ("fsdd", []),
         ("fsdd", ["--split", "speaker", "--held_out", "george", "--ngpu", "0"]),
+        ("fsdd", ["--cmd", "slurm --partition gpu", "--nnodes", "2", "--ngpu", "4"]),
     ],
 )
 def test_every_call_is_understood(recipe, options, parse, monkeypatch):

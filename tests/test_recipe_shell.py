@@ -342,7 +342,7 @@ def test_help_has_the_options_of_recipe_and_template(recipe):
     assert "  --split             Which split: official or speaker (default: official)\n" in out
     assert "  --phrases           Phrases to say (handed on to local/data.sh) (may be repeated; default: one)\n" in out
     assert out.count("--nj ") == 1 and "default: 2)" in out
-    names = "stage stop_stage skip_stages router config tag nj ngpu cmd corpus_dir model seed dry_run set".split()
+    names = "stage stop_stage skip_stages router config tag nj ngpu cmd corpus_dir model dry_run nnodes".split()
     assert all(f"\n  --{name} " in out for name in names)
     documented = [line for line in out.splitlines() if line.startswith("  --")]
     assert all(re.match(r"  --\w+ +[^ (]", line) for line in documented), "every option is explained"
@@ -380,14 +380,35 @@ def test_mistakes_in_options_start_nothing(recipe, options, message):
 @pytest.mark.parametrize(
     ("cmd", "message"),
     [
-        ("slum --max_jobs 2", "launch: error: the back end 'slum' is not available; use one of: local\n"),
+        ("slum --max_jobs 2", "launch: error: the back end 'slum' is not available; use one of: local, slurm\n"),
+        ("slurm --color red", "launch: error: ../TEMPLATE/conf/slurm.conf has no line for --color red; add one:"),
         ("local --max_job 2", "launch: error: unrecognized arguments: --max-job"),
     ],
 )
 def test_mistake_in_the_back_end_shows_before_any_work(recipe, cmd, message):
-    _, err = recipe.run("--cmd", cmd, status=1 if "slum" in cmd else 2)
+    _, err = recipe.run("--cmd", cmd, status=1)
     assert message in err and err.count("\n") == 1
     assert recipe.called() == [] and not (recipe.dir / "data").exists()
+
+
+def test_several_machines_need_a_cluster(recipe):
+    _, err = recipe.run("--nnodes", 2, status=1)
+    assert err == "launch: error: --nodes 2: local is one machine; use the back end slurm\n"
+    assert recipe.called() == []
+
+
+def test_several_gpus_train_under_torchrun_and_one_decodes(recipe):
+    def command_of(program, *options):
+        out, _ = recipe.run("--dry_run", "true", "--nj", 8, "--ngpu", 4, *options)
+        return next(line for line in out.splitlines() if f"omni_asr.bin.{program} " in line)
+
+    start = "env OMP_NUM_THREADS=2 python -m omni_asr.jobs.torchrun --standalone --nproc-per-node 4 -m omni_asr.bin."
+    assert command_of("train").startswith(start)
+    on_cluster = command_of("train", "--cmd", "slurm --partition gpu", "--nnodes", 2)
+    assert on_cluster.startswith("python -m omni_asr.bin.launch slurm --partition gpu --mem ")
+    assert " --nodes 2 --gpu 4 exp/omni_base/log/train.log python -m omni_asr.bin.train " in on_cluster
+    for program in ("decode", "analyze_routing"):
+        assert " --gpu 1 " in command_of(program) and " --ngpu 1 " in command_of(program)
 
 
 def test_choices_of_the_shell_are_those_of_the_package(recipe):
@@ -408,7 +429,8 @@ def test_dry_run_prints_commands_and_runs_nothing(recipe):
     commands = [line for line in out.splitlines() if not LINE.fullmatch(line)]
     assert recipe.called() == [] and not (recipe.dir / "data").exists() and not (recipe.dir / "exp").exists()
     assert commands[0] == "local/download.sh --corpus_dir=corpus --split=official"
-    assert any(line.startswith("python -m omni_asr.bin.launch local --mem 2G JOB=1:2 ") for line in commands)
+    start = "python -m omni_asr.bin.launch local --mem 2G --restarts 3 JOB=1:2 "
+    assert any(line.startswith(start) for line in commands)
     assert any(line.endswith(r"--set a.b=c\ d") for line in commands)
     assert "omni_asr.bin.report" in commands[-1]
     out, _ = recipe.run("--dry-run=true", "--stage", 5, "--stop_stage", 5)

@@ -22,7 +22,8 @@ exp_dir=${exp_dir-}                              # Experiment to write; exp/<rou
 set=("${set[@]}")                                # section.key=value, overrides an option of the configuration
 seed=${seed-1}                                   # Seed of training
 nj=${nj-$(env -u OMP_NUM_THREADS nproc)}         # Parallel jobs, and threads of training and decoding
-ngpu=${ngpu-auto}                                # GPUs for training and decoding; auto takes one if there is one
+ngpu=${ngpu-auto}                                # GPUs for training, on each node; decoding uses one; auto: one if this machine has it
+nnodes=${nnodes-1}                               # Machines that train together, with --cmd slurm
 cmd=${cmd-local}                                 # Where jobs run: a back end of `omni-asr launch`, with its options
 corpus_dir=("${corpus_dir[@]}")                  # Where the corpus is
 model=${model-}                                  # Decode with this model (file or experiment) instead of training one
@@ -55,6 +56,7 @@ check_number seed 0
 check_number vocab_size 1
 check_number disturb 0
 [[ ${ngpu} == auto ]] || check_number ngpu 0
+check_number nnodes 1
 ((stage <= stop_stage)) || fail "--stage ${stage} comes after --stop_stage ${stop_stage}; there is nothing to run"
 for _number in ${skip_stages//,/ }; do
     [[ ${_number} == [0-6] ]] || fail "--skip_stages has '${_number}'; stages are numbers from 0 to 6"
@@ -289,11 +291,16 @@ stage_3() {  # the model
     local command=(python -m omni_asr.bin.train --config "${config}" --router "${router}" --seed "${seed}"
         --train-dir "${train}" --valid-dir "${valid}" --lang-dir "${lang_dir}" --cmvn "${train}/cmvn.ark"
         --exp-dir "${exp_dir}" --ngpu "${ngpu}" "${train_overrides[@]}")
-    if [[ ${cmd} == local || ${cmd} == "local "* ]]; then
-        run env OMP_NUM_THREADS="${nj}" "${command[@]}"  # on the terminal; it writes its own train.log
+    if [[ ${cmd} == local || ${cmd} == "local "* ]]; then  # on the terminal; it writes its own train.log
+        local threads=${nj}
+        if ((ngpu > 1)); then
+            command=(python -m omni_asr.jobs.torchrun --standalone --nproc-per-node "${ngpu}" "${command[@]:1}")
+            threads=$((nj > ngpu ? nj / ngpu : 1))
+        fi
+        run env OMP_NUM_THREADS="${threads}" "${command[@]}"
     else
         log "stage 3: training; follow it in ${exp_dir}/train.log"
-        run "${train_cmd[@]}" --gpu "${ngpu}" "${exp_dir}/log/train.log" "${command[@]}"
+        run "${train_cmd[@]}" --nodes "${nnodes}" --gpu "${ngpu}" "${exp_dir}/log/train.log" "${command[@]}"
     fi
     unlock
     need 3 "${exp_dir}/model.pt"
@@ -320,8 +327,8 @@ stage_4() {  # words for every test set
         begin_step "${marker}"
         change rm -rf "${exp_dir}/.new_${name}"
         log "stage 4: decoding ${name}"
-        run "${decode_cmd[@]}" --gpu "${ngpu}" "${exp_dir}/log/decode_${name}.log" \
-            python -m omni_asr.bin.decode --model "${decoding_model}" --ngpu "${ngpu}" "${decode_overrides[@]}" \
+        run "${decode_cmd[@]}" --gpu "${one_gpu}" "${exp_dir}/log/decode_${name}.log" \
+            python -m omni_asr.bin.decode --model "${decoding_model}" --ngpu "${one_gpu}" "${decode_overrides[@]}" \
             "data/${name}" "${exp_dir}/.new_${name}"
         put_in_place "${exp_dir}/.new_${name}" "${out}"
         finish_step "${marker}" "${description}"
@@ -360,8 +367,8 @@ stage_6() {  # routing analysis, curves, table
         log "stage 6: the routing is analysed, nothing to do"
     else
         begin_step "${marker}"
-        run "${decode_cmd[@]}" --gpu "${ngpu}" "${exp_dir}/log/analyze_routing.log" \
-            python -m omni_asr.bin.analyze_routing --ngpu "${ngpu}" --disturb "${disturb}" --out "${exp_dir}/routing.json" \
+        run "${decode_cmd[@]}" --gpu "${one_gpu}" "${exp_dir}/log/analyze_routing.log" \
+            python -m omni_asr.bin.analyze_routing --ngpu "${one_gpu}" --disturb "${disturb}" --out "${exp_dir}/routing.json" \
             "${decoding_model}" "${test_names[@]/#/data/}"
         finish_step "${marker}" "${description}"
     fi
@@ -399,10 +406,13 @@ if [[ ${dry_run} == false ]]; then
     # shellcheck source=path.sh
     source "$(own path.sh)"
     read -r -a _back_end <<< "${cmd}"
-    python -m omni_asr.bin.launch "${_back_end[@]}" --check
+    python -m omni_asr.bin.launch "${_back_end[@]}" --check --nodes "${nnodes}"
     if chosen 3; then check_configuration; fi
 fi
-if { chosen 3 || chosen 4 || chosen 6; } && [[ ${ngpu} == auto ]]; then ngpu=$(count_gpus); fi
+if chosen 3 || chosen 4 || chosen 6; then
+    [[ ${ngpu} != auto ]] || ngpu=$(count_gpus)
+    one_gpu=$((ngpu > 1 ? 1 : ngpu))
+fi
 # shellcheck source=cmd.sh
 source "$(own cmd.sh)"
 

@@ -3,8 +3,8 @@
 import re
 import shlex
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from omni_asr.errors import UserError
@@ -19,11 +19,17 @@ class Resources:
     mem: str = ""
     """Memory such as 4G; the back end decides whether it is enforced. Empty: no request."""
     gpu: int = 0
-    """GPUs."""
+    """GPUs, on each of its nodes."""
     num_threads: int | None = None
     """CPU threads; None leaves OMP_NUM_THREADS as it is, or 1."""
     max_jobs: int = 0
     """Most jobs at once; 0 leaves it to the back end."""
+    nodes: int = 1
+    """Machines that work on one job together."""
+    restarts: int = 0
+    """How often a job may be started again after a time limit, a signal or a lost node; its command must bear that."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What only some back ends know, such as time, by names with underscores."""
 
 
 @dataclass(frozen=True)

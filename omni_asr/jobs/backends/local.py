@@ -1,20 +1,17 @@
 """Jobs as processes on this machine, as many at once as it has processors (or GPUs, for jobs that want one)."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from types import FrameType
-from typing import IO, Any
+from typing import IO
 
 from omni_asr.errors import UserError
-from omni_asr.jobs.array import JobArray, log_footer, log_header
-from omni_asr.jobs.backends import Interrupted
+from omni_asr.jobs.array import JobArray, Resources, log_footer, log_header
+from omni_asr.jobs.backends import Interrupted, signals_noted
+from omni_asr.jobs.torchrun import distributed, threads_of_process
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 POLL = 0.02  # seconds between looks at the running jobs
 
@@ -40,6 +37,19 @@ class _Running:
         return code is not None
 
 
+def check(resources: Resources) -> None:
+    """Refuse what only a cluster has.
+
+    Raises:
+        UserError: an option is unknown here, or several machines are asked for.
+    """
+    if resources.options:
+        names = " ".join(f"--{name.replace('_', '-')}" for name in resources.options)
+        raise UserError(f"unrecognized arguments: {names} (--help lists the options)")
+    if resources.nodes > 1:
+        raise UserError(f"--nodes {resources.nodes}: local is one machine; use the back end slurm")
+
+
 def run(array: JobArray) -> list[int]:
     """Run every job, also when some fail, and return their exit codes in order.
 
@@ -53,7 +63,7 @@ def run(array: JobArray) -> list[int]:
     slots = jobs_at_once(array, len(free))
     running: list[_Running] = []
     waiting, codes = list(array), dict.fromkeys(array, 0)
-    with _signals_noted() as received:
+    with signals_noted() as received:
         try:
             while (waiting or running) and not received:
                 while waiting and len(running) < slots:
@@ -102,28 +112,12 @@ def visible_gpus() -> list[str]:
     return [str(index) for index in range(sum(line.startswith("GPU ") for line in listing.splitlines()))]
 
 
-@contextlib.contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """Collect signals instead of being interrupted, so that no job is started and forgotten."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-
-    before: dict[int, Any] = {number: signal.signal(number, note) for number in SIGNALS}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _start(array: JobArray, job: int, gpus: list[str]) -> _Running:
     """Start a job as the leader of a process group of its own, its output going to its log."""
-    command, path, threads = array.command_of(job), array.log_of(job), array.resources.num_threads
+    command, path, resources = array.command_of(job), array.log_of(job), array.resources
     path.parent.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ, PYTHONUNBUFFERED="1")
-    environment["OMP_NUM_THREADS"] = str(threads) if threads else os.environ.get("OMP_NUM_THREADS", "1")
+    environment["OMP_NUM_THREADS"] = threads_of_process(command, resources)
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     log = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by _finish
@@ -131,7 +125,12 @@ def _start(array: JobArray, job: int, gpus: list[str]) -> _Running:
     log.flush()
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+            distributed(command, resources),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
         )
     except OSError as error:
         log.write(f"{command[0]}: {error.strerror}\n")

@@ -48,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, ranks: Ranks) -> Trainer:
     """Read data, build the model, open the experiment."""
     tokenizer = load_tokenizer(options.lang_dir)
-    manifests = exp_dir / "manifest"
-    train_set = UtteranceSet(options.train_dir, tokenizer, manifests)
-    valid_set = UtteranceSet(options.valid_dir, tokenizer, manifests)
+    with ranks.first_alone():  # to build the manifests that the others open
+        train_set = UtteranceSet(options.train_dir, tokenizer, exp_dir / "manifest")
+        valid_set = UtteranceSet(options.valid_dir, tokenizer, exp_dir / "manifest")
     config.tokens.type, config.tokens.size = tokenizer.type, tokenizer.size  # type: ignore[assignment]
     config.features = features_of(train_set)
     check_features(valid_set, config.features)

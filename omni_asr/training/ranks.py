@@ -39,6 +39,15 @@ class Ranks:
         """Whether it is so on any rank; every rank must call it."""
         return self.size > 1 and self.sum(torch.tensor([float(flag)])).item() > 0 or flag
 
+    @contextlib.contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """The first rank runs the block before the others."""
+        if not self.first:
+            self.wait()
+        yield
+        if self.first:
+            self.wait()
+
     def wait(self) -> None:
         """Return when every rank has come here."""
         if self.size > 1:

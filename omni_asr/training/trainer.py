@@ -22,7 +22,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from omni_asr.config import Config
 from omni_asr.data.batch import Batch
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
-from omni_asr.data.loading import STOPPING, load_batches
+from omni_asr.data.loading import STOPPING, Key, load_batches
 from omni_asr.data.sampler import EpochPlan, plan_epoch
 from omni_asr.data.specaugment import SpecAugment
 from omni_asr.devices import autocast
@@ -104,8 +104,10 @@ class Trainer:
         data, seed = config.data, config.train.seed
         augment = SpecAugment(data, seed) if data.time_masks > 0 or data.frequency_masks > 0 else None
         self.dataset = BatchDataset(train_set, augment, read_ahead=data.shards)
-        self._planned: EpochPlan | None = None
-        steps_per_epoch = len(self._plan(0))
+        self.plan = self._plan(0)
+        self._steps_of: dict[int, int] = {}
+        """Steps of each epoch that loading has come to."""
+        steps_per_epoch = len(self.plan)
         self.total_steps = config.train.max_steps or config.train.epochs * steps_per_epoch
         self.validate_every = config.train.validate_every or steps_per_epoch
 
@@ -124,6 +126,8 @@ class Trainer:
                 vanished; another rank did.
         """
         self._restore()
+        if self.position.epoch:
+            self.plan = self._plan(self.position.epoch)
         path = self.exp_dir / "model.pt"
         if path.exists() and self.position.step >= self.total_steps:
             log.info("training is complete: %s", path)
@@ -141,11 +145,11 @@ class Trainer:
                 self._start = time.monotonic() - self.position.seconds
                 self.profile.step(self.position.step)
                 self._validate_if_due()
-                batches = self._batches()
+                steps = self._steps()
                 while self.position.step < self.total_steps:
                     with self.meters.watch.timing("data"):
-                        step = next(batches)
-                    self.train_step(step)
+                        batches = next(steps)
+                    self.train_step(batches)
                     bar.update()
                     self._after_step()
                 return self._finish(path)
@@ -160,6 +164,8 @@ class Trainer:
 
         A step whose loss or gradient is not finite changes nothing.
         """
+        if self.position.done == self._steps_of.get(self.position.epoch):
+            self.position.epoch, self.position.done = self.position.epoch + 1, 0
         lr = learning_rate(self.position.step, self.total_steps, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -224,27 +230,30 @@ class Trainer:
             )
 
     def _plan(self, epoch: int) -> EpochPlan:
-        """The batches of an epoch, the same on all ranks; the last plan is kept."""
-        if self._planned is None or self._planned.epoch != epoch:
-            data, train = self.config.data, self.train_set
-            shards = train.shards if data.shards else None
-            seed = self.config.train.seed
-            self._planned = plan_epoch(train.frames, data, seed, epoch, self.batches_per_step, shards)
-        return self._planned
+        """The batches of an epoch, the same on all ranks."""
+        data, train = self.config.data, self.train_set
+        shards = train.shards if data.shards else None
+        return plan_epoch(train.frames, data, self.config.train.seed, epoch, self.batches_per_step, shards)
 
-    def _batches(self) -> Iterator[list[Batch]]:
-        """This rank's batches of one step each, epoch after epoch, from where training stands."""
+    def _keys(self) -> Iterator[Key]:
+        """What this rank loads, epoch after epoch, from where training stands; read ahead of training."""
+        epoch, done = self.position.epoch, self.position.done
         while True:
-            keys = self._plan(self.position.epoch).walk(self.position.done, self.ranks.rank, self.ranks.size)
-            batches = load_batches(self.dataset, keys, self.config.data.workers, pin=self.device.type == "cuda")
-            while group := list(itertools.islice(batches, self.config.optim.accumulate)):
-                yield group
-            self.position.epoch, self.position.done = self.position.epoch + 1, 0
+            plan = self.plan if epoch == self.plan.epoch else self._plan(epoch)
+            self._steps_of[epoch] = len(plan)
+            yield from plan.walk(done, self.ranks.rank, self.ranks.size)
+            epoch, done = epoch + 1, 0
+
+    def _steps(self) -> Iterator[list[Batch]]:
+        """This rank's batches, a step at a time."""
+        data, accumulate = self.config.data, self.config.optim.accumulate
+        batches = load_batches(self.dataset, self._keys(), data.workers, pin=self.device.type == "cuda")
+        while True:
+            yield list(itertools.islice(batches, accumulate))
 
     def _try_largest_batch(self) -> None:
         """Forward and backward of the batch that takes most memory, so that memory fails now and not at night."""
-        epoch = self.position.epoch
-        batch = self.dataset[epoch, self._plan(epoch).largest]
+        batch = self.dataset[self.plan.epoch, self.plan.largest]
         self._seed(0)
         with naming_what_is_too_large(batch, self.config.data):
             with autocast(self.device):
@@ -374,7 +383,7 @@ class Trainer:
     def _info(self) -> Info:
         total, active = self.sizes
         config, position = self.config, self.position
-        epochs = position.epoch + position.done / len(self._plan(position.epoch))
+        epochs = position.epoch + position.done / self._steps_of.get(position.epoch, len(self.plan))
         return {
             "router": config.model.router,
             "experts": config.model.experts,
@@ -412,7 +421,7 @@ class Trainer:
             )
 
     def _on_signal(self, number: int, frame: object) -> None:
-        """First signal: finish the step, then stop. Second: stop at once."""
-        if self.stop_signal is not None:
+        """Finish the step, then stop; a second Ctrl-C stops at once. A cluster may send its warning more than once."""
+        if self.stop_signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.stop_signal = signal.Signals(number)

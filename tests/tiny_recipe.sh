@@ -80,6 +80,9 @@ for router in switch dense; do
     ./run.sh "${options[@]}" --stage 3 --router "${router}" || fail "egs/mini/run.sh failed with router ${router}"
     check_files "${router}"
 done
+./run.sh "${options[@]}" --stage 4 --checkpoint running || fail "egs/mini/run.sh failed with --checkpoint running"
+[ -s exp/omni_tiny_running/report/index.html ] || fail "--checkpoint running left no report"
+[ "$(rows_in results omni_tiny_running)" -ge 1 ] || fail "exp/RESULTS.md lacks rows for --checkpoint running"
 changed=$(find data fbank -type f -newer after_stage_2 2> /dev/null | head -n 1)
 [ -z "${changed}" ] || fail "stage 3 and later changed ${changed}, which belongs to an earlier stage"
 

@@ -26,6 +26,7 @@ ngpu=${ngpu-auto}                                # GPUs for training, on each no
 nnodes=${nnodes-1}                               # Machines that train together, with --cmd slurm
 cmd=${cmd-local}                                 # Where jobs run: a back end of `omni-asr launch`, with its options
 corpus_dir=("${corpus_dir[@]}")                  # Where the corpus is
+checkpoint=${checkpoint-average}                 # Weights to decode with: average, best, last, running, ema or a step
 model=${model-}                                  # Decode with this model (file or experiment) instead of training one
 train_set=${train_set-train}                     # Data directory for training, below data/
 valid_set=${valid_set-dev}                       # Data directory for validation
@@ -62,6 +63,8 @@ for _number in ${skip_stages//,/ }; do
     [[ ${_number} == [0-6] ]] || fail "--skip_stages has '${_number}'; stages are numbers from 0 to 6"
 done
 check_choice token_type char bpe unigram
+[[ ${checkpoint} =~ ^(average|best|last|running|ema|[0-9]+)$ ]] ||
+    fail "--checkpoint must be average, best, last, running, ema or the number of a step, not '${checkpoint}'"
 [[ ${tag} =~ ^[A-Za-z0-9._-]*$ ]] || fail "--tag is part of a folder's name: letters, digits, '.', '_' and '-', not '${tag}'"
 [[ ${max_removed} =~ ^(0?\.[0-9]+|0|1|0\.|1\.0*)$ ]] || fail "--max_removed must be from 0 to 1, not '${max_removed}'"
 for _index in "${!corpus_dir[@]}"; do corpus_dir[_index]=$(found "${corpus_dir[_index]}"); done
@@ -72,6 +75,21 @@ if [[ -z ${router} && -e ${config} ]]; then
 fi
 router=${router:-omni}
 model=$(found "${model}")
+if [[ -z ${exp_dir} ]]; then
+    _name=${config##*/}
+    _name=${router}_${_name%.*}
+    if [[ -n ${model} ]]; then  # a model from outside is called like its file, or like its experiment
+        _name=${model%/}
+        _name=${_name%/model.pt}
+        _name=${_name##*/}
+        _name=${_name%.pt}
+    fi
+    exp_dir=exp/${_name}${tag:+_${tag}}
+fi
+if [[ ${checkpoint} != average ]]; then  # other weights of an experiment are decoded beside it, as a model from outside
+    model=${model:-${exp_dir}}
+    exp_dir+=_${checkpoint}
+fi
 hand_on corpus_dir "${download_opts[@]}"
 download_arguments=("${arguments[@]}")
 hand_on corpus_dir "${data_opts[@]}"
@@ -99,17 +117,6 @@ for _override in "${set[@]}"; do
         *) train_overrides+=(--set "${_override}") ;;
     esac
 done
-if [[ -z ${exp_dir} ]]; then
-    _name=${config##*/}
-    _name=${router}_${_name%.*}
-    if [[ -n ${model} ]]; then  # a model from outside is called like its file, or like its experiment
-        _name=${model%/}
-        _name=${_name%/model.pt}
-        _name=${_name##*/}
-        _name=${_name%.pt}
-    fi
-    exp_dir=exp/${_name}${tag:+_${tag}}
-fi
 decoding_model=${model:-${exp_dir}/model.pt}
 if [[ -n ${model} && ${dry_run} == false ]]; then
     [[ -e ${model} ]] || fail "there is no model ${model}"
@@ -328,8 +335,8 @@ stage_4() {  # words for every test set
         change rm -rf "${exp_dir}/.new_${name}"
         log "stage 4: decoding ${name}"
         run "${decode_cmd[@]}" --gpu "${one_gpu}" "${exp_dir}/log/decode_${name}.log" \
-            python -m omni_asr.bin.decode --model "${decoding_model}" --ngpu "${one_gpu}" "${decode_overrides[@]}" \
-            "data/${name}" "${exp_dir}/.new_${name}"
+            python -m omni_asr.bin.decode --model "${decoding_model}" --checkpoint "${checkpoint}" \
+            --ngpu "${one_gpu}" "${decode_overrides[@]}" "data/${name}" "${exp_dir}/.new_${name}"
         put_in_place "${exp_dir}/.new_${name}" "${out}"
         finish_step "${marker}" "${description}"
     done
@@ -338,6 +345,7 @@ stage_4() {  # words for every test set
 age_of_model() {
     local file=${decoding_model}
     [[ ! -d ${file} ]] || file=${file}/model.pt
+    [[ ${checkpoint} == average ]] || file=${model}/checkpoints
     if [[ -e ${file} ]]; then stat -c '%n %s %y' "${file}"; else echo none; fi
 }
 
@@ -369,7 +377,7 @@ stage_6() {  # routing analysis, curves, table
         begin_step "${marker}"
         run "${decode_cmd[@]}" --gpu "${one_gpu}" "${exp_dir}/log/analyze_routing.log" \
             python -m omni_asr.bin.analyze_routing --ngpu "${one_gpu}" --disturb "${disturb}" --out "${exp_dir}/routing.json" \
-            "${decoding_model}" "${test_names[@]/#/data/}"
+            --checkpoint "${checkpoint}" "${decoding_model}" "${test_names[@]/#/data/}"
         finish_step "${marker}" "${description}"
     fi
     if [[ -e ${exp_dir}/routing.json && -z ${model} ]]; then  # a dense model has none

@@ -14,7 +14,7 @@ from omni_asr.analysis.routing import analyze_routing
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.devices import choose_device
 from omni_asr.errors import UserError
-from omni_asr.models.package import load_package
+from omni_asr.training.checkpoint import load_checkpoint
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -22,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(__doc__)
     parser.add_argument("model", metavar="EXP_DIR", help="experiment, or a packed model with --out")
     parser.add_argument("data_dirs", nargs="+", metavar="DATA_DIR", help="data directories with features")
+    parser.add_argument(
+        "--checkpoint", default="average", help="of an experiment: average, best, last, running, ema, or a step"
+    )
     parser.add_argument("--out", help="file to write instead of EXP_DIR/routing.json")
     parser.add_argument(
         "--disturb", type=int, default=100, metavar="N", help="utterances of disturbed decodings; 0: none"
@@ -32,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError("--disturb must be at least 0")
     if not options.out and not Path(options.model).is_dir():
         raise UserError(f"{options.model} is no experiment directory; say with --out where to write")
-    package = load_package(options.model, choose_device(options.ngpu))
+    package = load_checkpoint(options.model, options.checkpoint, choose_device(options.ngpu))
     if not package.model.encoder.routers():
         print(f"{options.model}: a dense model has no router, so there is nothing to analyse")
         return

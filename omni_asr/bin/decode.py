@@ -12,7 +12,6 @@ from omni_asr.config import override
 from omni_asr.decoding.decode import decode_directory
 from omni_asr.devices import choose_device
 from omni_asr.errors import UserError
-from omni_asr.models.package import load_package
 from omni_asr.training.checkpoint import load_checkpoint
 
 
@@ -31,11 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     foreign = next((text for text in options.set if not text.startswith("decode.")), None)
     if foreign is not None:
         raise UserError(f"--set {foreign!r}: decoding takes decode.* only; the model carries everything else")
-    device = choose_device(options.ngpu)
-    if options.checkpoint == "average":
-        package = load_package(options.model, device)
-    else:
-        package = load_checkpoint(options.model, options.checkpoint, device)
+    package = load_checkpoint(options.model, options.checkpoint, choose_device(options.ngpu))
     package.config = override(package.config, options.set)
     if "OMNI_ASR_COMMAND" in os.environ:  # set by a recipe: how these words can be made again
         package.info["command"] = os.environ["OMNI_ASR_COMMAND"]

@@ -156,7 +156,7 @@ def load_checkpoint(exp_dir: str | os.PathLike[str], which: str, device: torch.d
     """Load weights of an experiment by name.
 
     Args:
-        exp_dir: experiment directory, also of a training under way.
+        exp_dir: experiment directory, also of a training under way; for ``average`` a model's file, too.
         which: ``average`` (model.pt: the mean of the n best), ``best`` (of all validations), ``last`` (of the newest
             state), ``running`` (the mean over the steps from the last validation to the newest state), ``ema`` (with
             train.ema), or the number of a step whose weights were kept.

@@ -16,6 +16,7 @@ import torch
 from model_helpers import small_model
 from training_helpers import losses, prepare, run, train_command, write_corpus
 
+from omni_asr.bin import shard
 from omni_asr.bin import train as train_program
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import ArkWriter
@@ -283,3 +284,24 @@ def test_compiling_wants_a_compiler(monkeypatch):
     monkeypatch.setenv("CXX", "true")
     train_program.compile_encoder(model)
     assert list(model.state_dict()) == list(small_model().state_dict()), "names of parameters stay"
+
+
+def test_training_on_shards_goes_on_exactly(corpus, tmp_path):
+    """Six archives in pools of two; interrupted within an epoch, with and without loading processes."""
+    shards = tmp_path / "shards"
+    shard.main([corpus[1], str(shards), "--utts-per-shard", "10"])
+    options = [corpus[0], str(shards), *corpus[2:]]
+    changes = ["data.shards=true", "data.shards_per_pool=2", "train.epochs=40", "train.log_every=1"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert run(train_command(options, whole, *changes, "data.workers=0")).returncode == 0
+    command = train_command(options, stopped, *changes, "data.workers=2")
+    process = start_and_wait_for_a_state(command, stopped)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    step = int(re.search(r"state saved at step (\d+)", stderr)[1])
+    assert 0 < step < max(losses(whole))
+    assert run(command).returncode == 0
+    assert losses(stopped) == losses(whole)
+    plain = tmp_path / "plain"
+    assert run(train_command(options, plain, "train.epochs=2", "train.log_every=1")).returncode == 0
+    assert losses(plain)[1] != losses(whole)[1], "shards have another order than one pool of all"

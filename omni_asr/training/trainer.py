@@ -211,7 +211,8 @@ class Trainer:
     def _move_biases(self, sums: StepSums) -> None:
         """Let the balancing biases follow the load of the step (``balance: bias``)."""
         if self.config.model.balance == "bias":
-            self.model.encoder.move_biases({n: torch.tensor(load_E) for n, load_E in sums.load_LE.items()})
+            loads = {layer: torch.tensor(load_E, device=self.device) for layer, load_E in sums.load_LE.items()}
+            self.model.encoder.move_biases(loads)
 
     def _skip(self, done: list[tuple[Batch, Losses, float]]) -> None:
         """Leave the weights as they are, name the utterances and keep the batches."""

@@ -74,7 +74,7 @@ def test_features_of_other_options_are_refused(model_path, tmp_path):
 
 def test_what_is_not_a_model_is_refused(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match="not an omni_asr model"):
+    with pytest.raises(UserError, match="no omni_asr model, or it is damaged .it is torn."):
         load_package(tmp_path, torch.device("cpu"))
     torch.save({"weights": torch.zeros(1)}, tmp_path / "model.pt")
     with pytest.raises(UserError, match="not an omni_asr model"):

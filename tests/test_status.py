@@ -29,7 +29,7 @@ def test_the_states_of_experiments(tmp_path, capsys):
     while not list(stopped.glob("checkpoints/state-*.pt")) or '"step"' not in (stopped / "train.jsonl").read_text():
         time.sleep(0.01)
     found = rows(capsys, finished, stopped, new, tmp_path / "train")
-    assert found[str(finished)][:3] == ["finished", "6/6", "1"] and found[str(finished)][-1] == "ago"
+    assert found[str(finished)][:3] == ["finished", "6/6", "2"] and found[str(finished)][-1] == "ago"
     assert found[str(stopped)][0] == "running"
     assert found[str(new)] == ["new"]
     assert len(found) == 3, "a data directory is passed over"

@@ -77,6 +77,20 @@ def test_exit_status_is_that_of_the_first_failure(tmp_path, what, code):
     assert (tmp_path / "saved.1").exists(), "the others are told to stop"
 
 
+@pytest.mark.parametrize(("saving", "saved"), [(5, True), (0, False)])
+def test_processes_have_time_to_save(tmp_path, saving, saved):
+    """Two seconds to save; torchrun itself would wait for one."""
+    (tmp_path / "worker.py").write_text(WORKER.replace("time.sleep(0.5)", "time.sleep(2)"))
+    script = f"from omni_asr.jobs import torchrun; torchrun.SAVING = {saving}; raise SystemExit(torchrun.main())"
+    words = ["--standalone", "--nproc-per-node", "2", "-m", "worker", "pass"]
+    environment = dict(os.environ, PYTHONPATH=f"{ROOT}:{tmp_path}", TORCH_ELASTIC_SHUTDOWN_TIMEOUT="1")
+    process = subprocess.Popen([sys.executable, "-c", script, *words], cwd=tmp_path, env=environment)
+    wait_for(lambda: all((tmp_path / f"pid.{rank}").exists() for rank in (0, 1)), 60)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    assert (tmp_path / "saved.0").exists() is saved
+
+
 def test_sigterm_reaches_all_processes(tmp_path):
     process = start(tmp_path, "pass")
     wait_for(lambda: all((tmp_path / f"pid.{rank}").exists() for rank in (0, 1)), 60)

@@ -1,5 +1,6 @@
 """What goes wrong in training ends in one line, and loses nothing."""
 
+import os
 import re
 import resource
 import signal
@@ -17,6 +18,8 @@ from omni_asr.bin import train as train_program
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.models.asr_model import AsrModel
+from omni_asr.models.package import load_package
+from omni_asr.training import trainer
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,24 +33,97 @@ def main(corpus, exp_dir, *changes) -> None:
     train_program.main(train_command(corpus, exp_dir, *changes)[3:])
 
 
-def test_a_full_disk_ends_training_in_one_line_with_the_states_before_it_whole(corpus, tmp_path):
-    """The size of files is limited while training runs, which writes meet as they meet a full disk."""
-    command = train_command(corpus, tmp_path / "whole", "train.epochs=200", "train.save_every=5", "train.max_steps=400")
-    assert run(command).returncode == 0
-    exp_dir = tmp_path / "exp"
-    command[command.index("--exp-dir") + 1] = str(exp_dir)
+def started(command: list[str], exp_dir: Path, states: int) -> subprocess.Popen:
+    """A training that has written so many states."""
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while len(list(exp_dir.glob("checkpoints/state-*.pt"))) < 2:
+    deadline = time.monotonic() + 60
+    while len(list(exp_dir.glob("checkpoints/state-*.pt"))) < states:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
         time.sleep(0.005)
-    state = next(exp_dir.glob("checkpoints/state-*.pt")).stat().st_size
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (state // 2, state // 2))
+    return process
+
+
+@pytest.mark.parametrize("what", ["state", "record"])
+def test_a_full_disk_ends_training_in_one_line_with_the_states_before_it_whole(corpus, tmp_path, what):
+    """The size of files is limited while training runs, which writes meet as they meet a full disk."""
+    whole, exp_dir = tmp_path / "whole", tmp_path / "exp"
+    command = train_command(corpus, whole, "train.save_every=5", "train.max_steps=100", "train.log_every=1")
+    assert run(command).returncode == 0
+    command[command.index("--exp-dir") + 1] = str(exp_dir)
+    process = started(command, exp_dir, 2)
+    state = next(exp_dir.glob("checkpoints/state-*.pt"))
+    limit = state.stat().st_size // 2 if what == "state" else (exp_dir / "train.jsonl").stat().st_size + 100
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    errors = [line for line in stderr.splitlines() if "error" in line.lower() or "Traceback" in line]
-    assert len(errors) == 1 and re.match(r"train: error: cannot write .*state-\d+\.pt \(File too large\); ", errors[0])
+    assert "Traceback" not in stderr
+    errors = [line for line in stderr.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1 and "File too large" in errors[0] and "start again" in errors[0]
+    if what == "state":
+        assert re.match(r"train: error: cannot write .*state-\d+\.pt ", errors[0])
     assert not list(exp_dir.rglob(".*.tmp.*")), "nothing half written is left"
     assert run(command).returncode == 0
+    assert losses(exp_dir) == losses(whole)
+
+
+def test_a_loading_process_that_hangs_lets_a_signal_save_and_the_limit_end(corpus, tmp_path):
+    """Stopped by SIGSTOP, which is what a file server that does not come back looks like."""
+    exp_dir = tmp_path / "exp"
+    command = train_command(corpus, exp_dir, "data.workers=1", "train.epochs=400", "train.max_steps=2000")
+    process = started(command, exp_dir, 1)
+    (worker,) = workers_of(process.pid)
+    os.kill(worker, signal.SIGSTOP)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "state saved at step" in stderr
+    process = started([*command, "--set", "train.timeout=0.1"], exp_dir, 1)
+    deadline = time.monotonic() + 30
+    while not (found := workers_of(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(found[0], signal.SIGSTOP)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.search(r"train: error: waiting for data at step \d+ takes more than 6 s", stderr), stderr
+
+
+def workers_of(pid: int) -> list[int]:
+    """Loading processes of a training."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_training_killed_with_its_loading_processes_starts_at_once(corpus, tmp_path):
+    """They outlive it for seconds, and must not hold its lock."""
+    command = train_command(corpus, tmp_path / "exp", "data.workers=2", "train.max_steps=60", "train.save_every=5")
+    process = started(command, tmp_path / "exp", 1)
+    process.kill()
+    process.wait()
+    result = run(command)
+    assert result.returncode == 0, result.stderr
+
+
+def test_an_end_interrupted_twice_is_made_up_for(corpus, tmp_path, monkeypatch):
+    """A signal in the last validation, and again in that of the second start."""
+    exp_dir, changes = tmp_path / "exp", ["train.max_steps=4"]
+    validate = trainer.validate
+    monkeypatch.setattr(trainer, "validate", lambda *arguments: None)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            main(corpus, exp_dir, *changes)
+        assert not (exp_dir / "model.pt").exists()
+    calls = []
+    monkeypatch.setattr(
+        trainer, "validate", lambda *given: calls.append(1) or (validate(*given) if calls == [1] else None)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        main(corpus, exp_dir, *changes)  # now in the validation of the average
+    assert not (exp_dir / "model.pt").exists()
+    monkeypatch.setattr(trainer, "validate", validate)
+    main(corpus, exp_dir, *changes)
+    main(corpus, tmp_path / "whole", *changes)
     assert losses(exp_dir) == losses(tmp_path / "whole")
+    a, b = (load_package(path, torch.device("cpu")).model.state_dict() for path in (exp_dir, tmp_path / "whole"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_memory_that_runs_out_names_the_batch_and_the_option(corpus, tmp_path, monkeypatch):
@@ -97,9 +173,7 @@ def test_a_batch_that_breaks_a_step_is_kept(tmp_path, caplog):
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])
 def test_a_clusters_warning_saves_and_exits(corpus, tmp_path, number):
     command = train_command(corpus, tmp_path / "exp", "train.epochs=200", "train.max_steps=400")
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while not list((tmp_path / "exp").glob("checkpoints/state-*.pt")):
-        time.sleep(0.01)
+    process = started(command, tmp_path / "exp", 1)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and "state saved at step" in stderr

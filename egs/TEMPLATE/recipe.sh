@@ -37,6 +37,7 @@ speed_perturb=${speed_perturb-false}             # Train on every utterance at 0
 max_removed=${max_removed-0.05}                  # Share of utterances that features or training may do without
 disturb=${disturb-100}                           # Utterances decoded with disturbed routing in stage 6; 0: none
 results=${results-RESULTS.md}                    # Table that stage 5 writes rows into
+profile=${profile-}                              # Steps A:B of training to trace, into the experiment's profile/
 force=${force-false}                             # Do again what is complete
 dry_run=${dry_run-false}                         # Print the commands of the chosen stages and run nothing
 # shellcheck source=utils/parse_options.sh
@@ -63,6 +64,7 @@ for _number in ${skip_stages//,/ }; do
     [[ ${_number} == [0-6] ]] || fail "--skip_stages has '${_number}'; stages are numbers from 0 to 6"
 done
 check_choice token_type char bpe unigram
+[[ -z ${profile} || ${profile} =~ ^[0-9]+:[0-9]+$ ]] || fail "--profile must be a range of steps such as 20:25, not '${profile}'"
 [[ ${checkpoint} =~ ^(average|best|last|running|ema|[0-9]+)$ ]] ||
     fail "--checkpoint must be average, best, last, running, ema or the number of a step, not '${checkpoint}'"
 [[ ${tag} =~ ^[A-Za-z0-9._-]*$ ]] || fail "--tag is part of a folder's name: letters, digits, '.', '_' and '-', not '${tag}'"
@@ -297,7 +299,7 @@ stage_3() {  # the model
     finish_step "${marker}" "${description}"  # of the data that training starts with; the program knows how far it got
     local command=(python -m omni_asr.bin.train --config "${config}" --router "${router}" --seed "${seed}"
         --train-dir "${train}" --valid-dir "${valid}" --lang-dir "${lang_dir}" --cmvn "${train}/cmvn.ark"
-        --exp-dir "${exp_dir}" --ngpu "${ngpu}" "${train_overrides[@]}")
+        --exp-dir "${exp_dir}" --ngpu "${ngpu}" ${profile:+--profile "${profile}"} "${train_overrides[@]}")
     if [[ ${cmd} == local || ${cmd} == "local "* ]]; then  # on the terminal; it writes its own train.log
         local threads=${nj}
         if ((ngpu > 1)); then

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("exp_dir", nargs="+", help="experiment directories, such as exp/*")
     folders = [Path(name) for name in parser.parse_args(argv).exp_dir]
     statuses = []
-    for folder in folders:
+    for folder in [folder for folder in folders if folder.is_dir() or len(folders) == 1]:
         try:
             statuses.append(status_of(folder))
         except UserError as error:

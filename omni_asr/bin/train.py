@@ -8,6 +8,7 @@ import argparse
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.config import Config, load_config
 from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.features import check_features, features_of
+from omni_asr.data.loading import STOPPING
 from omni_asr.devices import choose_device
 from omni_asr.errors import UserError
 from omni_asr.kaldi.cmvn import read_cmvn_stats
@@ -26,6 +28,7 @@ from omni_asr.models.package import start_from
 from omni_asr.text.tokenizer import load_tokenizer
 from omni_asr.training.checkpoint import Checkpoints
 from omni_asr.training.experiment import command_line, open_experiment, training_in
+from omni_asr.training.failures import in_one_line, naming_what_is_too_large
 from omni_asr.training.logging import logging_to
 from omni_asr.training.ranks import Ranks, join_ranks, leave_ranks
 from omni_asr.training.trainer import Trainer
@@ -36,16 +39,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(argv)
     config = configure(options)
     exp_dir = Path(options.exp_dir)
+    for number in STOPPING:  # until training has something to save
+        signal.signal(number, _interrupt)
+    device = choose_device(options.ngpu, int(os.environ.get("LOCAL_RANK", "0")))
     with (
-        join_ranks(options.ngpu > 0, config.train.timeout) as ranks,
+        join_ranks(device, config.train.timeout) as ranks,
+        in_one_line(ranks, exp_dir, lambda: "before training"),
         training_in(exp_dir, ranks),
         logging_to(exp_dir, ranks),
     ):
-        trainer = set_up(options, config, exp_dir, ranks)
+        trainer = set_up(options, config, exp_dir, device, ranks)
         trainer.fit()
 
 
-def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, ranks: Ranks) -> Trainer:
+def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, device: torch.device, ranks: Ranks) -> Trainer:
     """Read data, build the model, open the experiment."""
     tokenizer = load_tokenizer(options.lang_dir)
     with ranks.first_alone():  # to build the manifests that the others open
@@ -54,7 +61,6 @@ def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, ranks: Ra
     config.tokens.type, config.tokens.size = tokenizer.type, tokenizer.size  # type: ignore[assignment]
     config.features = features_of(train_set)
     check_features(valid_set, config.features)
-    device = choose_device(options.ngpu, ranks.local)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
 
@@ -65,10 +71,12 @@ def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, ranks: Ra
         bins = config.features.num_mel_bins
         raise UserError(f"{options.cmvn} is for {len(mean_F)} bins, the features have {bins}; run stage 2 again")
     model.set_cmvn(torch.from_numpy(mean_F), torch.from_numpy(scale_F))
-    starts = bool(config.train.init) and not Checkpoints(exp_dir / "checkpoints").states()
+    begins = ranks.any(ranks.first and not Checkpoints(exp_dir / "checkpoints").states())
+    starts = bool(config.train.init) and begins
     if starts:
         start_from(model, config.train.init, tokenizer)
-    train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts")
+    train_set.check_archives(config.data.shards)
+    train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts" if ranks.first else None)
     if ranks.first:
         open_experiment(exp_dir, config, command_line())
     ranks.wait()
@@ -76,7 +84,13 @@ def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, ranks: Ra
         logging.getLogger("train").info("weights start from %s", config.train.init)
     if config.train.compile:
         compile_encoder(model)
-    return Trainer(config, model.to(device), tokenizer, train_set, valid_set, exp_dir, ranks, options.profile)
+    with naming_what_is_too_large("the model", "model.dim, model.hidden or model.experts"):
+        model = model.to(device)
+    return Trainer(config, model, tokenizer, train_set, valid_set, exp_dir, ranks, options.profile)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def compile_encoder(model: AsrModel) -> None:

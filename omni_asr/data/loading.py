@@ -13,7 +13,7 @@ import queue
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,17 @@ AHEAD = 4
 Key = tuple[int, NDArray]
 
 
-def load_batches(dataset: BatchDataset, keys: Iterable[Key], workers: int, pin: bool) -> Iterator[Batch]:
+class Interrupted(Exception):
+    """There is no batch yet, and nobody wants to wait for it any longer."""
+
+
+def load_batches(
+    dataset: BatchDataset,
+    keys: Iterable[Key],
+    workers: int,
+    pin: bool,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Iterator[Batch]:
     """Load the batches of ``keys`` in their order.
 
     Args:
@@ -45,8 +55,10 @@ def load_batches(dataset: BatchDataset, keys: Iterable[Key], workers: int, pin: 
         keys: (epoch, utterance indices) of each; may be endless, and is read ahead of the batches.
         workers: processes that load; 0 loads when asked.
         pin: put batches into page-locked memory, from where copies to a GPU are asynchronous.
+        interrupted: asked now and then while a loading process makes the caller wait.
 
     Raises:
+        Interrupted: ``interrupted()`` became true during a wait.
         UserError: features are gone or broken, or a loading process died.
     """
     if not workers:
@@ -70,7 +82,7 @@ def load_batches(dataset: BatchDataset, keys: Iterable[Key], workers: int, pin: 
     thread = threading.Thread(target=_take_over, args=(packed, ready, stop, pin, slots), daemon=True)
     thread.start()
     try:
-        while (item := ready.get()) is not None:
+        while (item := _next(ready, interrupted)) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
@@ -159,6 +171,14 @@ def _take_over(
     except BaseException as error:
         last = _death(packed) or error
     _put(last, ready, stop)
+
+
+def _next(ready: "queue.Queue[Batch | BaseException | None]", interrupted: Callable[[], bool]) -> Any:
+    while True:
+        with suppress(queue.Empty):
+            return ready.get(timeout=0.5)
+        if interrupted():
+            raise Interrupted
 
 
 def _death(packed: Iterator[Any]) -> UserError | None:

@@ -5,10 +5,10 @@ process that failed first (128 + n after signal n) where torchrun's is always 1,
 that save their state.
 """
 
-import functools
 import os
 import sys
 from collections.abc import Sequence
+from signal import Signals
 
 from omni_asr.jobs.array import Resources
 
@@ -52,8 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous.api import RendezvousError
 
-    shutdown = functools.partialmethod(LocalElasticAgent._shutdown, timeout=SAVING)
-    LocalElasticAgent._shutdown = shutdown  # type: ignore[assignment, method-assign]
+    shutdown = LocalElasticAgent._shutdown
+
+    def shutdown_later(agent: LocalElasticAgent, death_sig: Signals = Signals.SIGTERM, timeout: int = 0) -> None:
+        shutdown(agent, death_sig, max(timeout, SAVING))
+
+    LocalElasticAgent._shutdown = shutdown_later  # type: ignore[method-assign, assignment]
     try:
         run.main(sys.argv[1:] if argv is None else list(argv))
     except ChildFailedError as error:

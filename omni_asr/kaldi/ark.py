@@ -79,8 +79,8 @@ def read_matrix(value: str) -> NDArray[Any]:
         matrix = kaldiio.load_mat(value)
     except FileNotFoundError:
         raise UserError(f"the archive of {value} does not exist; compute the features again") from None
-    except (OSError, ValueError, AssertionError, RuntimeError, struct.error, UnicodeDecodeError) as error:
-        raise UserError(f"no matrix at {value} ({type(error).__name__}); compute the features again") from None
+    except (OSError, ValueError, AssertionError, RuntimeError, struct.error, UnicodeDecodeError):
+        raise UserError(f"no matrix at {value}, or not a whole one; compute the features again") from None
     if not isinstance(matrix, np.ndarray):
         raise UserError(f"{value} holds audio, not a matrix")
     return matrix

@@ -21,7 +21,7 @@ KINDS = {b"FM": (15, 4), b"DM": (15, 8), b"CM": (21, 1), b"CM2": (22, 2), b"CM3"
 """Bytes before the matrix (with the header, without quartiles) and of one value, by Kaldi's name of the format."""
 LONGEST_HEADER = 32
 """Bytes that hold any header."""
-MOST_OPEN = 64
+MOST_OPEN = 256
 """Archives that a process keeps open."""
 READ_AHEAD = 1 << 17
 """Bytes of one request for read-ahead: Linux cuts larger ones to a device's window, mostly 128 KiB."""

@@ -3,8 +3,10 @@
 Shapes: B utterances, T filterbank frames, N valid encoder frames, F features, D model, S stacking factor.
 """
 
+import contextlib
 import re
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -205,6 +207,18 @@ class Encoder(nn.Module):
     def routers(self) -> list[Router]:
         """The routers of the layer groups that have one."""
         return [group.router for group in self.layer_groups() if group.router is not None]
+
+    @contextlib.contextmanager
+    def all_layers(self) -> Iterator[None]:
+        """Drop no layer during the block."""
+        before = [group.layer_drop for group in self.layer_groups()]
+        for group in self.layer_groups():
+            group.layer_drop = 0.0
+        try:
+            yield
+        finally:
+            for group, layer_drop in zip(self.layer_groups(), before, strict=True):
+                group.layer_drop = layer_drop
 
     def experts_of_layers(self) -> list[int]:
         """Number of experts of each MoE layer."""

@@ -23,11 +23,12 @@ def across(group: dist.ProcessGroup, backend: Backend) -> Backend:
         counts_RE = dispatch.counts_E.view(ranks, here)
         theirs_RE = torch.empty_like(counts_RE)
         dist.all_to_all_single(theirs_RE, counts_RE.contiguous(), group=group)
-        to_R, from_R = counts_RE.sum(1).tolist(), theirs_RE.sum(1).tolist()
+        to_R, from_R = torch.stack([counts_RE.sum(1), theirs_RE.sum(1)]).tolist()  # waits for the device, once
         x_MD = gather(x_ND, gate_NK.shape[1], dispatch)
         x_PD = all_to_all_single_autograd(x_MD, from_R, to_R, group)
         # They come sorted by process and then by expert.
-        expert_P = torch.arange(here, device=x_ND.device).repeat(ranks).repeat_interleave(theirs_RE.flatten())
+        expert_P = torch.arange(here, device=x_ND.device).repeat(ranks)
+        expert_P = expert_P.repeat_interleave(theirs_RE.flatten(), output_size=sum(from_R))
         local = Dispatch(expert_P.argsort(stable=True), theirs_RE.sum(0))
         y_PD = backend(x_PD, x_PD.new_ones(len(x_PD), 1), local, weights, dropout)
         return combine(all_to_all_single_autograd(y_PD, to_R, from_R, group), gate_NK, dispatch)

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,14 +77,33 @@ def open_package(path: str | os.PathLike[str]) -> Contents:
     Raises:
         UserError: it is not a model of this toolkit.
     """
+    reason = damage(Path(path))
+    if reason:
+        raise UserError(f"{path} is no omni_asr model, or it is damaged ({reason}); it must be one that training wrote")
     try:
         contents: Contents = torch.load(path, map_location="cpu", weights_only=True)
         known = isinstance(contents, dict) and contents.get("format") == FORMAT
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError):
         known = False
     if not known:
-        raise UserError(f"{path} is not an omni_asr model, or it is damaged; it must be a model.pt that training wrote")
+        raise UserError(f"{path} is no omni_asr model; it must be one that training wrote")
     return contents
+
+
+def damage(path: Path) -> str:
+    """What is wrong with a file that PyTorch wrote; empty where the checksum of every part is right.
+
+    Raises:
+        UserError: it cannot be read, which is no damage of the file.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            bad = file.testzip()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; mend that and start again") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError):
+        return "it is torn"
+    return f"the checksum of its part {bad} does not match" if bad else ""
 
 
 def load_package(path: str | os.PathLike[str], device: torch.device) -> Package:

@@ -378,7 +378,7 @@ class CosineProjection(nn.Module):
     def __init__(self, dim: int, experts: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(experts, dim))
-        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.log_scale = nn.Parameter(torch.tensor([math.log(10.0)]))  # not a scalar, which FSDP cannot slice
 
     def make_near_uniform(self, scale: float) -> None:
         """Let all experts point nearly the same way; the scale s stays as it is."""

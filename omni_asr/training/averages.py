@@ -41,14 +41,15 @@ class Averages:
         """Let the running mean begin anew with the next step."""
         self.steps = 0
 
-    def state(self) -> dict[str, Any]:
-        """Whole tensors by name of the average and of the parameter; every rank must ask."""
-        whole_ones = {name: {key: whole(w) for key, w in weights.items()} for name, weights in self.kept.items()}
+    def state(self, keep: bool = True) -> dict[str, Any]:
+        """Whole tensors by name of average and parameter; every rank must ask, and those that ``keep`` get them."""
+        whole_ones = {name: {key: whole(w, keep) for key, w in weights.items()} for name, weights in self.kept.items()}
         return {"steps": self.steps, **whole_ones}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state`; an average that it lacks goes on from the present weights."""
         self.steps = state["steps"]
         for name in self.kept:
-            for key, value in state.get(name, {}).items():
-                self.kept[name][key] = like(value, self.parameters[key].detach())
+            for key, parameter in self.parameters.items():
+                weight = parameter.detach()
+                self.kept[name][key] = like(state[name][key], weight) if name in state else weight.clone()

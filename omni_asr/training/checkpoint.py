@@ -1,11 +1,10 @@
 """What training keeps on disk to come back: its whole state, and the weights of the best validations.
 
 ``state-<step>.pt`` is everything that a second start needs, ``weights-<step>.pt`` a packed model that decodes as it is.
-A state is followed by its checksum in a file that ``sha256sum -c`` reads; one that does not match is not used.
+PyTorch writes both as zip files with a checksum of every part; one that does not match is not used.
 """
 
 import contextlib
-import hashlib
 import logging
 import os
 import re
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
-from omni_asr.models.package import Contents, Package, load_package, open_package, save_package
+from omni_asr.models.package import Contents, Package, damage, load_package, open_package, save_package
 
 log = logging.getLogger("train")
 
@@ -41,8 +40,8 @@ class Position:
     """Step of the last validation, so that one that was interrupted is made up for."""
     seconds: float = 0.0
     """Time spent training."""
-    best: list[tuple[float, int]] = field(default_factory=list)
-    """(validation figure, step) of the best weights, best first."""
+    best: list[tuple[float, float, int]] = field(default_factory=list)
+    """(validation figure, the other figure, step) of the best weights, best first; lower is better, then later."""
 
 
 class Checkpoints:
@@ -61,53 +60,67 @@ class Checkpoints:
         path = self._state(position.step)
         with _disk_errors(path), atomic_write(path, "wb") as file:
             torch.save({"position": vars(position), **tensors}, file)
-            file.flush()
-            # Before the state has its name, so that there is never a state without its checksum.
-            with atomic_write(_checksum_file(path)) as line:
-                line.write(f"{_sha256(Path(file.name))}  {path.name}\n")
         for old in self.states()[:-KEPT]:
             old.unlink()
-            _checksum_file(old).unlink(missing_ok=True)
-        self._remove_unranked({step for _, step in position.best})
+        self._remove_unranked({step for *_, step in position.best})
 
-    def load_state(self) -> tuple[Position, dict[str, Any]] | None:
-        """Return the newest state that is whole; None where there is none.
+    def newest(self) -> int | None:
+        """Step of the newest state whose checksums are right; None where there is no state.
 
         Raises:
-            UserError: there are states, but none of them is whole.
+            UserError: there are states, but none of them is whole; or one cannot be read at all.
         """
         states = self.states()
         for path in reversed(states):
-            state = _read_state(path)
-            if state is not None:
-                position = Position(**state["position"])
-                position.best = [(figure, step) for figure, step in position.best]
-                self._previous = {step for _, step in position.best}
-                return position, state
+            reason = damage(path)
+            if not reason:
+                return int(re.sub(r"\D", "", path.stem))
+            log.warning("%s is damaged (%s); it is not used", path, reason)
         if states:
             raise UserError(f"no state in {self.folder} is whole; restore one, or remove the folder to start anew")
         return None
+
+    def load_state(self, step: int | None = None) -> tuple[Position, dict[str, Any]] | None:
+        """Return the state of a step, or the newest; None where there is none. Tensors stay in the file until used.
+
+        Raises:
+            UserError: as :meth:`newest`; or there is no such state.
+        """
+        step = self.newest() if step is None else step
+        if step is None:
+            return None
+        try:
+            state = torch.load(self._state(step), map_location="cpu", weights_only=True, mmap=True)
+        except (OSError, RuntimeError, MemoryError) as error:
+            raise UserError(f"cannot read {self._state(step)}: {str(error).splitlines()[0]}") from None
+        position = Position(**state["position"])
+        position.best = [(figure, other, step) for figure, other, step in position.best]
+        self._previous = {step for *_, step in position.best}
+        return position, state
 
     def remove_torn(self) -> None:
         """Remove what a killed run was writing, here and in the experiment directory above."""
         for torn in [*self.folder.glob(".*.tmp.*"), *self.folder.parent.glob(".*.tmp.*")]:
             torn.unlink(missing_ok=True)
-        for line in self.folder.glob("state-*.sha256"):
-            if not line.with_suffix(".pt").exists():
-                line.unlink()
 
     def save_weights(
-        self, position: Position, figure: float, contents: Contents, keep: int, write: bool = True
+        self, position: Position, figures: tuple[float, float], contents: Contents, keep: int, write: bool = True
     ) -> None:
-        """Keep the packed weights if their validation figure (lower is better) is among the ``keep`` best.
+        """Keep the packed weights if they are among the ``keep`` best.
 
-        ``write``: False on all ranks but the first, which keep the list only.
+        Args:
+            position: where training stands; its list of the best is brought up to date.
+            figures: of the validation, the one that decides first, then the one that decides between equals.
+            contents: the weights, packed.
+            keep: how many are kept.
+            write: False on all ranks but the first, which keep the list only.
 
         Raises:
             UserError: the disk takes no more.
         """
-        ranked = sorted([*position.best, (figure, position.step)])[:keep]
-        if write and (figure, position.step) in ranked:
+        entry = (*figures, position.step)
+        ranked = sorted([*position.best, entry], key=lambda best: (best[0], best[1], -best[2]))[:keep]
+        if write and entry in ranked:
             path = self.weights(position.step)
             with _disk_errors(path):
                 save_package(path, contents)
@@ -121,8 +134,19 @@ class Checkpoints:
         self._previous = ranked
 
     def average_best(self, position: Position) -> dict[str, Tensor]:
-        """Return the mean of the best weights."""
-        return average(open_package(self.weights(step))["state"] for _, step in position.best)
+        """Return the mean of the best weights; damaged ones are named in the log and left out.
+
+        Raises:
+            UserError: none of them is whole.
+        """
+        paths = [self.weights(step) for *_, step in position.best]
+        whole = [path for path in paths if not (reason := damage(path)) or _leave_out(path, reason)]
+        if not whole:
+            raise UserError(
+                f"the weights of all {len(paths)} best validations in {self.folder} are damaged; omni-asr decode "
+                f"--checkpoint last uses the newest state"
+            )
+        return average(open_package(path)["state"] for path in whole)
 
     def weights(self, step: int) -> Path:
         """The packed weights of a step."""
@@ -165,27 +189,25 @@ def load_checkpoint(exp_dir: str | os.PathLike[str], which: str, device: torch.d
     Raises:
         UserError: there is no such checkpoint, naming those there are.
     """
-    checkpoints = Checkpoints(Path(exp_dir) / "checkpoints")
     if which == "average":
         return load_package(exp_dir, device)
-    if which.isdecimal() and checkpoints.weights(int(which)).exists():
+    checkpoints = Checkpoints(Path(exp_dir) / "checkpoints")
+    steps = checkpoints.steps_with_weights()
+    if which.isdecimal() and int(which) in steps:
         return load_package(checkpoints.weights(int(which)), device)
-    if which in ("best", "last", "running", "ema"):
-        found = checkpoints.load_state()
-        if found is None:
-            raise UserError(f"{exp_dir} has no state in checkpoints/ yet; stage 3 makes one")
-        position, state = found
-        if which == "best" and position.best:
-            return load_package(checkpoints.weights(position.best[0][1]), device)
-        weights = state["model"] if which == "last" else state["averages"].get(which)
-        if weights:
-            contents = {**state["package"], "state": {**state["model"], **weights}}
-            return Package.of(contents, f"{exp_dir} ({which})", device)
-    steps = " ".join(map(str, checkpoints.steps_with_weights()))
-    raise UserError(
-        f"{exp_dir} has no checkpoint {which!r}; there are average, best, last, running (train.running_average), "
-        f"ema (train.ema) and the steps {steps or '(none yet)'}"
-    )
+    found = checkpoints.load_state()
+    if found is None:
+        raise UserError(f"{exp_dir} has no state in checkpoints/ yet; stage 3 makes one")
+    position, state = found
+    if which == "best" and position.best:
+        return load_package(checkpoints.weights(position.best[0][-1]), device)
+    averages = [name for name in ("running", "ema") if name in state["averages"]]
+    if which == "last" or which in averages:
+        weights = {**state["model"], **(state["averages"][which] if which in averages else {})}
+        return Package.of({**state["package"], "state": weights}, f"{exp_dir} ({which})", device)
+    there = [*(["average"] if (Path(exp_dir) / "model.pt").exists() else []), *(["best"] if position.best else [])]
+    names = ", ".join([*there, "last", *averages, *map(str, steps)])
+    raise UserError(f"{exp_dir} has no checkpoint {which!r}; there are {names}")
 
 
 @contextlib.contextmanager
@@ -206,27 +228,6 @@ def _disk_errors(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _read_state(path: Path) -> dict[str, Any] | None:
-    """The content of a state, or None with a warning where it is damaged."""
-    try:
-        expected = _checksum_file(path).read_text(encoding="utf-8").split()[0]
-        if _sha256(path) != expected:
-            raise ValueError("its checksum does not match")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # any damage: fall back to the state before
-        log.warning(
-            "%s is damaged (%s); taking the one before", path, str(error).splitlines()[0] or type(error).__name__
-        )
-        return None
-
-
-def _checksum_file(path: Path) -> Path:
-    return path.with_suffix(".sha256")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
+def _leave_out(path: Path, reason: str) -> bool:
+    log.warning("%s is damaged (%s); it is left out of the average", path, reason)
+    return False

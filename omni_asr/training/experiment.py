@@ -87,8 +87,9 @@ def training_in(exp_dir: Path, ranks: Ranks) -> Iterator[None]:
     exp_dir.mkdir(parents=True, exist_ok=True)
     with open(exp_dir / LOCK, "a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # Not flock, whose lock a loading process would inherit and hold for seconds after training was killed.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             file.seek(0)
             raise UserError(f"{exp_dir} is being trained by {file.read().strip()}; wait until it ends") from None
         except OSError:  # a file system without locks
@@ -103,8 +104,8 @@ def being_trained(exp_dir: Path) -> bool:
     """Whether a process holds the directory's lock."""
     try:
         with open(exp_dir / LOCK, encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         return True
     except OSError:
         return False

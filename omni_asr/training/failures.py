@@ -1,16 +1,15 @@
 """What goes wrong in training, said in one line."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 
-from omni_asr.config import DataConfig
 from omni_asr.data.batch import Batch
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
-from omni_asr.training.checkpoint import Position
 from omni_asr.training.ranks import Ranks
 
 NAMED = 3
@@ -18,41 +17,58 @@ NAMED = 3
 
 
 @contextlib.contextmanager
-def naming_what_is_too_large(batch: Batch, data: DataConfig) -> Iterator[None]:
-    """Around forward and backward of a batch.
+def naming_what_is_too_large(what: str, advice: str) -> Iterator[None]:
+    """Around what needs much memory.
+
+    Args:
+        what: in the words of a user, such as ``"a batch of 20 utterances"``.
+        advice: the option to lower and its value.
 
     Raises:
-        UserError: memory ran out, naming the batch and the option to lower.
+        UserError: memory ran out.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in str(error):
             raise
-        utts, frames = len(batch.utts), batch.x_BTF.shape[1]
-        names = " ".join(batch.utts[:NAMED]) + (" ..." if utts > NAMED else "")
-        raise UserError(
-            f"memory ran out on a batch of {utts} utterances of up to {frames} frames ({names}); lower "
-            f"data.batch_frames, now {data.batch_frames}, or data.max_frames, now {data.max_frames}"
-        ) from None
+        raise UserError(f"memory ran out on {what}; lower {advice}") from None
+
+
+def described(batch: Batch) -> str:
+    """A batch in an error message."""
+    utts, frames = len(batch.utts), batch.x_BTF.shape[1]
+    names = " ".join(batch.utts[:NAMED]) + (" ..." if utts > NAMED else "")
+    return f"a batch of {utts} utterances of up to {frames} frames ({names})"
 
 
 @contextlib.contextmanager
-def saying_where(ranks: Ranks, position: Position) -> Iterator[None]:
-    """Around training on several ranks.
+def in_one_line(ranks: Ranks, exp_dir: Path, where: Callable[[], str]) -> Iterator[None]:
+    """Around everything that several ranks, or a disk, can break.
+
+    Args:
+        ranks: this process among the others.
+        exp_dir: what is written to.
+        where: says how far training is.
 
     Raises:
-        UserError: another rank has gone or says nothing, naming this rank and the step.
+        UserError: another rank has gone, naming this rank and where it was; or a file cannot be written.
     """
     try:
         yield
+    except OSError as error:
+        path = error.filename or exp_dir
+        raise UserError(
+            f"{path}: {error.strerror} ({where()}); the states in {exp_dir}/checkpoints are whole: make room, or mend "
+            f"what is wrong, and start again"
+        ) from None
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = re.sub(r"^\[[^]]*\] *", "", str(error).strip().splitlines()[0])[:80]
         if ranks.size == 1 or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()):
             raise
         raise UserError(
-            f"rank {ranks.rank} of {ranks.size} lost the others at step {position.step + 1} ({reason}); see what the "
-            f"other ranks say, and start again to go on from the last state"
+            f"rank {ranks.rank} of {ranks.size} lost the others {where()} ({reason}); see what they say, and start "
+            f"again to go on from the last state"
         ) from None
 
 

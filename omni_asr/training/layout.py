@@ -5,6 +5,7 @@ whole tensors, so that a training that one layout began, another can continue or
 """
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterable
 
 import torch
@@ -44,9 +45,14 @@ class DataParallel(Layout):
         # Parameters named in ``apart`` are not the same everywhere.
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, list(apart))
         # Where a layer is dropped in one process and not in another, some parameters get no gradient there.
-        self.replicated = DistributedDataParallel(
-            model, broadcast_buffers=False, find_unused_parameters=model.config.layer_drop > 0
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of 2.13: what replaces broadcast_buffers is not in 2.11
+            self.replicated = DistributedDataParallel(
+                model,
+                broadcast_buffers=False,
+                find_unused_parameters=model.config.layer_drop > 0,
+                gradient_as_bucket_view=True,  # or gradients would be held twice
+            )
         self.forward = self.replicated
 
     def accumulating(self) -> contextlib.AbstractContextManager[None]:
@@ -156,22 +162,25 @@ def here(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor; every rank must ask."""
-    return tensor.full_tensor().detach().cpu() if isinstance(tensor, DTensor) else tensor.detach()
+def whole(tensor: Tensor, keep: bool) -> Tensor:
+    """All of a tensor; every rank must ask. Those that do not ``keep`` it get an empty one."""
+    if not isinstance(tensor, DTensor):
+        return tensor.detach()
+    gathered = tensor.full_tensor().detach()
+    return gathered.cpu() if keep else gathered.new_empty(0)
 
 
 def like(value: Tensor, parameter: Tensor) -> Tensor:
     """A whole tensor placed as ``parameter`` is; every rank must call it with the same value."""
-    value = value.to(parameter.device, parameter.dtype)
     if isinstance(parameter, DTensor):
+        value = value.to(parameter.device, parameter.dtype)
         return distribute_tensor(value, parameter.device_mesh, parameter.placements)
-    return value
+    return value.to(parameter.device, parameter.dtype, copy=True)
 
 
-def whole_state(model: nn.Module) -> dict[str, Tensor]:
-    """The model's state dictionary in whole tensors; every rank must ask."""
-    return {name: whole(value) for name, value in model.state_dict().items()}
+def whole_state(model: nn.Module, keep: bool = True) -> dict[str, Tensor]:
+    """The model's state dictionary in whole tensors; every rank must ask, and those that ``keep`` get it."""
+    return {name: whole(value, keep) for name, value in model.state_dict().items()}
 
 
 @torch.no_grad()
@@ -180,10 +189,23 @@ def load_whole_state(model: nn.Module, state: dict[str, Tensor]) -> None:
     model.load_state_dict({name: like(state[name], value) for name, value in model.state_dict().items()})
 
 
-def optimizer_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, dict[str, Tensor]]:
-    """The optimizer's moments by name of the parameter, in whole tensors; every rank must ask."""
+@torch.no_grad()
+def hand_out_state(model: nn.Module, state: dict[str, Tensor] | None, ranks: Ranks) -> None:
+    """Copy the whole tensors that the first rank has into the models of all."""
+    handed = {}
+    for name, value in model.state_dict().items():
+        handed[name] = ranks.from_first(
+            state[name] if state is not None else torch.empty(value.shape, dtype=value.dtype)
+        )
+    load_whole_state(model, handed)
+
+
+def optimizer_state(
+    optimizer: torch.optim.Optimizer, model: nn.Module, keep: bool = True
+) -> dict[str, dict[str, Tensor]]:
+    """The optimizer's moments by name of the parameter, in whole tensors; as :func:`whole_state`."""
     named = [(name, optimizer.state[p]) for name, p in model.named_parameters() if p in optimizer.state]
-    return {name: {key: whole(value) for key, value in state.items()} for name, state in named}
+    return {name: {key: whole(value, keep) for key, value in state.items()} for name, state in named}
 
 
 def load_optimizer_state(
@@ -193,7 +215,7 @@ def load_optimizer_state(
     for name, parameter in model.named_parameters():
         if name in state:
             optimizer.state[parameter] = {
-                key: like(value, parameter) if value.shape == parameter.shape else value.to(parameter.device)
+                key: like(value, parameter) if value.shape == parameter.shape else value.to(parameter.device, copy=True)
                 for key, value in state[name].items()
             }
 

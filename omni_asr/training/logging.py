@@ -99,7 +99,7 @@ def progress_line(position: Position, total_steps: int, values: dict[str, Any], 
     shares = [share for load_E in values["load"] for share in load_E]
     parts = [
         f"step {position.step}/{total_steps}",
-        f"epoch {position.epoch}",
+        f"epoch {position.epoch + 1}",
         f"loss {values['loss']:.3f}",
         f"ctc {values['ctc']:.3f}",
         f"balance {values['balance']:.3f}",
@@ -109,8 +109,8 @@ def progress_line(position: Position, total_steps: int, values: dict[str, Any], 
         f"lr {values['lr']:.2e}",
         f"{values['utts_per_s']:.0f} utt/s",
         f"{values['times_real_time']:.0f} x real time",
-        "time " + " ".join(f"{part} {100 * share:.0f} %" for part, share in values["time"].items()),
-        f"memory {values['memory_mib']:.0f} MiB",
+        "/".join(values["time"]) + " " + "/".join(f"{100 * share:.0f}" for share in values["time"].values()) + " %",
+        f"{values['memory_mib'] / 1024:.1f} GiB",
         f"left {clock(left)}",
     ]
     return "  ".join(parts)

@@ -35,6 +35,12 @@ class Ranks:
             dist.all_reduce(values)
         return values
 
+    def from_first(self, values: Tensor) -> Tensor:
+        """A tensor of the first rank, in the place of a CPU tensor of the same shape and type on the others."""
+        if self.size > 1:
+            dist.broadcast(values, 0)
+        return values
+
     def any(self, flag: bool) -> bool:
         """Whether it is so on any rank; every rank must call it."""
         return self.size > 1 and self.sum(torch.tensor([float(flag)])).item() > 0 or flag
@@ -55,10 +61,11 @@ class Ranks:
 
 
 @contextlib.contextmanager
-def join_ranks(gpu: bool, minutes: float) -> Iterator[Ranks]:
+def join_ranks(device: torch.device, minutes: float) -> Iterator[Ranks]:
     """Belong, during the block, to the group that ``torchrun``'s variables describe; without them, be alone.
 
-    Messages between CPUs go by gloo, those between GPUs by NCCL. A rank that hears nothing for ``minutes`` gives up.
+    Messages between CPUs go by gloo, those between GPUs by NCCL. A rank that hears nothing gives up after twice
+    ``minutes``; before that ``omni_asr/training/watchdog.py`` has found words for it.
 
     Raises:
         UserError: the others cannot be reached.
@@ -68,10 +75,11 @@ def join_ranks(gpu: bool, minutes: float) -> Iterator[Ranks]:
         yield Ranks()
         return
     ranks = Ranks(int(os.environ["RANK"]), size, int(os.environ["LOCAL_RANK"]))
+    gpu = device.type == "cuda"
     if gpu:
-        torch.cuda.set_device(ranks.local)
+        torch.cuda.set_device(device)
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=timedelta(minutes=minutes))
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=timedelta(minutes=2 * minutes))
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"rank {ranks.rank} of {size} cannot reach the others: {reason}") from None

@@ -4,13 +4,13 @@ The way of one step: ``bin/train.py:main`` -> ``Trainer.fit`` -> ``Trainer.train
 ``docs/training_step.md`` walks it.
 """
 
+import contextlib
 import itertools
 import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from omni_asr.config import Config
 from omni_asr.data.batch import Batch
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
-from omni_asr.data.loading import STOPPING, Key, load_batches
+from omni_asr.data.loading import STOPPING, Interrupted, Key, load_batches
 from omni_asr.data.sampler import EpochPlan, plan_epoch
 from omni_asr.data.specaugment import SpecAugment
 from omni_asr.devices import autocast
@@ -33,9 +33,10 @@ from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.training.averages import Averages
 from omni_asr.training.checkpoint import Checkpoints, Position
 from omni_asr.training.experiment import commit, read_command, write_info
-from omni_asr.training.failures import naming_what_is_too_large, save_batches, saying_where
+from omni_asr.training.failures import described, in_one_line, naming_what_is_too_large, save_batches
 from omni_asr.training.layout import (
     clip_gradients,
+    hand_out_state,
     lay_out,
     load_optimizer_state,
     load_whole_state,
@@ -48,6 +49,7 @@ from omni_asr.training.optim import learning_rate, make_optimizer
 from omni_asr.training.profiling import Profile
 from omni_asr.training.ranks import Ranks
 from omni_asr.training.validation import Validation, validate
+from omni_asr.training.watchdog import Watchdog
 
 log = logging.getLogger("train")
 
@@ -96,6 +98,7 @@ class Trainer:
         self.position = Position()
         self.sums = SumsVector(model.encoder.experts_of_layers())
         self.meters = Meters(config.features.frame_shift_ms / 1000, self.device)
+        self.dog = Watchdog(config.train.timeout, self.ranks, self.position)
         self.profile = Profile(profile, exp_dir / "profile", self.ranks)
         self.commit = commit()
         self.skipped = 0
@@ -126,10 +129,8 @@ class Trainer:
                 vanished; another rank did.
         """
         self._restore()
-        if self.position.epoch:
-            self.plan = self._plan(self.position.epoch)
         path = self.exp_dir / "model.pt"
-        if path.exists() and self.position.step >= self.total_steps:
+        if self.ranks.any(self.ranks.first and path.exists() and self.position.step >= self.total_steps):
             log.info("training is complete: %s", path)
             return path
         self.log = TrainLog(self.exp_dir, self.position.step, self.ranks.first)
@@ -140,7 +141,7 @@ class Trainer:
         )  # fmt: skip
         handlers = {s: signal.signal(s, self._on_signal) for s in STOPPING}
         try:
-            with bar, logging_redirect_tqdm(), saying_where(self.ranks, self.position):
+            with bar, logging_redirect_tqdm(), self.dog.watching(), in_one_line(self.ranks, self.exp_dir, self._where):
                 self._try_largest_batch()
                 self._start = time.monotonic() - self.position.seconds
                 self.profile.step(self.position.step)
@@ -156,8 +157,12 @@ class Trainer:
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-            self.profile.close()
-            self.log.close()
+            with contextlib.suppress(OSError):  # of a full disk there has been word
+                self.profile.close()
+                self.log.close()
+
+    def _where(self) -> str:
+        return f"at step {self.position.step + 1}"
 
     def train_step(self, batches: list[Batch]) -> None:
         """One optimizer step on ``batches`` and those of the other ranks, each weighed by its share of the frames.
@@ -169,6 +174,7 @@ class Trainer:
         lr = learning_rate(self.position.step, self.total_steps, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+        self.dog.sees("a step")
         frames = self.ranks.sum(torch.tensor([sum(float(batch.lengths_B.sum()) for batch in batches)])).item()
         done: list[tuple[Batch, Losses, float]] = []
         for number, batch in enumerate(batches):
@@ -176,15 +182,16 @@ class Trainer:
             self._seed(number)
             last = number + 1 == len(batches)
             with (
-                nullcontext() if last else self.layout.accumulating(),
-                naming_what_is_too_large(batch, self.config.data),
+                contextlib.nullcontext() if last else self.layout.accumulating(),
+                naming_what_is_too_large(described(batch), self._batch_options()),
             ):
                 with self.meters.watch.timing("forward"), autocast(self.device):
                     losses = self.layout.forward(batch.to(self.device))
                 with self.meters.watch.timing("backward"):
                     (losses.total * share).backward()
             done.append((batch, losses, share))
-        with self.meters.watch.timing("optimizer"):
+        too_large = naming_what_is_too_large("the optimizer's step", self._batch_options())
+        with self.meters.watch.timing("optimizer"), too_large:
             self.layout.finish_gradients()
             norm = float(clip_gradients(self.model, self.config.optim.clip_norm, self.ranks))
             stops = self.stop_signal is not None
@@ -199,7 +206,7 @@ class Trainer:
                 self.skipped = 0
                 self.meters.add_step(sums, norm, lr)
             else:
-                self._skip(done)
+                self._skip(done, math.isfinite(sums.loss))
             self.optimizer.zero_grad()
 
     def _seed(self, number: int) -> None:
@@ -214,19 +221,24 @@ class Trainer:
             loads = {layer: torch.tensor(load_E, device=self.device) for layer, load_E in sums.load_LE.items()}
             self.model.encoder.move_biases(loads)
 
-    def _skip(self, done: list[tuple[Batch, Losses, float]]) -> None:
-        """Leave the weights as they are, name the utterances and keep the batches."""
+    def _skip(self, done: list[tuple[Batch, Losses, float]], finite: bool) -> None:
+        """Leave the weights as they are; the ranks whose batches broke the step name the utterances and keep them.
+
+        ``finite``: the loss was finite, so it was a gradient, and any batch may have broken it.
+        """
         self.skipped += 1
-        bad = [batch for batch, losses, _ in done if not math.isfinite(losses.total.item())]
-        step, batches = self.position.step, bad or [batch for batch, _, _ in done]
-        utts = " ".join(utt for batch in batches for utt in batch.utts)
-        path = save_batches(self.exp_dir / "crash", step, self.ranks.rank, batches) if self.skipped == 1 else None
-        where = f", saved in {path}" if path else ""
-        log.warning("step %d: loss or gradient is not finite, step skipped; utterances%s: %s", step, where, utts)
+        step, batches = self.position.step, [b for b, losses, _ in done if finite or not losses.total.isfinite()]
+        if batches:
+            utts = " ".join(utt for batch in batches for utt in batch.utts)
+            path = save_batches(self.exp_dir / "crash", step, self.ranks.rank, batches) if self.skipped == 1 else None
+            where = f", saved in {path}" if path else ""
+            log.warning("step %d: loss or gradient is not finite, step skipped; utterances%s: %s", step, where, utts)
+        else:
+            log.warning("step %d: loss is not finite on another rank, step skipped; see train.rank*.log", step)
         if self.skipped >= MOST_SKIPPED:
             raise UserError(
                 f"{self.skipped} steps in a row had a loss or gradient that is not finite (utterances in "
-                f"{self.exp_dir}/train.log, the first batch in {self.exp_dir}/crash); lower --set optim.lr or look at "
+                f"{self.exp_dir}/train*.log, the first batch in {self.exp_dir}/crash); lower --set optim.lr or look at "
                 f"those utterances"
             )
 
@@ -248,19 +260,43 @@ class Trainer:
     def _steps(self) -> Iterator[list[Batch]]:
         """This rank's batches, a step at a time."""
         data, accumulate = self.config.data, self.config.optim.accumulate
-        batches = load_batches(self.dataset, self._keys(), data.workers, pin=self.device.type == "cuda")
+        pin, alone = self.device.type == "cuda", self.ranks.size == 1
+        # With others, a rank that cannot take the step cannot save either: they are in the midst of it.
+        batches = load_batches(
+            self.dataset, self._keys(), data.workers, pin, lambda: alone and self.stop_signal is not None
+        )
         while True:
-            yield list(itertools.islice(batches, accumulate))
+            self.dog.sees("waiting for data")
+            try:
+                yield list(itertools.islice(batches, accumulate))
+            except Interrupted:
+                self._stop()
+            except UserError:  # of the data; with others, this rank alone cannot save
+                if alone:
+                    self._save()
+                raise
 
     def _try_largest_batch(self) -> None:
-        """Forward and backward of the batch that takes most memory, so that memory fails now and not at night."""
+        """Forward and backward of the batch that takes most memory, so that memory fails now and not at night.
+
+        With all layers, and beside what is there later: the optimizer's moments, and gradients of batches before.
+        """
         batch = self.dataset[self.plan.epoch, self.plan.largest]
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._seed(0)
-        with naming_what_is_too_large(batch, self.config.data):
+        with naming_what_is_too_large(described(batch), self._batch_options()), self.model.encoder.all_layers():
+            later = [torch.empty_like(p) for p in trained for _ in range(0 if self.optimizer.state else 2)]
+            if self.config.optim.accumulate > 1:
+                later += [torch.empty_like(p) for p in trained]
             with autocast(self.device):
                 losses = self.layout.forward(batch.to(self.device))
             losses.total.backward()
+            del later
         self.optimizer.zero_grad()
+
+    def _batch_options(self) -> str:
+        data = self.config.data
+        return f"data.batch_frames, now {data.batch_frames}, or data.max_frames, now {data.max_frames}"
 
     def _after_step(self) -> None:
         """Log, validate and save when it is time."""
@@ -271,11 +307,17 @@ class Trainer:
             self._log_progress()
         self._validate_if_due()
         if self.stopping:
-            self._save()
-            log.info("interrupted: state saved at step %d; start again to go on", position.step)
-            raise KeyboardInterrupt
+            self._stop()
         if position.step % self.config.train.save_every == 0 and position.validated != position.step:
             self._save()
+
+    def _stop(self) -> None:
+        """Save the state, unless that of this step is saved, and end training."""
+        if self.position.validated != self.position.step:
+            self._save()
+        self.ranks.wait()  # for the first rank to have written: torchrun ends them all soon after one has ended
+        log.info("interrupted: state saved at step %d; start again to go on", self.position.step)
+        raise KeyboardInterrupt
 
     def _log_progress(self) -> None:
         values = self.meters.summary()
@@ -283,7 +325,7 @@ class Trainer:
             return
         position = self.position
         left = position.seconds / position.step * (self.total_steps - position.step)
-        places = {"step": position.step, "of": self.total_steps, "epoch": position.epoch, "seconds_left": left}
+        places = {"step": position.step, "of": self.total_steps, "epoch": position.epoch + 1, "seconds_left": left}
         self.log.record("step", {**places, **values})
         log.info(progress_line(position, self.total_steps, values, left, self.config.model))
         self.meters.clear()
@@ -295,14 +337,15 @@ class Trainer:
         if not due or position.validated == position.step:
             return
         elapsed = self.meters.elapsed()
-        result = self._validate(lambda: self.stop_signal is not None)
+        result = self._validate()
         if result is None:
-            self.stopping = True
+            self._stop()
         else:
             position.validated = position.step
-            figure = result.wer if self.config.train.select_by == "wer" else result.ctc
-            contents = self._pack(whole_state(self.model))
-            self.checkpoints.save_weights(position, figure, contents, self.config.train.average, self.ranks.first)
+            by_wer = self.config.train.select_by == "wer"
+            figures = (result.wer, result.ctc) if by_wer else (result.ctc, result.wer)
+            contents = self._pack(whole_state(self.model, self.ranks.first))
+            self.checkpoints.save_weights(position, figures, contents, self.config.train.average, self.ranks.first)
             self._log_validation(result, "")
             self._save()
             self.averages.restart()
@@ -311,27 +354,38 @@ class Trainer:
     def _log_validation(self, result: Validation, what: str) -> None:
         position = self.position
         self.log.record(
-            "average" if what else "valid", {"step": position.step, "epoch": position.epoch, **asdict(result)}
+            "average" if what else "valid", {"step": position.step, "epoch": position.epoch + 1, **asdict(result)}
         )
         log.info(f"valid {position.step}  ctc {result.ctc:.3f}  wer {result.wer:.2f} %{what}")
-        for layer, load_E in enumerate(result.load):
-            log.info(
-                f"valid {position.step}  load of layer {layer + 1}: " + " ".join(f"{share:.2f}" for share in load_E)
-            )
+        if result.load:
+            loads = " ".join(f"{min(load_E):.2f}-{max(load_E):.2f}" for load_E in result.load)
+            log.info(f"valid {position.step}  load by layer {loads}")
 
-    def _validate(self, interrupted: Callable[[], bool] = lambda: False) -> Validation | None:
+    def _validate(self) -> Validation | None:
+        """Figures on the validation set; None where a signal came."""
         budget = self.config.decode.batch_frames
-        return validate(self.model, self.valid_set, self.tokenizer, budget, self.ranks, interrupted)
+
+        def interrupted() -> bool:
+            self.dog.sees("a batch of the validation")
+            return self.stop_signal is not None
+
+        with naming_what_is_too_large("a batch of the validation", f"decode.batch_frames, now {budget}"):
+            return validate(self.model, self.valid_set, self.tokenizer, budget, self.ranks, interrupted)
 
     def _restore(self) -> None:
-        """Go on from the newest whole state, in any layout."""
+        """Go on from the newest whole state, in any layout; which that is the first rank finds out for all."""
+        chosen = torch.tensor([-1])
         if self.ranks.first:
             self.checkpoints.remove_torn()
-        found = self.checkpoints.load_state()
+            newest = self.checkpoints.newest()
+            chosen = torch.tensor([-1 if newest is None else newest])
+        step = int(self.ranks.from_first(chosen))
         self.meters.resume()
+        found = self.checkpoints.load_state(step) if step >= 0 else None
         if found is None:
             return
-        self.position, state = found
+        position, state = found
+        vars(self.position).update(vars(position))
         if state["batches_per_step"] != self.batches_per_step:
             raise UserError(
                 f"{self.exp_dir} makes steps of {state['batches_per_step']} batches, now they would have "
@@ -344,37 +398,43 @@ class Trainer:
             self.averages.restart()
         self.skipped, self.commit = state["skipped"], state["commit"]
         self.meters.load_state(state["meters"])
+        if self.position.epoch:
+            self.plan = self._plan(self.position.epoch)
 
     def _save(self) -> None:
         """Write the state, from the first rank; all of them give their parts."""
+        self.dog.sees("saving the state")
+        first = self.ranks.first
         parts = {
-            "model": whole_state(self.model),
-            "optimizer": optimizer_state(self.optimizer, self.model),
-            "averages": self.averages.state(),
+            "model": whole_state(self.model, first),
+            "optimizer": optimizer_state(self.optimizer, self.model, first),
+            "averages": self.averages.state(first),
             "batches_per_step": self.batches_per_step,
             "skipped": self.skipped,
             "commit": self.commit,
             "meters": self.meters.state(),
             "package": self._pack({}),
         }
-        if self.ranks.first:
+        if first:
             self.checkpoints.save_state(self.position, parts)
 
     def _finish(self, path: Path) -> Path:
         """Average the best weights into ``model.pt`` and say how it does."""
-        self.ranks.wait()  # for the last weights to be on the disk
-        weights = self.checkpoints.average_best(self.position)
-        load_whole_state(self.model, weights)
+        self.dog.sees("averaging the best weights")
+        weights = self.checkpoints.average_best(self.position) if self.ranks.first else None
+        hand_out_state(self.model, weights, self.ranks)
         result = self._validate()
+        if result is None:
+            self._stop()
         assert result is not None
         best = self.position.best
         self._log_validation(result, f"  average of {len(best)} best checkpoints")
-        if self.ranks.first:
+        if weights is not None:
             write_info(self.exp_dir, self._info())
             save_package(path, self._pack(weights))
         position, what = self.position, "WER" if self.config.train.select_by == "wer" else "CTC"
         log.info("finished %d steps, %d epochs in %s", position.step, position.epoch + 1, clock(position.seconds))
-        log.info("best checkpoint: step %d, %s %.2f; average of %d: %s", best[0][1], what, best[0][0], len(best), path)
+        log.info("best checkpoint: step %d, %s %.2f; average of %d: %s", best[0][-1], what, best[0][0], len(best), path)
         log.info("next: stage 4 of the recipe, or omni-asr decode --model %s DATA_DIR OUT_DIR", self.exp_dir)
         return path
 

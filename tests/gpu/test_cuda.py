@@ -83,7 +83,7 @@ def test_no_layer_waits_for_the_gpu():
 @pytest.mark.parametrize("router", ["dense", "omni"])
 def test_training_on_a_gpu_learns_and_goes_on_on_a_cpu(router, tmp_path):
     options, exp_dir = prepare(tmp_path), tmp_path / "exp"
-    changes = [f"model.router={router}", "train.epochs=6"]
+    changes = [f"model.router={router}", "train.epochs=6", "model.balance=bias"]
     result = run([*train_command(options, exp_dir, *changes), "--ngpu", "1"])
     assert result.returncode == 0, result.stderr
     by_step = losses_of(exp_dir)

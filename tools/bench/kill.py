@@ -26,7 +26,14 @@ import torch
 from training_helpers import losses, prepare, train_command
 
 root = Path(__file__).parents[2]
-CHANGES = ["model.router=omni", "train.validate_every=4", "train.save_every=2", "train.log_every=1", "train.ema=0.9"]
+CHANGES = [
+    "model.router=omni",
+    "train.validate_every=4",
+    "train.save_every=2",
+    "train.log_every=1",
+    "train.ema=0.9",
+    "data.workers=1",
+]
 
 
 def main() -> int:

@@ -180,7 +180,7 @@ def _codes_left(array: JobArray, job_id: str, jobs: Iterable[int]) -> Iterator[t
     """Pick up the exit codes that jobs have left. A file server that fails for a moment must not end the waiting."""
     for job in jobs:
         path = code_file(array.log_of(job), job_id)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # on a slow file server it may be empty at first
             yield job, int(path.read_text(encoding="utf-8"))
             path.unlink()
 

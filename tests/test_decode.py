@@ -77,7 +77,7 @@ def test_what_is_not_a_model_is_refused(tmp_path):
     with pytest.raises(UserError, match="no omni_asr model, or it is damaged .it is torn."):
         load_package(tmp_path, torch.device("cpu"))
     torch.save({"weights": torch.zeros(1)}, tmp_path / "model.pt")
-    with pytest.raises(UserError, match="not an omni_asr model"):
+    with pytest.raises(UserError, match="no omni_asr model; it must be one that training wrote"):
         load_package(tmp_path, torch.device("cpu"))
     with pytest.raises(UserError, match="stage 3"):
         load_package(tmp_path / "nowhere", torch.device("cpu"))

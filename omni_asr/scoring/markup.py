@@ -141,11 +141,13 @@ class Network:
 
 def align_texts(
     references: Sequence[str],
-    hypotheses: Sequence[str],
+    hypotheses: Sequence[str | Network],
     markup: Markup | None = None,
     where: Callable[[str, int], str] = "{} {}".format,
 ) -> list[Alignment]:
     """Align pairs of transcripts as sclite does; those without any mark in one go, which is fast.
+
+    A hypothesis that does not come from text may be a network.
 
     Raises:
         ValueError: the two lists differ in length.
@@ -153,19 +155,19 @@ def align_texts(
     """
     markup = markup or Markup()
     alignments: dict[int, Alignment] = {}
-    plain = []
-    for index, texts in enumerate(zip(references, hypotheses, strict=True)):
-        if not any(map(markup.is_used, texts)):
-            plain.append(index)
+    plain: dict[int, tuple[str, str]] = {}
+    for index, (reference, hypothesis) in enumerate(zip(references, hypotheses, strict=True)):
+        if isinstance(hypothesis, str) and not (markup.is_used(reference) or markup.is_used(hypothesis)):
+            plain[index] = reference, hypothesis
             continue
         networks = []
-        for side, text in zip(("reference", "hypothesis"), texts, strict=True):
+        for side, text in (("reference", reference), ("hypothesis", hypothesis)):
             try:
-                networks.append(parse(text, markup))
+                networks.append(parse(text, markup) if isinstance(text, str) else text)
             except UserError as error:
                 raise UserError(f"{where(side, index)}: {error}") from None
         alignments[index] = align_networks(*networks)
-    reference_words, hypothesis_words = ([split_blanks(side[i]) for i in plain] for side in (references, hypotheses))
+    reference_words, hypothesis_words = ([split_blanks(pair[side]) for pair in plain.values()] for side in (0, 1))
     operations = align_all(reference_words, hypothesis_words, markup.case_sensitive)
     alignments.update(zip(plain, map(Alignment, reference_words, hypothesis_words, operations), strict=True))
     return [alignments[index] for index in range(len(references))]

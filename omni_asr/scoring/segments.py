@@ -74,7 +74,12 @@ def score_segments(segments: Iterable[Segment], tokens: Iterable[Token | Alterna
         number = numbers[speaker] = numbers.get(speaker, -1) + 1
         utterances.append(
             Utterance(
-                f"{speaker}-{number:03d}", speaker, alignment.reference, alignment.hypothesis, alignment.operations
+                f"{speaker}-{number:03d}",
+                speaker,
+                alignment.reference,
+                alignment.hypothesis,
+                alignment.operations,
+                _heading(segment),
             )
         )
     return Scored(counted, utterances, missing)
@@ -91,6 +96,12 @@ def assign(
             at += 1
         assigned.append((segment, list(tokens[start:at])))
     return assigned
+
+
+def _heading(segment: Segment) -> str:
+    """What sclite prints of a segment."""
+    labels = f"Labels: <{fold_case(','.join(segment.labels))}>\n" if segment.labels else ""
+    return f"{labels}File: {fold_case(segment.file)}\nChannel: {fold_case(segment.channel)}\n"
 
 
 def _place(item: Segment | Token | Alternation) -> Place:

@@ -11,7 +11,8 @@ from sclite_helpers import SCLITE, align_here, align_with_sclite, marked_text, o
 
 from omni_asr.errors import UserError
 from omni_asr.scoring.align import Counts, fold_case
-from omni_asr.scoring.markup import Markup, align_networks, align_texts, parse
+from omni_asr.scoring.markup import Markup, align_texts, parse
+from omni_asr.scoring.network import align_networks
 
 STORED = Path(__file__).parent / "golden" / "sclite_alignments.jsonl"
 MARKUPS = [Markup(*flags) for flags in itertools.product([False, True], repeat=3)]
@@ -103,7 +104,7 @@ def test_a_change_of_one_rule_would_be_seen(tmp_path, monkeypatch):
     pairs = list(random_pairs(400, seed=41))
     expected = align_with_sclite(pairs, tmp_path, "-D")
     assert align_here(pairs, Markup(optional=True)) == expected
-    monkeypatch.setattr("omni_asr.scoring.markup.OPTIONAL_COST", 3.0)
+    monkeypatch.setattr("omni_asr.scoring.network.OPTIONAL_COST", 3.0)
     assert align_here(pairs, Markup(optional=True)) != expected
 
 
@@ -125,7 +126,7 @@ def test_braces_out_of_order_are_named(text, message):
 
 
 def test_a_table_too_large_is_refused(monkeypatch):
-    monkeypatch.setattr("omni_asr.scoring.markup.LARGEST_TABLE", 20)
+    monkeypatch.setattr("omni_asr.scoring.network.LARGEST_TABLE", 20)
     with pytest.raises(UserError, match="too long to align with alternations"):
         align_texts(["{ a / b } c d e"], ["a b c d e f"])
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import jiwer
 
 from omni_asr.scoring.align import CORRECT, DELETION, INSERTION, SUBSTITUTION, Counts, align_all
-from omni_asr.scoring.markup import Alignment, Markup, align_texts
+from omni_asr.scoring.markup import Markup, align_texts
+from omni_asr.scoring.network import Alignment
 
 Costs = Literal["sclite", "unit"]
 CHUNKS = {CORRECT: "equal", SUBSTITUTION: "substitute", DELETION: "delete", INSERTION: "insert"}

@@ -20,7 +20,8 @@ from omni_asr.errors import UserError
 from omni_asr.kaldi.ctm import Alternation, Token
 from omni_asr.kaldi.stm import Segment
 from omni_asr.scoring.align import fold_case
-from omni_asr.scoring.markup import NULL, Markup, Network, align_texts, make_word
+from omni_asr.scoring.markup import Markup, align_texts, make_word
+from omni_asr.scoring.network import NULL, Network
 from omni_asr.scoring.sclite import Utterance
 
 HUB = Markup(optional=True, fragments=True)  # what hubscr.pl asks of sclite

@@ -10,7 +10,7 @@ from omni_asr.scoring.markup import align_texts
 
 SCLITE = shutil.which("sclite") or shutil.which("sclite", path="/usr/lib/sctk/bin")
 ALPHABET = ["a", "b", "ab", "abc", "é", "über", "日本", "don't"]
-_STEP = re.compile(r'([CSDI]),("[^"]*")?,("[^"]*")?(?::|$)')
+STEP = re.compile(r'([CSDI]),("[^"]*")?,("[^"]*")?(?::|$)')
 
 
 def options_of(markup):
@@ -28,12 +28,12 @@ def align_with_sclite(pairs, folder, *options):
     output = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=True).stdout
     found = {}
     for number, path in re.findall(r'<PATH id="\(s-(\d+)\)"[^>]*>\n(.*)\n</PATH>', output):
-        found[int(number)] = [tuple(map(_word, step)) for step in _STEP.findall(path)]
+        found[int(number)] = [tuple(map(sgml_word, step)) for step in STEP.findall(path)]
     assert sorted(found) == list(range(len(pairs)))
     return [found[index] for index in range(len(pairs))]
 
 
-def _word(part):
+def sgml_word(part):
     """A word of the SGML file without its quotes and tags."""
     return re.sub(r"(?<!\\);.*", "", part.strip('"')).replace("\\", "")
 

@@ -18,7 +18,7 @@ from omni_asr.scoring.decoded import decoded_tokens
 from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.reports import count_characters, markdown, per_speaker, per_utterance, summary_line
 from omni_asr.scoring.sclite import Utterance, by_speaker, report
-from omni_asr.scoring.segments import Scored, score_segments
+from omni_asr.scoring.segments import Scored, by_time, score_segments
 from omni_asr.scoring.transcripts import Transcripts, read_transcripts, split_words
 from omni_asr.text.whisper_english import whisper_normalizer
 
@@ -147,7 +147,8 @@ def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
     """Score recognised words by the segments they fall into."""
     assert protocol.stm
     segments, labels = read_stm(protocol.stm)
-    tokens = read_ctm(protocol.ctm) if protocol.ctm else decoded_tokens(data_dir, decode_dir)
+    segments = by_time(segments)
+    tokens = by_time(read_ctm(protocol.ctm) if protocol.ctm else decoded_tokens(data_dir, decode_dir))
     if all(segment.is_ignored for segment in segments):
         raise UserError(f"{protocol.stm} has no segment to score")
     if protocol.glm:
@@ -233,8 +234,8 @@ def _write_time_files(
     folder: Path, segments: Iterable[Segment], labels: Sequence[Label], tokens: Iterable[Token | Alternation]
 ) -> None:
     """``ref.stm`` and ``hyp.ctm`` as they were aligned (``sclite -r ref.stm stm -h hyp.ctm ctm -D -F``)."""
-    write_stm(folder / "ref.stm", sorted(segments, key=lambda s: (s.file, s.channel, s.begin)), labels)
-    write_ctm(folder / "hyp.ctm", sorted(tokens, key=lambda t: (t.file, t.channel, t.begin)))
+    write_stm(folder / "ref.stm", segments, labels)
+    write_ctm(folder / "hyp.ctm", tokens)
 
 
 def _warn(aligned: Aligned, folder: Path) -> None:

@@ -10,9 +10,9 @@ file or channel that the references lack are an error. Names of files, channels 
 A to Z like a to z.
 """
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from omni_asr.scoring.sclite import Utterance
 
 HUB = Markup(optional=True, fragments=True)  # what hubscr.pl asks of sclite
 Place = tuple[str, str]
+Timed = TypeVar("Timed", bound=Segment | Token | Alternation)
 
 
 @dataclass(frozen=True)
@@ -38,24 +39,22 @@ class Scored:
 
 
 def score_segments(segments: Iterable[Segment], tokens: Iterable[Token | Alternation], markup: Markup = HUB) -> Scored:
-    """Align recognised words with the segments they fall into.
+    """Align recognised words with the segments they fall into, both in the order given, see :func:`by_time`.
 
-    Both are first sorted by file, channel and begin, as hubscr.pl does. Utterances are named ``<speaker>-<number>`` and
-    count from 0 for each speaker.
+    Utterances are named ``<speaker>-<number>`` and count from 0 for each speaker.
 
     Raises:
         UserError: a word's file and channel has no segment, or markup is not in order; names file and line.
     """
-    ordered = sorted(segments, key=lambda segment: (segment.file, segment.channel, segment.begin))
-    places = _by_place(sorted(tokens, key=lambda token: (token.file, token.channel, token.begin)))
+    places = _by_place(tokens)
     counted: list[Segment] = []
     heard: list[list[Token | Alternation]] = []
     missing = []
-    for place, group in itertools.groupby(ordered, key=_place):
+    for place, group in _by_place(segments).items():
         words = places.pop(place, [])
         if not words:
             missing.append(place)
-        for segment, own in assign(list(group), words):
+        for segment, own in assign(group, words):
             if not segment.is_ignored:
                 counted.append(segment)
                 heard.append(own)
@@ -86,6 +85,11 @@ def score_segments(segments: Iterable[Segment], tokens: Iterable[Token | Alterna
     return Scored(counted, utterances, missing)
 
 
+def by_time(items: Iterable[Timed]) -> list[Timed]:
+    """Sorted by file, channel and begin. hubscr.pl sorts before it filters; what a glm makes of a word stays there."""
+    return sorted(items, key=lambda item: (item.file, item.channel, item.begin))
+
+
 def assign(
     segments: Sequence[Segment], tokens: Sequence[Token | Alternation]
 ) -> list[tuple[Segment, list[Token | Alternation]]]:
@@ -109,10 +113,10 @@ def _place(item: Segment | Token | Alternation) -> Place:
     return fold_case(item.file), fold_case(item.channel)
 
 
-def _by_place(tokens: Iterable[Token | Alternation]) -> dict[Place, list[Token | Alternation]]:
-    places: dict[Place, list[Token | Alternation]] = {}
-    for token in tokens:
-        places.setdefault(_place(token), []).append(token)
+def _by_place(items: Iterable[Timed]) -> dict[Place, list[Timed]]:
+    places: dict[Place, list[Timed]] = {}
+    for item in items:
+        places.setdefault(_place(item), []).append(item)
     return places
 
 

@@ -20,6 +20,7 @@ from omni_asr.errors import UserError
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"'})  # noqa: RUF001
 _LAUGHED = re.compile(r"\[laughter-([^\]\s]+)\]", re.IGNORECASE)
 _EVENT = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|%hesitation\b", re.IGNORECASE)
+_EMPTY = re.compile(r"\(\s*\)")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -42,7 +43,7 @@ def whisper_normalizer() -> Callable[[str], str]:
 def without_markup(text: str) -> str:
     """A transcript of words alone, with straight quotes; ``(...)`` is left to the normaliser."""
     text = _LAUGHED.sub(r"\1", text.translate(_QUOTES))
-    text = _EVENT.sub(" ", text)
+    text = _EMPTY.sub(" ", _EVENT.sub(" ", text))
     while _BRACES.search(text):  # the innermost first
         text = _BRACES.sub(_branch, text)
     return " ".join(text.split())

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
-from omni_asr.scoring.score import REGIMES, Protocol, score
+from omni_asr.scoring.regimes import REGIMES
+from omni_asr.scoring.score import Protocol, score
 
 
 def main(argv: Sequence[str] | None = None) -> None:

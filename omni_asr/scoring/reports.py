@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_lines
 from omni_asr.scoring.align import CORRECT, DELETION, INSERTION, Counts, align_all, pairs
+from omni_asr.scoring.regimes import regime_line
 from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker
 from omni_asr.scoring.transcripts import split_words
 
@@ -39,7 +40,7 @@ def count_characters(utterances: Sequence[Utterance]) -> Counts:
 
 def markdown(groups: Mapping[str, Sequence[Utterance]], regime: str) -> Iterator[str]:
     """Percentages of each group of utterances, and of each speaker of the first one; counts of words and sentences."""
-    yield f"Scoring regime: {regime}\n"
+    yield regime_line(regime)
     first = next(iter(groups.values()))
     for title, rows in [
         ("set", {name: by_speaker(utterances)[1] for name, utterances in groups.items()}),

@@ -18,6 +18,7 @@ from typing import Any
 
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
+from omni_asr.scoring.regimes import SUFFIXES
 
 COLUMNS = [
     "exp", "router", "config", "set", "regime", "WER", "CER", "S / D / I", "errors / words", "params", "active",
@@ -105,14 +106,15 @@ def experiment_rows(exp_dir: str | os.PathLike[str], test_set: str) -> list[Row]
     Raises:
         UserError: see :func:`experiment_row`.
     """
-    others = sorted(Path(exp_dir, f"decode_{test_set}").glob("wer_*"))
-    return [experiment_row(exp_dir, test_set, suffix) for suffix in ["", *(path.name[3:] for path in others)]]
+    others = [suffix for suffix in SUFFIXES.values() if suffix]
+    scored = [suffix for suffix in others if Path(exp_dir, f"decode_{test_set}", f"wer{suffix}").exists()]
+    return [experiment_row(exp_dir, test_set, suffix) for suffix in ["", *scored]]
 
 
 def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str = "") -> Row:
     """The row of one experiment and test set; every value is the text of its cell.
 
-    ``suffix`` is what the names of rates in another regime end in, ``_whisper``.
+    ``suffix`` is what the names of its rates end in, one of SUFFIXES.
 
     Raises:
         UserError: the experiment is not trained, or the set not scored.

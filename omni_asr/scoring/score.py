@@ -16,6 +16,7 @@ from omni_asr.kaldi.trn import utterance_ids, write_trn
 from omni_asr.scoring.align import align_all, fold_case
 from omni_asr.scoring.decoded import decoded_tokens
 from omni_asr.scoring.filters import Filter
+from omni_asr.scoring.regimes import SUFFIXES, regime_line
 from omni_asr.scoring.reports import count_characters, markdown, per_speaker, per_utterance, summary_line
 from omni_asr.scoring.sclite import Utterance, by_speaker, report
 from omni_asr.scoring.segments import Scored, by_time, score_segments
@@ -24,11 +25,6 @@ from omni_asr.text.whisper_english import whisper_normalizer
 
 log = logging.getLogger("score")
 
-REGIMES = {
-    "verbatim": "words as they are written",
-    "glm": "both sides rewritten by a glm, as hubscr.pl does",
-    "whisper": "both sides through Whisper's English normaliser",
-}
 _NAME = re.compile(r"[\w.+-]+")
 
 
@@ -57,8 +53,8 @@ class Protocol:
 
     @property
     def suffix(self) -> str:
-        """What names of results end in, so that another normalisation never replaces the corpus's own figures."""
-        return "_whisper" if self.regime == "whisper" else ""
+        """What names of results end in."""
+        return SUFFIXES[self.regime]
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ def score(
         if protocol.stm
         else _align_texts(data_dir, decode_dir, protocol, folder)
     )
-    utterances, regime = aligned.utterances, f"Scoring regime: {protocol.regime}\n"
+    utterances, regime = aligned.utterances, regime_line(protocol.regime)
     _write(folder / "per_utt", per_utterance(utterances))
     _write(folder / "per_spk", per_speaker(utterances))
     _write(folder / "result.md", markdown(aligned.groups, protocol.regime))

@@ -79,6 +79,14 @@ def test_without_a_glm_words_are_what_they_are(corpus, capsys):
     assert "Scoring regime: verbatim" in (corpus / "decode/wer").read_text()
 
 
+def test_nothing_of_another_protocol_stays(corpus):
+    assert run_program(score.main, ARGUMENTS) == 0
+    (corpus / "decode/text").write_text("u1 we are\n")
+    assert run_program(score.main, ["data", "-", "decode"]) == 0
+    names = {path.name for path in (corpus / "decode/scoring").iterdir()}
+    assert {"ref.trn", "hyp.trn"} < names and not names & {"ref.stm", "hyp.ctm", "wer_swbd", "wer_O"}
+
+
 def test_a_channel_that_nothing_was_heard_in(corpus, caplog):
     (corpus / "c.ctm").write_text("sw_1 A 1.5 0.1 we\n")
     assert run_program(score.main, ["--ctm", "c.ctm", *ARGUMENTS]) == 0

@@ -84,7 +84,8 @@ def score(
     suffix, decode_dir = protocol.suffix, Path(decode_dir)
     folder, best = decode_dir / f"scoring{suffix}", decode_dir / "scoring_kaldi" / "best_wer"
     rates = [decode_dir / f"{name}{suffix}" for name in ("wer", "cer")] + ([] if suffix else [best])
-    for path in [*rates, *folder.glob("wer_*")]:  # an error must not leave the rates of an earlier scoring
+    earlier = [path for pattern in ("wer_*", "ref.*", "hyp.*") for path in folder.glob(pattern)]
+    for path in [*rates, *earlier]:  # nothing of an earlier scoring, perhaps by another protocol, may stay
         path.unlink(missing_ok=True)
     aligned = (
         _align_times(data_dir, decode_dir, protocol, folder)

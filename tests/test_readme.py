@@ -14,11 +14,11 @@ RESULTS = """# Results
 <!-- /results -->
 
 <!-- summary -->
-| router | config | set | seeds | WER | CER | params | active |
-| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
-| dense | mini | test | 3 | 7.00 ± 0.20 | 3.00 | 1 M | 1 M |
-| omni | mini | test | 3 | 5.00 ± 0.10 | 2.00 | 4 M | 1 M |
-| omni | mini | test_noisy | 3 | 15.00 ± 0.10 | 9.00 | 4 M | 1 M |
+| router | config | set | regime | seeds | WER | CER | params | active |
+| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
+| dense | mini | test | verbatim | 3 | 7.00 ± 0.20 | 3.00 | 1 M | 1 M |
+| omni | mini | test | verbatim | 3 | 5.00 ± 0.10 | 2.00 | 4 M | 1 M |
+| omni | mini | test_noisy | verbatim | 3 | 15.00 ± 0.10 | 9.00 | 4 M | 1 M |
 <!-- /summary -->
 """
 

@@ -46,7 +46,8 @@ def rows_of(path):
 def test_a_row(tmp_path):
     row = experiment_row(make_experiment(tmp_path), "test")
     assert row == {
-        "exp": "omni_base", "router": "omni", "config": "base", "set": "test", "WER": "5.00", "CER": "1.25",
+        "exp": "omni_base", "router": "omni", "config": "base", "set": "test", "regime": "verbatim",
+        "WER": "5.00", "CER": "1.25",
         "S / D / I": "39 / 6 / 5", "errors / words": "50 / 1000", "params": "5.21 M", "active": "2.41 M",
         "hours": "2.0", "steps": "1800", "seed": "1", "commit": "01234567",
         "command": "omni-asr train --config conf/base.yaml --set 'a|b'",
@@ -61,7 +62,7 @@ def test_rows_are_replaced_never_doubled_and_sorted(tmp_path):
     names = [row[0].lstrip("| ") for row in rows_of(path)]
     assert names == ["dense_base", "switch_base", "omni_base_seed2", "omni_base_seed10"] * 2
     assert [row[3] for row in rows_of(path)] == ["dev"] * 4 + ["test"] * 4
-    assert [row[4] for row in rows_of(path)] == ["5.00"] * 5 + ["7.70"] + ["5.00"] * 2
+    assert [row[5] for row in rows_of(path)] == ["5.00"] * 5 + ["7.70"] + ["5.00"] * 2
     before = path.read_text(encoding="utf-8")
     update(path, tmp_path / "exp/switch_base", ["test", "dev"])
     assert path.read_text(encoding="utf-8") == before
@@ -94,6 +95,18 @@ def test_summary_over_seeds(tmp_path):
         ("omni", "base", "3", "5.00 ± 1.00"),
         ("omni", "base_big", "1", "2.00"),
     ]
+
+
+def test_regimes_have_rows_of_their_own(tmp_path):
+    experiment, path = make_experiment(tmp_path), tmp_path / "RESULTS.md"
+    for name in ("wer", "cer"):
+        text = (experiment / "decode_test" / name).read_text() + "Scoring regime: whisper\n"
+        (experiment / "decode_test" / f"{name}_whisper").write_text(text)
+    for _ in range(2):
+        update(path, experiment, ["test"])
+    assert [row[3:5] for row in rows_of(path)] == [["test", "verbatim"], ["test", "whisper"]]
+    block = path.read_text(encoding="utf-8").split("<!-- summary -->")[1]
+    assert "| omni | base | test | verbatim | 1 |" in block and "| omni | base | test | whisper | 1 |" in block
 
 
 def test_variant_and_numbers():

@@ -9,7 +9,9 @@ import pytest
 
 from omni_asr.bin import run_program, score
 from omni_asr.kaldi.trn import read_trn
-from omni_asr.scoring.score import align_words, read_per_utterance, read_transcripts
+from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring.score import align_words
+from omni_asr.scoring.transcripts import read_transcripts
 
 SCLITE = shutil.which("sclite") or shutil.which("sclite", path="/usr/lib/sctk/bin")
 REFERENCES = {
@@ -51,7 +53,9 @@ def test_what_it_writes(arguments, tmp_path, capsys):
         line,
         "%SER 100.00 [ 5 / 5 ]",
         "Scored 5 sentences, 1 not present in hyp.",
+        "Scoring regime: verbatim",
     ]
+    assert (decode / "scoring_kaldi/best_wer").read_text() == f"{line} decode/wer\n"
     assert (decode / "cer").read_text().startswith("%CER ")
     assert (decode / "scoring/missing_hyps").read_text() == "spk-a-002\n"
     per_utterance = (decode / "scoring/per_utt").read_text(encoding="utf-8").splitlines()
@@ -88,7 +92,9 @@ def test_characters_count_the_blank(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = write_set(tmp_path, {"u": "ab cd"}, {"u": "abcd"}, {"u": "s"})
     assert run_program(score.main, arguments) == 0
-    assert (tmp_path / "decode/cer").read_text() == "%CER 20.00 [ 1 / 5, 0 ins, 1 del, 0 sub ]\n"
+    assert (
+        tmp_path / "decode/cer"
+    ).read_text() == "%CER 20.00 [ 1 / 5, 0 ins, 1 del, 0 sub ]\nScoring regime: verbatim\n"
 
 
 def test_no_reference_words_at_all(tmp_path, monkeypatch, capsys):
@@ -149,7 +155,21 @@ def random_set(seed):
 
 
 def printed_by_sclite():
-    command = [SCLITE, "-r", "ref.trn", "trn", "-h", "hyp.trn", "trn", "-i", "rm", "-o", "all", "stdout"]
+    command = [
+        SCLITE,
+        "-r",
+        "ref.trn",
+        "trn",
+        "-h",
+        "hyp.trn",
+        "trn",
+        "hyp.trn (verbatim)",
+        "-i",
+        "rm",
+        "-o",
+        "all",
+        "stdout",
+    ]
     return subprocess.run(command, cwd="decode/scoring", capture_output=True, encoding="utf-8", check=True).stdout
 
 

@@ -179,18 +179,19 @@ def test_recipe_whose_training_is_requeued(here):
     shutil.copytree(ROOT / "egs", here / "egs", symlinks=True, ignore=ignored)
     recipe = here / "egs/mini"
     options = "--config conf/tiny.yaml --size tiny --test_sets test --speed_perturb false --nj 2 --stop_stage 3".split()
-    options += ["--cmd", "slurm --time 1:00:00", "--set", "train.log_every=1", "--set", "train.max_steps=60"]
+    options += ["--cmd", "slurm --time 1:00:00", "--set", "train.log_every=1", "--set", "train.max_steps=300"]
+    options += ["--set", "train.save_every=5"]
     options += ["--set", "train.threads=1"]  # more are slow on a busy machine
     options += ["--nnodes", "2", "--ngpu", "0"]
     process = subprocess.Popen([recipe / "run.sh", *options], stdout=subprocess.DEVNULL)
     log = recipe / "exp/omni_tiny/log/train.log"
-    wait_for(lambda: log.exists() and "(train) step " in log.read_text(), 120)
+    wait_for(lambda: list(recipe.glob("exp/omni_tiny/checkpoints/state-*.pt")), 120)
     os.kill(process_of(job_of(log), rank=1), signal.SIGKILL)
     assert process.wait(timeout=180) == 0
     assert {path.name for path in (recipe / "fbank/log").glob("train.*.log")} == {"train.1.log", "train.2.log"}
     starts = log.read_text().split("# Started at ")[1:]
     assert len(starts) == 2, "the log has both starts"
     assert " steps on cpu of 2 processes (ddp)" in starts[0]
-    assert " step 1/60 " in starts[0] and " step 60/60 " not in starts[0]
-    assert "; going on from step " in starts[1] and " step 60/60 " in starts[1]
+    assert " step 1/300 " in starts[0] and " step 300/300 " not in starts[0]
+    assert "; going on from step " in starts[1] and " step 300/300 " in starts[1]
     assert (recipe / "exp/omni_tiny/model.pt").is_file()

@@ -3,9 +3,25 @@
 import pytest
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.trn import SPECIAL, escape, read_trn, unescape, utterance_ids, write_trn
+from omni_asr.kaldi.trn import SPECIAL, escape, read_marked_trn, read_trn, unescape, utterance_ids, write_trn
 
-WORDS = ["a", "(uh)", "{b}", "either/or", "@", ";;", "back\\slash", "50%", "%28", "%2F", "%HESITATION", "naïve", "*"]
+WORDS = [
+    "a",
+    "(uh)",
+    "{b}",
+    "either/or",
+    "@",
+    ";;",
+    "back\\slash",
+    "50%",
+    "%28",
+    "%2F",
+    "%HESITATION",
+    "naïve",
+    "*",
+    "f**",
+    "a*b",
+]
 
 
 def test_escape_is_reversible_and_keeps_words_apart():
@@ -53,3 +69,11 @@ def test_ids_keep_speakers_and_utterances_apart():
     assert len(set(speakers)) == 4
     assert len({name.lower() for name in ids.values()}) == 6
     assert ids["X"] == "%28s%29-X" and ids["x"] == "%28s%29-x~2"
+
+
+def test_markup_is_kept_where_it_is_meant(tmp_path):
+    (tmp_path / "x.trn").write_text(";; c\n{ uh / @ } (yes) i- (s-1)\n(s-2)\n", encoding="utf-8")
+    assert read_marked_trn(tmp_path / "x.trn") == {"s-1": "{ uh / @ } (yes) i- ", "s-2": ""}
+    (tmp_path / "x.trn").write_text("a (s-1)\nb (s-1)\n", encoding="utf-8")
+    with pytest.raises(UserError, match="x.trn:2: utterance .s-1. occurs a second time"):
+        read_marked_trn(tmp_path / "x.trn")

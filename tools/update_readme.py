@@ -30,6 +30,8 @@ def results_table(path: Path) -> str:
     rows = parse_table(summary[1]) if summary else []
     if not rows:
         return ""
+    for row in rows:  # figures of another regime than the corpus's own stand apart
+        row["set"] += f" ({row['regime']})" if row["regime"] == "whisper" else ""
     sets = list(dict.fromkeys(row["set"] for row in rows))
     runs: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:

@@ -10,9 +10,9 @@ from typing import Any
 from omni_asr.analysis.routing_file import RoutingResults, read_routing
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_table
+from omni_asr.scoring.reports import read_per_utterance
 from omni_asr.scoring.results import Rate, experiment_order, read_command, read_model_info, read_rate
 from omni_asr.scoring.sclite import Utterance
-from omni_asr.scoring.score import read_per_utterance
 
 Load = list[list[float]]
 """Share of frames per expert, for each mixture-of-experts layer."""

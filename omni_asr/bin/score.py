@@ -1,8 +1,17 @@
 """Count errors of a decoded set with sclite's alignment, in words and characters.
 
-Reads DATA_DIR/text, DATA_DIR/utt2spk and DECODE_DIR/text. Prints Kaldi's %WER line and writes into DECODE_DIR:
-wer, cer, and scoring/ with ref.trn, hyp.trn, result.txt (sclite's tables and alignments), per_utt, per_spk and
-missing_hyps. A reference without hypothesis counts as deleted words.
+Reads DATA_DIR/text, DATA_DIR/utt2spk and DECODE_DIR/text. Prints Kaldi's %WER line and writes into DECODE_DIR: wer,
+cer, scoring_kaldi/best_wer, and scoring/ with ref.trn, hyp.trn, result.txt (sclite's tables and alignments), result.md,
+per_utt, per_spk and missing_hyps. A reference without hypothesis counts as deleted words.
+
+With --stm, references are segments with times, and so are hypotheses: those of --ctm, or the decoded words at the times
+in DECODE_DIR/tokens.jsonl. A word counts in the segment where its middle lies; optional (words) may be left out and
+fragments- match their beginnings, as in hubscr.pl. --glm applies a global map to both sides first.
+
+Every result names its regime. Whisper's (--regime whisper) has files of its own: wer_whisper, scoring_whisper/.
+
+Example: omni-asr score --stm data/eval2000/stm --glm data/eval2000/glm --subset swbd=sw_ --subset callhm=en_ \\
+             data/eval2000 - exp/omni_base/decode_eval2000
 """
 
 import sys
@@ -11,19 +20,36 @@ from pathlib import Path
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
-from omni_asr.scoring.score import score
+from omni_asr.scoring.regimes import REGIMES
+from omni_asr.scoring.score import Protocol, score
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Score one decode directory."""
     parser = ArgumentParser(__doc__)
+    regimes = "; ".join(f"{name}: {what}" for name, what in REGIMES.items())
+    parser.add_argument("--regime", choices=list(REGIMES), help=f"{regimes}. Default: glm with --glm, else verbatim")
+    parser.add_argument("--stm", type=Path, help="references with times, instead of DATA_DIR/text")
+    parser.add_argument("--ctm", type=Path, help="recognised words with times, instead of the decoded ones")
+    parser.add_argument("--glm", type=Path, help="global map applied to both sides; needs --stm")
+    parser.add_argument(
+        "--subset",
+        action="append",
+        default=[],
+        metavar="NAME=PREFIX",
+        help="score also the files that begin with PREFIX (without --stm: utterances); may be repeated",
+    )
     parser.add_argument("data_dir", help="data directory with text and utt2spk")
     parser.add_argument("lang_dir", help="language directory, or - for none (words are compared as they are)")
     parser.add_argument("decode_dir", help="directory with the hypotheses in text")
     options = parser.parse_args(argv)
     if options.lang_dir != "-" and not Path(options.lang_dir).is_dir():
         raise UserError(f"{options.lang_dir} is no directory; give the language directory, or - for none")
-    print(score(options.data_dir, options.decode_dir))
+    subsets = dict(text.partition("=")[::2] for text in options.subset)
+    if not all(subsets.values()):
+        raise UserError("--subset takes NAME=PREFIX, such as swbd=sw_")
+    regime = options.regime or ("glm" if options.glm else "verbatim")
+    print(score(options.data_dir, options.decode_dir, Protocol(regime, options.stm, options.ctm, options.glm, subsets)))
 
 
 if __name__ == "__main__":

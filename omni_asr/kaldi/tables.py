@@ -3,6 +3,7 @@
 Only spaces and tabs separate fields, as in Kaldi: a no-break space or an ideographic space belongs to a word.
 """
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -41,6 +42,21 @@ def split_line(line: str) -> tuple[str, str]:
     if "\t" in key:
         key, _, value = line.partition("\t")
     return key.rstrip("\r"), value.strip(" \t\r")
+
+
+def to_number(text: str, where: str, what: str = "time") -> float:
+    """A finite number.
+
+    Raises:
+        UserError: it is none; the message begins with ``where``.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or "_" in text:
+        raise UserError(f"{where}: {what} {text!r} is not a number")
+    return number
 
 
 def read_entries(path: str | os.PathLike[str], may_be_empty: bool = False) -> Iterator[tuple[int, str, str]]:

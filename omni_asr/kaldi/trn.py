@@ -1,20 +1,21 @@
 r"""NIST's trn files: one utterance a line, its words and then ``(<speaker>-<utterance>)``.
 
-sclite gives ``( ) { } / @ ; \`` a meaning inside words, and its own escapes cover only some of them. Such a character
-is therefore written as ``%`` and two hexadecimal digits (``(uh)`` becomes ``%28uh%29``) and read back.
+sclite gives ``( ) { } / @ ; \`` a meaning inside words, and ``*`` at their end, and its own escapes cover only some of
+them. Such a character is therefore written as ``%`` and two hexadecimal digits (``(uh)`` becomes ``%28uh%29``) and read
+back. Transcripts that mean their markup are read by :func:`read_marked_trn`.
 """
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.tables import read_lines
 
 SPECIAL = r"(){}/@;" + "\\"
-_CODES = "|".join(f"{ord(character):02x}" for character in SPECIAL + "%")
-_MUST_ESCAPE = re.compile(rf"[{re.escape(SPECIAL)}]|%(?={_CODES})", re.IGNORECASE)
+_CODES = "|".join(f"{ord(character):02x}" for character in SPECIAL + "%*")
+_MUST_ESCAPE = re.compile(rf"[{re.escape(SPECIAL)}]|%(?={_CODES})|(?<=.)\*$", re.IGNORECASE | re.DOTALL)
 _ESCAPED = re.compile(rf"%({_CODES})", re.IGNORECASE)
 _LINE = re.compile(r"^(.*)\(([^()]*)\)[ \t\r]*$", re.DOTALL)
 
@@ -65,21 +66,39 @@ def read_trn(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     """Words of each trn id, in the order of the file. Comment lines (``;;``) and empty lines are passed over.
 
     Raises:
-        UserError: a line without ``(id)`` at its end, an id that occurs twice, or markup that means more than the word
-            it stands on: alternations ``{ a / b }``, ``@``, and optionally deletable ``(word)``.
+        UserError: as :func:`read_marked_trn`; or markup that means more than the word it stands on: alternations
+            ``{ a / b }``, ``@``, and optionally deletable ``(word)``.
     """
-    utterances: dict[str, list[str]] = {}
+    utterances = {}
+    for number, name, text in _entries(path):
+        words = [word for word in re.split("[ \t]+", text) if word]
+        for word in words:
+            if word[0] in "{}@;" or word == "/" or (word[0] == "(" and word[-1] == ")"):
+                raise UserError(f"{path}:{number}: {word!r} is markup; write one plain transcript per utterance")
+        utterances[name] = [unescape(word) for word in words]
+    return utterances
+
+
+def read_marked_trn(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The transcript of each trn id as it stands, for :func:`omni_asr.scoring.markup.align_texts`.
+
+    Raises:
+        UserError: a line without ``(id)`` at its end, or an id that occurs twice.
+    """
+    return {name: text for _, name, text in _entries(path)}
+
+
+def _entries(path: str | os.PathLike[str]) -> Iterator[tuple[int, str, str]]:
+    """Line number, id and transcript."""
+    seen = set()
     for number, line in enumerate(read_lines(path), 1):
         if line.startswith(";;") or not line.strip():
             continue
         match = _LINE.match(line)
         if not match:
             raise UserError(f"{path}:{number}: no (utterance id) at the end of the line")
-        words, name = [word for word in re.split("[ \t]+", match[1]) if word], match[2]
-        for word in words:
-            if word[0] in "{}@;" or word == "/" or (word[0] == "(" and word[-1] == ")"):
-                raise UserError(f"{path}:{number}: {word!r} is markup; write one plain transcript per utterance")
-        if name in utterances:
+        text, name = match.groups()
+        if name in seen:
             raise UserError(f"{path}:{number}: utterance ({name}) occurs a second time; ids must be unique")
-        utterances[name] = [unescape(word) for word in words]
-    return utterances
+        seen.add(name)
+        yield number, name, text

@@ -7,8 +7,13 @@ differ from plain Levenshtein distance.
 An alignment of R reference and H hypothesis words has R = C + S + D and H = C + S + I, so its cost
 4S + 3D + 3I = 3(R + H) - (6C + 2S): least cost is the largest 3C + S. In that form gaps weigh nothing, a row of the
 table is a running maximum, and many utterances of similar length are aligned at once.
+
+The table of a pair too long for that (a recording of 50,000 words as one utterance) is made twice: once keeping a row
+here and there, then piece by piece from the last to the first while the trace walks through it. The result is the same
+to the last tie.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +25,7 @@ CORRECT, SUBSTITUTION, DELETION, INSERTION = "C", "S", "D", "I"
 MATCH_SCORE, SUBSTITUTION_SCORE = 3, 1
 CELLS_PER_BATCH = 4_000_000  # table cells aligned at once, 8 MB: more calls of numpy below, more cache misses above
 LONGEST_INT16 = 32767 // MATCH_SCORE
+CELLS_OF_ONE_PAIR = 16_000_000  # a pair with more is aligned piece by piece
 
 Words = Sequence[str]
 Matrix = npt.NDArray[np.int32]
@@ -85,8 +91,11 @@ def align(reference: Words, hypothesis: Words) -> str:
     return align_all([reference], [hypothesis])[0]
 
 
-def align_all(references: Sequence[Words], hypotheses: Sequence[Words]) -> list[str]:
-    """Align pairs of word sequences, upper and lower case alike.
+def align_all(references: Sequence[Words], hypotheses: Sequence[Words], case_sensitive: bool = False) -> list[str]:
+    """Align pairs of word sequences, upper and lower case of A to Z alike unless ``case_sensitive``.
+
+    Words are what they are: what sclite reads into braces, parentheses and the like is
+    :func:`omni_asr.scoring.markup.align_texts`'s.
 
     Returns one string per pair with a letter for each step from the start: ``C`` correct and ``S`` substitution take a
     word of both sides, ``D`` deletion one of the reference, ``I`` insertion one of the hypothesis.
@@ -94,7 +103,7 @@ def align_all(references: Sequence[Words], hypotheses: Sequence[Words]) -> list[
     Raises:
         ValueError: the two lists differ in length.
     """
-    number = _Numbers().__getitem__
+    number = _Numbers(case_sensitive).__getitem__
     references_ids = [list(map(number, words)) for words in references]
     hypotheses_ids = [list(map(number, words)) for words in hypotheses]
     operations = [""] * len(references)
@@ -104,6 +113,8 @@ def align_all(references: Sequence[Words], hypotheses: Sequence[Words]) -> list[
             operations[index] = CORRECT * len(reference)
         elif not reference or not hypothesis:
             operations[index] = DELETION * len(reference) + INSERTION * len(hypothesis)
+        elif len(reference) * len(hypothesis) > CELLS_OF_ONE_PAIR:
+            operations[index] = _align_long(reference, hypothesis)
         else:
             unequal.append(index)
     unequal.sort(key=lambda index: (len(references_ids[index]), len(hypotheses_ids[index])))
@@ -126,10 +137,14 @@ def pairs(reference: Words, hypothesis: Words, operations: str) -> Iterator[tupl
 
 
 class _Numbers(dict[str, int]):
-    """A number for each word, the same for upper and lower case."""
+    """A number for each word, the same for upper and lower case unless ``case_sensitive``."""
+
+    def __init__(self, case_sensitive: bool) -> None:
+        super().__init__()
+        self._fold = str if case_sensitive else fold_case
 
     def __missing__(self, word: str) -> int:
-        folded = fold_case(word)
+        folded = self._fold(word)
         self[word] = number = len(self) if folded == word else self[folded]
         return number
 
@@ -176,12 +191,67 @@ def _fill(reference: Matrix, hypothesis: Matrix) -> npt.NDArray[np.integer]:
     table = np.zeros((rows + 1, columns + 1, batch), dtype=dtype)
     gain = np.empty((columns, batch), dtype=dtype)
     for row in range(rows):
-        np.multiply(hypothesis == reference[row], dtype(MATCH_SCORE - SUBSTITUTION_SCORE), out=gain)
-        gain += dtype(SUBSTITUTION_SCORE)
-        gain += table[row, :-1]
-        np.maximum(gain, table[row, 1:], out=gain)
-        np.maximum.accumulate(gain, axis=0, out=table[row + 1, 1:])
+        _next_row(table[row], reference[row], hypothesis, gain, table[row + 1])
     return table
+
+
+def _next_row(
+    above: npt.NDArray[np.integer],
+    word: npt.NDArray[np.int32] | np.int32,
+    hypothesis: Matrix,
+    gain: npt.NDArray[np.integer],
+    row: npt.NDArray[np.integer],
+) -> None:
+    """Write the row (H+1, B) of one more reference word; ``gain`` (H, B) is scratch. The first cell stays as it is."""
+    np.multiply(hypothesis == word, row.dtype.type(MATCH_SCORE - SUBSTITUTION_SCORE), out=gain)
+    gain += row.dtype.type(SUBSTITUTION_SCORE)
+    gain += above[:-1]
+    np.maximum(gain, above[1:], out=gain)
+    np.maximum.accumulate(gain, axis=0, out=row[1:])
+
+
+def _align_long(reference: list[int], hypothesis: list[int]) -> str:
+    """Align one pair of numbered words in the memory of a few rows of its table: about 2 sqrt(R) of H + 1 cells."""
+    across = np.array(hypothesis, dtype=np.int32)
+    height = math.isqrt(len(reference)) + 1
+    row = np.zeros(len(hypothesis) + 1, dtype=np.int32)
+    gain, above, kept = np.empty(len(hypothesis), dtype=np.int32), row.copy(), []
+    for index, word in enumerate(reference):
+        if index % height == 0:
+            kept.append(row.copy())
+        row, above = above, row
+        _next_row(above, np.int32(word), across, gain, row)
+    pieces, column = [], len(hypothesis)
+    for number in reversed(range(len(kept))):
+        piece = reference[number * height : (number + 1) * height]
+        table = np.zeros((len(piece) + 1, column + 1), dtype=np.int32)
+        table[0] = kept[number][: column + 1]
+        for index, word in enumerate(piece):
+            _next_row(table[index], np.int32(word), across[:column], gain[:column], table[index + 1])
+        letters, column = _trace_piece(table, piece, hypothesis)
+        pieces.append(letters)
+    return INSERTION * column + "".join(reversed(pieces))
+
+
+def _trace_piece(table: npt.NDArray[np.int32], reference: list[int], hypothesis: list[int]) -> tuple[str, int]:
+    """Follow one pair back from the last cell of a piece of its table to the piece's first row, by the same rule.
+
+    Returns the letters and the column where the trace left the piece.
+    """
+    letters = []
+    row, column = len(reference), table.shape[1] - 1
+    while row:
+        equal = bool(column) and reference[row - 1] == hypothesis[column - 1]
+        if column and table[row, column] == table[row - 1, column - 1] + (MATCH_SCORE if equal else SUBSTITUTION_SCORE):
+            letters.append(CORRECT if equal else SUBSTITUTION)
+            row, column = row - 1, column - 1
+        elif column and table[row, column] == table[row, column - 1]:
+            letters.append(INSERTION)
+            column -= 1
+        else:
+            letters.append(DELETION)
+            row -= 1
+    return "".join(reversed(letters)), column
 
 
 def _trace(

@@ -1,4 +1,4 @@
-"""RESULTS.md: one row per experiment and test set, made from the files of the experiment, and a summary over seeds.
+"""RESULTS.md: a row per experiment, test set and regime, from the files of the experiment, and a summary over seeds.
 
 Only what stands between the marks ``<!-- results -->`` and ``<!-- /results -->``, and between those of the summary, is
 rewritten; the rest of the file belongs to whoever writes it.
@@ -18,13 +18,14 @@ from typing import Any
 
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
+from omni_asr.scoring.regimes import SUFFIXES
 
 COLUMNS = [
-    "exp", "router", "config", "set", "WER", "CER", "S / D / I", "errors / words", "params", "active",
+    "exp", "router", "config", "set", "regime", "WER", "CER", "S / D / I", "errors / words", "params", "active",
     "hours", "steps", "seed", "commit", "command",
 ]  # fmt: skip
-TEXT_COLUMNS = {"exp", "router", "config", "set", "sets", "commit", "command"}
-SUMMARY_COLUMNS = ["router", "config", "set", "seeds", "WER", "CER", "params", "active"]
+TEXT_COLUMNS = {"exp", "router", "config", "set", "regime", "sets", "commit", "command"}
+SUMMARY_COLUMNS = ["router", "config", "set", "regime", "seeds", "WER", "CER", "params", "active"]
 ROUTING_COLUMNS = [
     "exp", "router", "config", "sets", "seed", "raw", "matched", "NMI", "run, ms", "shuffled, ms", "paths for 50 %",
     "largest load", "bits on unit",
@@ -33,6 +34,7 @@ ROUTERS = ["dense", "switch", "omni", "omni_lowrank", "decision", "hash", "rando
 NEW_FILE = "# Results\n\nThe tables are written by `omni-asr results`; text outside the marks is kept.\n"
 
 _RATE = re.compile(r"^%(?:WER|CER) (\S+) \[ (\d+) / (\d+), (\d+) ins, (\d+) del, (\d+) sub \]", re.MULTILINE)
+_REGIME = re.compile(r"^Scoring regime: (\S+)$", re.MULTILINE)
 _SEED_TAG = re.compile(r"(?:^|[_-])s(?:eed)?[_-]?\d+(?=[_-]|$)")
 
 Row = dict[str, str]
@@ -48,6 +50,8 @@ class Rate:
     insertions: int
     deletions: int
     substitutions: int
+    regime: str
+    """How the words were normalised before they were compared."""
 
 
 def read_rate(path: str | os.PathLike[str]) -> Rate:
@@ -57,12 +61,15 @@ def read_rate(path: str | os.PathLike[str]) -> Rate:
         UserError: the file is missing or has no such line.
     """
     try:
-        match = _RATE.search(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError:
         raise UserError(f"{path} does not exist; score this set first (stage 5)") from None
+    match, regime = _RATE.search(text), _REGIME.search(text)
     if not match:
         raise UserError(f"{path} has no %WER or %CER line; score this set again (stage 5)")
-    return Rate(float(match[1]), *map(int, match.groups()[1:]))
+    errors, words, insertions, deletions, substitutions = map(int, match.groups()[1:])
+    named = regime[1] if regime else "verbatim"
+    return Rate(float(match[1]), errors, words, insertions, deletions, substitutions, named)
 
 
 def read_model_info(exp_dir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -93,8 +100,21 @@ def read_command(exp_dir: str | os.PathLike[str]) -> str:
     return commands[-1] if commands else ""
 
 
-def experiment_row(exp_dir: str | os.PathLike[str], test_set: str) -> Row:
+def experiment_rows(exp_dir: str | os.PathLike[str], test_set: str) -> list[Row]:
+    """The rows of one experiment and test set, one for each regime it was scored in; the corpus's own comes first.
+
+    Raises:
+        UserError: see :func:`experiment_row`.
+    """
+    others = [suffix for suffix in SUFFIXES.values() if suffix]
+    scored = [suffix for suffix in others if Path(exp_dir, f"decode_{test_set}", f"wer{suffix}").exists()]
+    return [experiment_row(exp_dir, test_set, suffix) for suffix in ["", *scored]]
+
+
+def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str = "") -> Row:
     """The row of one experiment and test set; every value is the text of its cell.
+
+    ``suffix`` is what the names of its rates end in, one of SUFFIXES.
 
     Raises:
         UserError: the experiment is not trained, or the set not scored.
@@ -103,14 +123,15 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str) -> Row:
     # A model from elsewhere (--model) was not trained in this folder; what it says of itself stands with its words.
     foreign = not Path(exp_dir, "model_info.json").exists() and Path(decode_dir, "model_info.json").exists()
     info = read_model_info(decode_dir if foreign else exp_dir)
-    wer = read_rate(Path(decode_dir, "wer"))
-    cer = read_rate(Path(decode_dir, "cer"))
+    wer = read_rate(decode_dir / f"wer{suffix}")
+    cer = read_rate(decode_dir / f"cer{suffix}")
     name = Path(os.path.abspath(exp_dir)).name
     return {
         "exp": name,
         "router": str(info.get("router", "")),
         "config": variant(info, name),
         "set": test_set,
+        "regime": wer.regime,
         "WER": f"{wer.percent:.2f}",
         "CER": f"{cer.percent:.2f}",
         "S / D / I": f"{wer.substitutions} / {wer.deletions} / {wer.insertions}",
@@ -160,13 +181,13 @@ def update(results: str | os.PathLike[str], exp_dir: str | os.PathLike[str], tes
     Raises:
         UserError: the experiment is not trained or a set not scored (nothing is written), or the marks are damaged.
     """
-    new = [experiment_row(exp_dir, test_set) for test_set in test_sets]
+    new = [row for test_set in test_sets for row in experiment_rows(exp_dir, test_set)]
     path = Path(results)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         text = path.read_text(encoding="utf-8") or NEW_FILE
         known = _parse(_block(text, "results", path), COLUMNS)
-        rows = {(row["exp"], row["set"]): row for row in [*known, *new]}
+        rows = {(row["exp"], row["set"], row["regime"]): row for row in [*known, *new]}
         ordered = sorted(rows.values(), key=_order)
         text = _with_block(text, "summary", _table(SUMMARY_COLUMNS, summary(ordered)), path)
         text = _with_block(text, "results", _table(COLUMNS, ordered), path)
@@ -224,23 +245,24 @@ def update_routing(results: str | os.PathLike[str], exp_dir: str | os.PathLike[s
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
-    """Mean and standard deviation over seeds for each router, configuration and test set."""
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+    """Mean and standard deviation over seeds for each router, configuration, test set and regime."""
+    groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["set"], row["config"], row["router"]), []).append(row)
+        groups.setdefault((row["set"], row["regime"], row["config"], row["router"]), []).append(row)
     return [
         {
             "router": router,
             "config": config,
             "set": test_set,
+            "regime": regime,
             "seeds": str(len(group)),
             "WER": _mean_deviation([row["WER"] for row in group]),
             "CER": _mean_deviation([row["CER"] for row in group]),
             "params": group[0]["params"],
             "active": group[0]["active"],
         }
-        for (test_set, config, router), group in sorted(
-            groups.items(), key=lambda item: (item[0][0], item[0][1], _rank(item[0][2]))
+        for (test_set, regime, config, router), group in sorted(
+            groups.items(), key=lambda item: (*item[0][:3], _rank(item[0][3]))
         )
     ]
 
@@ -252,8 +274,8 @@ def _mean_deviation(cells: Sequence[str]) -> str:
     return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
 
 
-def _order(row: Row) -> tuple[str, list[Any]]:
-    return row["set"], experiment_order(row["router"], row["exp"])
+def _order(row: Row) -> tuple[str, str, list[Any]]:
+    return row["set"], row["regime"], experiment_order(row["router"], row["exp"])
 
 
 def experiment_order(router: str, name: str) -> list[Any]:

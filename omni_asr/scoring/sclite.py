@@ -25,13 +25,18 @@ NO_WORDS = """
 
 @dataclass(frozen=True)
 class Utterance:
-    """One scored utterance: its names, both word sequences, and the letters of their alignment."""
+    """One scored utterance: its names, both word sequences, and the letters of their alignment.
+
+    An optional word that the other side left out stands against an empty word, as a ``C``.
+    """
 
     id: str
     speaker: str
     reference: list[str]
     hypothesis: list[str]
     operations: str
+    heading: str = ""
+    """Further lines that stand under its id in the report."""
 
     @property
     def counts(self) -> Counts:
@@ -191,7 +196,7 @@ def _alignment(utterance: Utterance) -> str:
     """One utterance: counts, then reference, hypothesis and marks in columns, wrapped after about 1000 characters."""
     counts = utterance.counts
     numbers = f"{counts.correct} {counts.substitutions} {counts.deletions} {counts.insertions}"
-    lines = [f"id: ({fold_case(utterance.id)})", f"Scores: (#C #S #D #I) {numbers}"]
+    lines = [f"id: ({fold_case(utterance.id)})\n{utterance.heading}Scores: (#C #S #D #I) {numbers}"]
     columns = list(_columns(utterance))
     start = 0
     while start < len(columns):

@@ -2,188 +2,247 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
-from omni_asr.kaldi.tables import read_lines, read_table
+from omni_asr.kaldi.ctm import Alternation, Token, read_ctm, write_ctm
+from omni_asr.kaldi.glm import read_glm
+from omni_asr.kaldi.stm import Label, Segment, read_stm, write_stm
 from omni_asr.kaldi.trn import utterance_ids, write_trn
-from omni_asr.scoring.align import Counts, align_all, pairs
-from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker, report
+from omni_asr.scoring.align import align_all, fold_case
+from omni_asr.scoring.decoded import decoded_tokens
+from omni_asr.scoring.filters import Filter
+from omni_asr.scoring.regimes import SUFFIXES, regime_line
+from omni_asr.scoring.reports import count_characters, markdown, per_speaker, per_utterance, summary_line
+from omni_asr.scoring.sclite import Utterance, by_speaker, report
+from omni_asr.scoring.segments import Scored, by_time, score_segments
+from omni_asr.scoring.transcripts import Transcripts, read_transcripts, split_words
+from omni_asr.text.whisper_english import whisper_normalizer
 
 log = logging.getLogger("score")
 
-GAP = "***"
+_NAME = re.compile(r"[\w.+-]+")
 
 
 @dataclass(frozen=True)
-class Transcripts:
-    """References of a set, in the order of its ``text``, with the hypothesis and speaker of each."""
+class Protocol:
+    """How a set is scored."""
 
-    references: dict[str, list[str]]
-    hypotheses: dict[str, list[str]]
-    speakers: dict[str, str]
+    regime: str = "verbatim"
+    """One of REGIMES."""
+    stm: Path | None = None
+    """References with times; without it, ``text`` of the data directory."""
+    ctm: Path | None = None
+    """Recognised words with times; without it, those of the decoding."""
+    glm: Path | None = None
+    subsets: Mapping[str, str] = field(default_factory=dict)
+    """Names of subsets, and how the names of their files (of utterances, without an stm) begin."""
+
+    def __post_init__(self) -> None:
+        if (self.regime == "glm") != (self.glm is not None):
+            raise UserError("--regime glm and --glm FILE belong together; Whisper's normaliser takes the glm's place")
+        if not self.stm and (self.glm or self.ctm):
+            raise UserError("--glm and --ctm need --stm: rules and times apply to references with times")
+        for name in self.subsets:
+            if not _NAME.fullmatch(name) or name == "all":
+                raise UserError(f"--subset {name!r}: a name of letters, digits and . + - _ was expected, and not 'all'")
+
+    @property
+    def suffix(self) -> str:
+        """What names of results end in."""
+        return SUFFIXES[self.regime]
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A scored set."""
+
+    utterances: list[Utterance]
+    groups: dict[str, list[Utterance]]
+    """All of them, and subsets."""
     missing: list[str]
-    """Utterances without a hypothesis: their words count as deleted."""
+    dropped: list[str]
+    """Utterances whose reference is empty after normalisation; they count nowhere."""
 
 
-def split_words(text: str) -> list[str]:
-    """Words between blanks; only space and tab are blanks, as in Kaldi's tables."""
-    return [word for word in text.replace("\t", " ").split(" ") if word]
+def score(
+    data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str], protocol: Protocol | None = None
+) -> str:
+    """Score a decoding against its data directory and write all tables; returns the ``%WER`` line.
 
-
-def read_transcripts(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str]) -> Transcripts:
-    """Read ``text`` and ``utt2spk`` of the data directory and ``text`` of the decoding.
+    Writes into ``decode_dir``: ``wer`` (last, so it stands for a complete result), ``cer``, ``scoring/`` and
+    ``scoring_kaldi/best_wer``; in the regime whisper ``wer_whisper``, ``cer_whisper`` and ``scoring_whisper/``.
 
     Raises:
-        UserError: a file is missing or malformed, an id occurs twice, a hypothesis belongs to no reference, or an
-            utterance has no speaker.
+        UserError: a file is missing or malformed, named by file and line; ids do not fit.
     """
-    references = read_table(Path(data_dir, "text"), may_be_empty=True)
-    hypotheses = read_table(Path(decode_dir, "text"), may_be_empty=True)
-    speakers = read_table(Path(data_dir, "utt2spk"))
-    if not references:
-        raise UserError(f"{data_dir}/text is empty; nothing to score")
-    unknown = [utterance for utterance in hypotheses if utterance not in references]
-    if unknown:
-        more = f" (nor are {len(unknown) - 1} others)" if len(unknown) > 1 else ""
-        raise UserError(f"{decode_dir}/text: utterance {unknown[0]!r} is not in {data_dir}/text{more}; decode this set")
-    for utterance in references:
-        if utterance not in speakers:
-            raise UserError(f"{data_dir}/utt2spk: utterance {utterance!r} of text has no speaker")
-    return Transcripts(
-        {utterance: split_words(text) for utterance, text in references.items()},
-        {utterance: split_words(hypotheses.get(utterance, "")) for utterance in references},
-        speakers,
-        [utterance for utterance in references if utterance not in hypotheses],
+    protocol = protocol or Protocol()
+    suffix, decode_dir = protocol.suffix, Path(decode_dir)
+    folder, best = decode_dir / f"scoring{suffix}", decode_dir / "scoring_kaldi" / "best_wer"
+    rates = [decode_dir / f"{name}{suffix}" for name in ("wer", "cer")] + ([] if suffix else [best])
+    earlier = [path for pattern in ("wer_*", "ref.*", "hyp.*") for path in folder.glob(pattern)]
+    for path in [*rates, *earlier]:  # nothing of an earlier scoring, perhaps by another protocol, may stay
+        path.unlink(missing_ok=True)
+    aligned = (
+        _align_times(data_dir, decode_dir, protocol, folder)
+        if protocol.stm
+        else _align_texts(data_dir, decode_dir, protocol, folder)
     )
-
-
-def align_words(transcripts: Transcripts) -> list[Utterance]:
-    """Align every utterance in words."""
-    references, hypotheses = transcripts.references, transcripts.hypotheses
-    operations = align_all(list(references.values()), list(hypotheses.values()))
-    return [
-        Utterance(utterance, transcripts.speakers[utterance], words, hypotheses[utterance], letters)
-        for (utterance, words), letters in zip(references.items(), operations, strict=True)
-    ]
-
-
-def count_characters(utterances: Sequence[Utterance]) -> Counts:
-    """Errors in characters, the blank between words being one of them."""
-    references = [" ".join(utterance.reference) for utterance in utterances]
-    hypotheses = [" ".join(utterance.hypothesis) for utterance in utterances]
-    return Counts.of("".join(align_all(references, hypotheses)))
-
-
-def summary_line(unit: str, counts: Counts) -> str:
-    """Kaldi's line, e.g. ``%WER 6.60 [ 543 / 8234, 66 ins, 58 del, 419 sub ]``."""
-    numbers = f"{counts.insertions} ins, {counts.deletions} del, {counts.substitutions} sub"
-    return f"%{unit} {counts.percent:.2f} [ {counts.errors} / {counts.words}, {numbers} ]"
-
-
-def score(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str]) -> str:
-    """Score ``decode_dir/text`` against the data directory and write all tables; returns the ``%WER`` line.
-
-    Writes into ``decode_dir``: ``wer`` (last, so it stands for a complete result), ``cer`` and ``scoring/``.
-
-    Raises:
-        UserError: see :func:`read_transcripts`.
-    """
-    for name in ("wer", "cer"):  # an error must not leave the rates of an earlier scoring
-        Path(decode_dir, name).unlink(missing_ok=True)
-    transcripts = read_transcripts(data_dir, decode_dir)
-    utterances = align_words(transcripts)
-    folder = Path(decode_dir, "scoring")
-    _write_sclite_files(folder, utterances)
+    utterances, regime = aligned.utterances, regime_line(protocol.regime)
     _write(folder / "per_utt", per_utterance(utterances))
     _write(folder / "per_spk", per_speaker(utterances))
-    _write(folder / "missing_hyps", (f"{utterance}\n" for utterance in transcripts.missing))
-    if transcripts.missing:
-        log.warning(
-            "%d of %d utterances have no hypothesis; their words count as deleted (ids in %s)",
-            len(transcripts.missing),
-            len(utterances),
-            folder / "missing_hyps",
-        )
+    _write(folder / "result.md", markdown(aligned.groups, protocol.regime))
+    _write(folder / "missing_hyps", (f"{name}\n" for name in aligned.missing))
+    _write(folder / "dropped_utts", (f"{name}\n" for name in aligned.dropped))
+    _warn(aligned, folder)
+    for name, group in aligned.groups.items():
+        if name != "all":
+            _write(folder / f"wer_{name}", [summary_line("WER", by_speaker(group)[1].counts) + "\n" + regime])
     total = by_speaker(utterances)[1]
     line = summary_line("WER", total.counts)
-    _write(Path(decode_dir, "cer"), [summary_line("CER", count_characters(utterances)) + "\n"])
+    _write(decode_dir / f"cer{suffix}", [summary_line("CER", count_characters(utterances)) + "\n" + regime])
+    if not suffix:
+        _write(best, [f"{line} {decode_dir / 'wer'}\n"])
     sentences = f"%SER {total.percents[-1]:.2f} [ {total.wrong_sentences} / {total.sentences} ]"
-    scored = f"Scored {total.sentences} sentences, {len(transcripts.missing)} not present in hyp."
-    _write(Path(decode_dir, "wer"), [f"{line}\n{sentences}\n{scored}\n"])
+    scored = f"Scored {total.sentences} sentences, {len(aligned.missing)} not present in hyp."
+    _write(decode_dir / f"wer{suffix}", [f"{line}\n{sentences}\n{scored}\n{regime}"])
     return line
 
 
-def _write_sclite_files(folder: Path, utterances: Sequence[Utterance]) -> None:
+def align_words(transcripts: Transcripts) -> list[Utterance]:
+    """Align every utterance in words, which mean nothing but themselves."""
+    references, hypotheses = (
+        [split_words(text) for text in side.values()] for side in (transcripts.references, transcripts.hypotheses)
+    )
+    operations = align_all(references, hypotheses)
+    names = transcripts.references
+    return [
+        Utterance(name, transcripts.speakers[name], reference, hypothesis, letters)
+        for name, reference, hypothesis, letters in zip(names, references, hypotheses, operations, strict=True)
+    ]
+
+
+def _align_texts(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: Protocol, folder: Path) -> Aligned:
+    """Score utterances by their ids."""
+    transcripts = read_transcripts(data_dir, decode_dir)
+    dropped: list[str] = []
+    if protocol.regime == "whisper":
+        transcripts, dropped = _normalized(transcripts)
+    utterances = align_words(transcripts)
+    _write_sclite_files(folder, utterances, protocol.regime)
+    groups = {"all": utterances}
+    for name, prefix in protocol.subsets.items():
+        groups[name] = _subset(name, [u for u in utterances if u.id.startswith(prefix)])
+    return Aligned(utterances, groups, transcripts.missing, dropped)
+
+
+def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: Protocol, folder: Path) -> Aligned:
+    """Score recognised words by the segments they fall into."""
+    assert protocol.stm
+    segments, labels = read_stm(protocol.stm)
+    segments = by_time(segments)
+    tokens = by_time(read_ctm(protocol.ctm) if protocol.ctm else decoded_tokens(data_dir, decode_dir))
+    if all(segment.is_ignored for segment in segments):
+        raise UserError(f"{protocol.stm} has no segment to score")
+    if protocol.glm:
+        segments = Filter(read_glm(protocol.glm, ("stm", "ref"))).segments(segments)
+        tokens = Filter(read_glm(protocol.glm, ("ctm", "hyp"))).tokens(tokens)
+    scored = score_segments(segments, tokens)
+    missing = [f"{file} {channel}" for file, channel in scored.missing]
+    utterances = scored.utterances
+    dropped: list[str] = []
+    if protocol.regime == "whisper":
+        scored, dropped = _normalized_segments(scored)
+        utterances = scored.utterances
+        _write_sclite_files(folder, utterances, protocol.regime)
+    else:
+        _write_time_files(folder, segments, labels, tokens)
+        _write(folder / "result.txt", report(utterances, _title("hyp.ctm", protocol.regime)))
+    groups = {"all": utterances}
+    for label in labels:
+        group = [
+            u
+            for u, s in zip(utterances, scored.segments, strict=True)
+            if fold_case(label.id) in map(fold_case, s.labels)
+        ]
+        if group and _NAME.fullmatch(label.id):
+            groups[label.id] = group
+    for name, prefix in protocol.subsets.items():
+        own = [u for u, s in zip(utterances, scored.segments, strict=True) if s.file.startswith(prefix)]
+        groups[name] = _subset(name, own)
+    return Aligned(utterances, groups, missing, dropped)
+
+
+def _subset(name: str, utterances: list[Utterance]) -> list[Utterance]:
+    if not utterances:
+        raise UserError(f"--subset {name}: nothing begins like that")
+    return utterances
+
+
+def _normalized(transcripts: Transcripts) -> tuple[Transcripts, list[str]]:
+    """Both sides normalised; utterances of which no reference is left are taken out on both sides."""
+    normalize = whisper_normalizer()
+    references = {name: normalize(text) for name, text in transcripts.references.items()}
+    kept = [name for name, text in references.items() if text]
+    dropped = [name for name, text in references.items() if not text]
+    if not kept:
+        raise UserError("no reference has a word left after normalisation")
+    return Transcripts(
+        {name: references[name] for name in kept},
+        {name: normalize(transcripts.hypotheses[name]) for name in kept},
+        transcripts.speakers,
+        [name for name in transcripts.missing if references[name]],
+    ), dropped
+
+
+def _normalized_segments(scored: Scored) -> tuple[Scored, list[str]]:
+    """Segments as utterances, normalised."""
+    texts = zip(scored.utterances, scored.segments, strict=True)
+    transcripts, dropped = _normalized(
+        Transcripts(
+            {u.id: segment.text for u, segment in texts},
+            {u.id: " ".join(u.hypothesis) for u in scored.utterances},
+            {u.id: u.speaker for u in scored.utterances},
+            [],
+        )
+    )
+    kept = [s for u, s in zip(scored.utterances, scored.segments, strict=True) if u.id in transcripts.references]
+    return Scored(kept, align_words(transcripts), scored.missing), dropped
+
+
+def _title(name: str, regime: str) -> str:
+    return f"{name} ({regime})"
+
+
+def _write_sclite_files(folder: Path, utterances: Sequence[Utterance], regime: str) -> None:
     """``ref.trn``, ``hyp.trn`` and what sclite prints for them (``sclite -i rm -o all stdout``)."""
     names = utterance_ids((utterance.id, utterance.speaker) for utterance in utterances)
     write_trn(folder / "ref.trn", ((names[u.id], u.reference) for u in utterances))
     write_trn(folder / "hyp.trn", ((names[u.id], u.hypothesis) for u in utterances))
     renamed = [replace(u, id=names[u.id], speaker=names[u.id].split("-")[0]) for u in utterances]
-    _write(folder / "result.txt", report(renamed, "hyp.trn"))
+    _write(folder / "result.txt", report(renamed, _title("hyp.trn", regime)))
 
 
-def per_utterance(utterances: Iterable[Utterance]) -> Iterator[str]:
-    """Kaldi's ``per_utt``: for each utterance the lines ref, hyp and op in columns, and ``#csid`` with the counts."""
-    for utterance in utterances:
-        rows: tuple[list[str], list[str], list[str]] = ([], [], [])
-        for letter, reference, hypothesis in pairs(utterance.reference, utterance.hypothesis, utterance.operations):
-            cells = (reference or GAP, hypothesis or GAP, letter)
-            width = max(map(len, cells))
-            for row, cell in zip(rows, cells, strict=True):
-                row.append(cell.ljust(width))
-        for name, row in zip(("ref ", "hyp ", "op  "), rows, strict=True):
-            yield "  ".join([f"{utterance.id} {name}", *row]).rstrip() + "\n"
-        c = utterance.counts
-        yield f"{utterance.id} #csid {c.correct} {c.substitutions} {c.insertions} {c.deletions}\n"
+def _write_time_files(
+    folder: Path, segments: Iterable[Segment], labels: Sequence[Label], tokens: Iterable[Token | Alternation]
+) -> None:
+    """``ref.stm`` and ``hyp.ctm`` as they were aligned (``sclite -r ref.stm stm -h hyp.ctm ctm -D -F``)."""
+    write_stm(folder / "ref.stm", segments, labels)
+    write_ctm(folder / "hyp.ctm", tokens)
 
 
-def read_per_utterance(path: str | os.PathLike[str]) -> list[Utterance]:
-    """Read ``per_utt`` back; speakers are not in it and are left empty.
-
-    Raises:
-        UserError: the file is missing, or is not what :func:`per_utterance` wrote.
-    """
-    lines = read_lines(path)
-    utterances = []
-    for number in range(0, len(lines) - 3, 4):
-        rows = [split_words(line) for line in lines[number : number + 4]]
-        if [row[1:2] for row in rows] != [["ref"], ["hyp"], ["op"], ["#csid"]]:
-            raise UserError(f"{path}:{number + 1}: expected the lines ref, hyp, op and #csid of one utterance")
-        (name, _, *reference), hypothesis, operations = rows[0], rows[1][2:], rows[2][2:]
-        if not len(reference) == len(hypothesis) == len(operations):
-            raise UserError(f"{path}:{number + 1}: the columns of ref, hyp and op differ in number")
-        utterances.append(
-            Utterance(
-                name,
-                "",
-                [word for word, letter in zip(reference, operations, strict=True) if letter != "I"],
-                [word for word, letter in zip(hypothesis, operations, strict=True) if letter != "D"],
-                "".join(operations),
-            )
-        )
-    return utterances
-
-
-def per_speaker(utterances: Sequence[Utterance]) -> Iterator[str]:
-    """Kaldi's ``per_spk``: counts (``raw``) and percentages (``sys``) of each speaker, sorted, then of all."""
-    speakers, total = by_speaker(utterances)
-    width = max(len("SPEAKER"), *(len(speaker.name) for speaker in speakers))
-    heads = "".join(f"{head:>10}" for head in ("#SENT", "#WORD", "Corr", "Sub", "Ins", "Del", "Err", "S.Err"))
-    yield f"{'SPEAKER':<{width}}  id {heads}\n"
-    for speaker in [*sorted(speakers, key=lambda speaker: speaker.name), total]:
-        yield f"{speaker.name:<{width}}  raw{_speaker_row(speaker, speaker.raw, 0)}\n"
-        yield f"{speaker.name:<{width}}  sys{_speaker_row(speaker, speaker.percents, 2)}\n"
-
-
-def _speaker_row(speaker: SpeakerCounts, values: Sequence[float], digits: int) -> str:
-    correct, substitutions, deletions, insertions, errors, sentences = values
-    ordered = (correct, substitutions, insertions, deletions, errors, sentences)
-    numbers = "".join(f"{value:10.{digits}f}" for value in ordered)
-    return f"{speaker.sentences:10d}{speaker.counts.words:10d}{numbers}"
+def _warn(aligned: Aligned, folder: Path) -> None:
+    """Say what was deleted or left out, and where the list is."""
+    for names, what, file in [
+        (aligned.missing, "have no hypothesis; their words count as deleted", "missing_hyps"),
+        (aligned.dropped, "have no reference after normalisation and are left out", "dropped_utts"),
+    ]:
+        if names:
+            log.warning("%d of the set %s (listed in %s)", len(names), what, folder / file)
 
 
 def _write(path: Path, pieces: Iterable[str]) -> None:

@@ -1,0 +1,96 @@
+"""NIST's segment time mark files (stm): references with times.
+
+``<file> <channel> <speaker> <begin> <end> [<label,label>] words...``, in seconds, with comments after ``;;``. Comments
+``;; LABEL "sw" "Swbd" "Switchboard calls"`` declare labels: an id, a title and a description.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from omni_asr.errors import UserError
+from omni_asr.files import atomic_write
+from omni_asr.kaldi.tables import read_lines, to_number
+
+IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
+_FIELD = r"[ \t]*([^ \t]+)"
+_LINE = re.compile(rf"{_FIELD * 5}(?:[ \t]+(<[^ \t]*))?(?:[ \t]+(.*))?$", re.DOTALL)
+_LABEL = re.compile(r';;\s*LABEL\s+"([^"]*)"\s+"([^"]*)"\s+"([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What somebody said between two times, in seconds."""
+
+    file: str
+    channel: str
+    speaker: str
+    begin: float
+    end: float
+    text: str
+    labels: tuple[str, ...] = ()
+    where: str = field(default="", compare=False)
+    """File and line it was read from."""
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether it and what was recognised in it do not count."""
+        return IGNORED in self.text.upper()
+
+
+@dataclass(frozen=True)
+class Label:
+    """A group of segments to be scored for itself."""
+
+    id: str
+    title: str
+    description: str
+
+
+def read_stm(path: str | os.PathLike[str]) -> tuple[list[Segment], list[Label]]:
+    """Read segments in the order of the file, and the labels that it declares.
+
+    Raises:
+        UserError: a line has no five fields, or times that are no times; or a label is used but not declared although
+            some are. Named by file and line.
+    """
+    segments, labels = [], []
+    for number, line in enumerate(read_lines(path), 1):
+        where, line = f"{path}:{number}", line.rstrip(" \t\r")
+        if line.startswith(";;"):
+            if match := _LABEL.match(line):
+                labels.append(Label(*match.groups()))
+            continue
+        if not line:
+            continue
+        match = _LINE.match(line)
+        if not match:
+            raise UserError(f"{where}: expected '<file> <channel> <speaker> <begin> <end> [<labels>] words'")
+        file, channel, speaker, begin, end, marks, text = match.groups()
+        names = tuple(filter(None, (marks or "").strip("<>").split(",")))
+        segment = Segment(
+            file, channel, speaker, to_number(begin, where), to_number(end, where), text or "", names, where
+        )
+        if segment.end < segment.begin:
+            raise UserError(f"{where}: the segment ends at {end}, before it begins at {begin}")
+        segments.append(segment)
+    declared = {label.id.lower() for label in labels}
+    for segment in segments if labels else []:
+        unknown = [name for name in segment.labels if name.lower() not in declared]
+        if unknown:
+            raise UserError(
+                f'{segment.where}: label {unknown[0]!r} is not declared; add a line ;; LABEL "{unknown[0]}" "..." "..."'
+            )
+    return segments, labels
+
+
+def write_stm(path: str | os.PathLike[str], segments: Iterable[Segment], labels: Sequence[Label] = ()) -> None:
+    """Write labels, then segments in the given order."""
+    with atomic_write(path) as file:
+        for label in labels:
+            file.write(f';; LABEL "{label.id}" "{label.title}" "{label.description}"\n')
+        for segment in segments:
+            marks = f"<{','.join(segment.labels)}>" if segment.labels else ""
+            fields = [segment.file, segment.channel, segment.speaker, repr(segment.begin), repr(segment.end)]
+            file.write(" ".join(filter(None, [*fields, marks, segment.text])) + "\n")

@@ -1,0 +1,82 @@
+"""Recognised words with times, from what ``omni-asr decode`` writes."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from omni_asr.errors import UserError
+from omni_asr.kaldi.ctm import Token
+from omni_asr.kaldi.data_dir import DataDir, Segment
+from omni_asr.kaldi.tables import read_lines, read_table
+
+SPACE = "\u2581"  # what units write for the blank between words
+TimedWord = tuple[float, float, str]
+
+
+def decoded_tokens(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str]) -> list[Token]:
+    """The words of ``decode_dir/text`` in the time of their recordings, in seconds.
+
+    Times are those of the units in ``tokens.jsonl``; without that file the words share their segment evenly. File and
+    channel of a recording come from ``reco2file_and_channel``; without it they are its name and ``A``, as in Kaldi.
+
+    Raises:
+        UserError: a file is missing or broken, an utterance is unknown, or text and tokens.jsonl disagree.
+    """
+    data, path = DataDir(data_dir), Path(decode_dir, "tokens.jsonl")
+    texts = read_table(Path(decode_dir, "text"), may_be_empty=True)
+    timed = _timed_words(path) if path.exists() else None
+    segments = data.segments or {utterance: Segment(utterance, 0.0, -1.0) for utterance in data.utterances}
+    places = data.table("reco2file_and_channel") if data.has("reco2file_and_channel") else {}
+    found = []
+    for utterance, text in texts.items():
+        if utterance not in segments:
+            raise UserError(f"{decode_dir}/text: utterance {utterance!r} is not in {data_dir}; decode this set")
+        segment, words = segments[utterance], text.split()
+        if timed is None:
+            spread = _spread(words, segment, f"{data_dir}: utterance {utterance!r}")
+        else:
+            spread = timed.get(utterance, [])
+            if [word for _, _, word in spread] != words:
+                raise UserError(f"{path} and text disagree about utterance {utterance!r}; decode this set again")
+        file, channel = (places.get(segment.recording) or f"{segment.recording} A").split()[:2]
+        found += [
+            Token(file, channel, round(segment.start + start, 3), round(end - start, 3), word, None, str(path))
+            for start, end, word in spread
+        ]
+    return found
+
+
+def _spread(words: list[str], segment: Segment, where: str) -> list[TimedWord]:
+    if words and segment.is_open:
+        raise UserError(f"{where}: neither tokens.jsonl nor the end of a segment says when its words are; decode again")
+    share = (segment.end - segment.start) / max(1, len(words))
+    return [(share * index, share * (index + 1), word) for index, word in enumerate(words)]
+
+
+def _timed_words(path: Path) -> dict[str, list[TimedWord]]:
+    """Words of each utterance with start and end in seconds from its start."""
+    utterances = {}
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            row = json.loads(line)
+            times = zip(row["tokens"], map(float, row["start"]), map(float, row["end"]), strict=True)
+            utterances[str(row["utt"])] = list(_words(list(times)))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UserError(f"{path}:{number}: expected utt, tokens, start and end as omni-asr decode writes") from None
+    return utterances
+
+
+def _words(units: list[tuple[str, float, float]]) -> Iterator[TimedWord]:
+    """Join units to words at their blanks."""
+    word, first, last = "", 0.0, 0.0
+    for unit, start, end in units:
+        for part, piece in enumerate(unit.split(SPACE)):
+            if part and word:
+                yield first, last, word
+                word = ""
+            if piece:
+                first, last = (start if not word else first), end
+                word += piece
+    if word:
+        yield first, last, word

@@ -1,0 +1,119 @@
+"""Files of results that people read: Kaldi's lines and tables, and Markdown."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from omni_asr.errors import UserError
+from omni_asr.kaldi.tables import read_lines
+from omni_asr.scoring.align import CORRECT, DELETION, INSERTION, Counts, align_all, pairs
+from omni_asr.scoring.regimes import regime_line
+from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker
+from omni_asr.scoring.transcripts import split_words
+
+GAP = "***"
+MARKDOWN_COLUMNS = ["Snt", "Wrd", "Corr", "Sub", "Del", "Ins", "Err", "S.Err"]
+
+
+def summary_line(unit: str, counts: Counts) -> str:
+    """Kaldi's line, e.g. ``%WER 6.60 [ 543 / 8234, 66 ins, 58 del, 419 sub ]``."""
+    numbers = f"{counts.insertions} ins, {counts.deletions} del, {counts.substitutions} sub"
+    return f"%{unit} {counts.percent:.2f} [ {counts.errors} / {counts.words}, {numbers} ]"
+
+
+def count_characters(utterances: Sequence[Utterance]) -> Counts:
+    """Errors in characters, the blank between words being one of them.
+
+    A word that is right counts as it was recognised, however the reference writes it; an optional word left out not.
+    """
+    references, hypotheses = [], []
+    for utterance in utterances:
+        steps = list(pairs(utterance.reference, utterance.hypothesis, utterance.operations))
+        kept = [step for step in steps if step[0] != CORRECT or (step[1] and step[2])]
+        references.append(
+            " ".join(
+                (right if letter == CORRECT else left) or "" for letter, left, right in kept if letter != INSERTION
+            )
+        )
+        hypotheses.append(" ".join(right or "" for letter, _, right in kept if letter != DELETION))
+    return Counts.of("".join(align_all(references, hypotheses)))
+
+
+def markdown(groups: Mapping[str, Sequence[Utterance]], regime: str) -> Iterator[str]:
+    """Percentages of each group of utterances, and of each speaker of the first one; counts of words and sentences."""
+    yield regime_line(regime)
+    first = next(iter(groups.values()))
+    for title, rows in [
+        ("set", {name: by_speaker(utterances)[1] for name, utterances in groups.items()}),
+        ("speaker", {speaker.name: speaker for speaker in by_speaker(first)[0]}),
+    ]:
+        yield f"\n| {title} | {' | '.join(MARKDOWN_COLUMNS)} |\n|---{'|---:' * len(MARKDOWN_COLUMNS)}|\n"
+        for name, counted in rows.items():
+            cells = [str(counted.sentences), str(counted.counts.words), *(f"{p:.1f}" for p in counted.percents)]
+            yield f"| {name.replace('|', chr(92) + '|')} | {' | '.join(cells)} |\n"
+
+
+def per_utterance(utterances: Iterable[Utterance]) -> Iterator[str]:
+    """Kaldi's ``per_utt``: for each utterance the lines ref, hyp and op in columns, and ``#csid`` with the counts."""
+    for utterance in utterances:
+        rows: tuple[list[str], list[str], list[str]] = ([], [], [])
+        for letter, reference, hypothesis in pairs(utterance.reference, utterance.hypothesis, utterance.operations):
+            cells = (reference or GAP, hypothesis or GAP, letter)
+            width = max(map(len, cells))
+            for row, cell in zip(rows, cells, strict=True):
+                row.append(cell.ljust(width))
+        for name, row in zip(("ref ", "hyp ", "op  "), rows, strict=True):
+            yield "  ".join([f"{utterance.id} {name}", *row]).rstrip() + "\n"
+        c = utterance.counts
+        yield f"{utterance.id} #csid {c.correct} {c.substitutions} {c.insertions} {c.deletions}\n"
+
+
+def read_per_utterance(path: str | os.PathLike[str]) -> list[Utterance]:
+    """Read ``per_utt`` back; speakers are not in it and are left empty.
+
+    Raises:
+        UserError: the file is missing, or is not what :func:`per_utterance` wrote.
+    """
+    lines = read_lines(path)
+    utterances = []
+    for number in range(0, len(lines) - 3, 4):
+        rows = [split_words(line) for line in lines[number : number + 4]]
+        if [row[1:2] for row in rows] != [["ref"], ["hyp"], ["op"], ["#csid"]]:
+            raise UserError(f"{path}:{number + 1}: expected the lines ref, hyp, op and #csid of one utterance")
+        (name, _, *reference), hypothesis, operations = rows[0], rows[1][2:], rows[2][2:]
+        if not len(reference) == len(hypothesis) == len(operations):
+            raise UserError(f"{path}:{number + 1}: the columns of ref, hyp and op differ in number")
+        utterances.append(
+            Utterance(
+                name,
+                "",
+                list(_side(reference, hypothesis, operations, INSERTION)),
+                list(_side(hypothesis, reference, operations, DELETION)),
+                "".join(operations),
+            )
+        )
+    return utterances
+
+
+def _side(cells: list[str], others: list[str], operations: list[str], gap: str) -> Iterator[str]:
+    """Words of a row without its gaps; where a word counts as right against a gap, it was optional."""
+    for cell, other, letter in zip(cells, others, operations, strict=True):
+        if letter != gap:
+            yield "" if letter == CORRECT and cell == GAP != other else cell
+
+
+def per_speaker(utterances: Sequence[Utterance]) -> Iterator[str]:
+    """Kaldi's ``per_spk``: counts (``raw``) and percentages (``sys``) of each speaker, sorted, then of all."""
+    speakers, total = by_speaker(utterances)
+    width = max(len("SPEAKER"), *(len(speaker.name) for speaker in speakers))
+    heads = "".join(f"{head:>10}" for head in ("#SENT", "#WORD", "Corr", "Sub", "Ins", "Del", "Err", "S.Err"))
+    yield f"{'SPEAKER':<{width}}  id {heads}\n"
+    for speaker in [*sorted(speakers, key=lambda speaker: speaker.name), total]:
+        yield f"{speaker.name:<{width}}  raw{_speaker_row(speaker, speaker.raw, 0)}\n"
+        yield f"{speaker.name:<{width}}  sys{_speaker_row(speaker, speaker.percents, 2)}\n"
+
+
+def _speaker_row(speaker: SpeakerCounts, values: Sequence[float], digits: int) -> str:
+    correct, substitutions, deletions, insertions, errors, sentences = values
+    ordered = (correct, substitutions, insertions, deletions, errors, sentences)
+    numbers = "".join(f"{value:10.{digits}f}" for value in ordered)
+    return f"{speaker.sentences:10d}{speaker.counts.words:10d}{numbers}"

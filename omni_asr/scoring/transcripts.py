@@ -1,0 +1,63 @@
+"""References and hypotheses of a data directory and its decoding, joined by utterance id."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from omni_asr.errors import UserError
+from omni_asr.kaldi.tables import read_table
+
+
+@dataclass(frozen=True)
+class Transcripts:
+    """References of a set, in the order of its ``text``, with the hypothesis and speaker of each."""
+
+    references: dict[str, str]
+    hypotheses: dict[str, str]
+    speakers: dict[str, str]
+    missing: list[str]
+    """Utterances without a hypothesis: their words count as deleted."""
+
+
+def split_words(text: str) -> list[str]:
+    """Words between blanks; only space and tab are blanks, as in Kaldi's tables."""
+    return [word for word in text.replace("\t", " ").split(" ") if word]
+
+
+def read_transcripts(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str]) -> Transcripts:
+    """Read ``text`` and ``utt2spk`` of the data directory and ``text`` of the decoding.
+
+    Raises:
+        UserError: a file is missing or malformed, an id occurs twice, a hypothesis belongs to no reference, or an
+            utterance has no speaker.
+    """
+    references = read_table(Path(data_dir, "text"), may_be_empty=True)
+    hypotheses = read_table(Path(decode_dir, "text"), may_be_empty=True)
+    speakers = read_table(Path(data_dir, "utt2spk"))
+    if not references:
+        raise UserError(f"{data_dir}/text is empty; nothing to score")
+    missing = without_hypothesis(references, hypotheses, f"{data_dir}/text", f"{decode_dir}/text")
+    for utterance in references:
+        if utterance not in speakers:
+            raise UserError(f"{data_dir}/utt2spk: utterance {utterance!r} of text has no speaker")
+    return Transcripts(
+        references, {utterance: hypotheses.get(utterance, "") for utterance in references}, speakers, missing
+    )
+
+
+def without_hypothesis(
+    references: Mapping[str, object], hypotheses: Mapping[str, object], reference_file: str, hypothesis_file: str
+) -> list[str]:
+    """Ids of references that have no hypothesis.
+
+    Raises:
+        UserError: a hypothesis has no reference.
+    """
+    unknown = [utterance for utterance in hypotheses if utterance not in references]
+    if unknown:
+        more = f" (nor are {len(unknown) - 1} others)" if len(unknown) > 1 else ""
+        raise UserError(
+            f"{hypothesis_file}: utterance {unknown[0]!r} is not in {reference_file}{more}; decode this set"
+        )
+    return [utterance for utterance in references if utterance not in hypotheses]

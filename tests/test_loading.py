@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from itertools import islice
 
@@ -102,3 +103,22 @@ def test_a_killed_worker(utterances):
     assert message.startswith(f"process {victim}, which loads batches, died of signal 9")
     assert signal.getsignal(signal.SIGCHLD) is handler
     assert not children() & {victim, other}, "no process is left behind"
+
+
+def test_a_lock_that_a_loading_process_held_keeps_nothing_from_ending(utterances):
+    """A process that is killed while it asks whether it shall end takes the lock of that event with it."""
+    keys = ((0, np.arange(20)) for _ in range(5000))
+    batches = load_batches(BatchDataset(utterances), keys, 1, pin=False)
+    next(batches)
+    packed = [batches.gi_frame.f_locals["packed"]]
+    packed[0]._workers_done_event._cond.acquire()
+    (worker,) = packed[0]._workers
+
+    def end():
+        batches.close()
+        packed.clear()  # the last reference
+
+    ending = threading.Thread(target=end, daemon=True)
+    ending.start()
+    ending.join(10)
+    assert not ending.is_alive() and not worker.is_alive()

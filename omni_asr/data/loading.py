@@ -92,9 +92,7 @@ def load_batches(
             while True:
                 ready.get_nowait()
         thread.join(1)
-        for worker in packed._workers:  # type: ignore[attr-defined]
-            worker.kill()  # asked politely, one that waits for the lock of a dead one would never end
-            worker.join()
+        _end(packed)
 
 
 @dataclass
@@ -216,6 +214,24 @@ def _start(loader: torch.utils.data.DataLoader[Any]) -> Iterator[Any]:
         if on_main_thread:
             signal.signal(signal.SIGCHLD, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(packed: Any) -> None:
+    """End the loading processes without a lock that one of them may hold, dead or alive.
+
+    PyTorch's own way takes such locks, also when its iterator is collected, and then waits for ever.
+    """
+    if packed._shutdown:  # after the last batch PyTorch has ended them
+        return
+    packed._shutdown = True
+    for worker in packed._workers:
+        worker.kill()
+        worker.join()
+    for keys in packed._index_queues:
+        keys.cancel_join_thread()  # nobody is left to read what is still in it
+        keys.close()
+    torch.utils.data._utils.signal_handling._remove_worker_pids(id(packed))
+    packed._worker_pids_set = False
 
 
 def _begin_to_load(worker: int) -> None:

@@ -64,7 +64,9 @@ def test_hub5_protocol(corpus, capsys):
     assert (decode / "scoring/wer_callhm").read_text().startswith("%WER 50.00 [ 1 / 2, ")
     assert (decode / "scoring_kaldi/best_wer").read_text() == f"{line} decode/wer\n"
     result = (decode / "scoring/result.md").read_text()
-    assert result.startswith("Scoring regime: glm\n\n| set | Snt | Wrd | Corr | Sub | Del | Ins | Err | S.Err |\n")
+    assert result.startswith(
+        "Scoring regime: glm\n\n| set | Snt | Wrd | Corr | Sub | Del | Ins | Err | S.Err | Err 95 % |\n"
+    )
     assert "| swbd | 1 | 6 | 100.0 | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 |" in result
     assert "hyp.ctm (glm)" in (decode / "scoring/result.txt").read_text()
     assert len(read_stm(decode / "scoring/ref.stm")[0]) == 3 and len(read_ctm(decode / "scoring/hyp.ctm")) == 6

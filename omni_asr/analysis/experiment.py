@@ -10,6 +10,7 @@ from typing import Any
 from omni_asr.analysis.routing_file import RoutingResults, read_routing
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_table
+from omni_asr.scoring.bootstrap import Interval, read_interval
 from omni_asr.scoring.reports import read_per_utterance
 from omni_asr.scoring.results import Rate, experiment_order, read_command, read_model_info, read_rate
 from omni_asr.scoring.sclite import Utterance
@@ -25,6 +26,8 @@ class DecodedSet:
     name: str
     wer: Rate | None = None
     cer: Rate | None = None
+    interval: Interval | None = None
+    """Of the word error rate."""
     utterances: list[Utterance] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
     """Log probability per frame of each utterance's hypothesis."""
@@ -143,14 +146,15 @@ def _read_training(experiment: Experiment) -> None:
             experiment.missing.append(f"train.jsonl has no lines of type {kind}")
 
 
-def _rates(folder: Path) -> tuple[Rate | None, Rate | None]:
+def _rates(folder: Path) -> tuple[Rate | None, Rate | None, Interval | None]:
+    """Rates in words and characters, and the interval of the first."""
     rates: list[Rate | None] = []
     for name in ("wer", "cer"):
         try:
             rates.append(read_rate(folder / name))
         except UserError:
             rates.append(None)
-    return rates[0], rates[1]
+    return rates[0], rates[1], read_interval(folder / "scoring" / "ci") if rates[0] else None
 
 
 def _read_set(experiment: Experiment, name: str, data_dir: Path) -> DecodedSet:

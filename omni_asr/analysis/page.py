@@ -82,11 +82,12 @@ def cards(sets: Sequence[DecodedSet]) -> str:
     for one in sets:
         if one.wer:
             w = one.wer
+            sure = f"95 %: {one.interval}, over {one.interval.blocks} {one.interval.unit}<br>" if one.interval else ""
             cer = f"CER {one.cer.percent:.2f} %<br>" if one.cer else ""
             found.append(
                 f'<div class="card"><div class="set">{escape(one.name)}</div>'
                 f'<div class="rate">{w.percent:.2f}<small> % WER</small></div>'
-                f'<div class="detail">{cer}{w.errors:,} errors in {w.words:,} words<br>'
+                f'<div class="detail">{sure}{cer}{w.errors:,} errors in {w.words:,} words<br>'
                 f"{w.substitutions} sub, {w.deletions} del, {w.insertions} ins</div></div>"
             )
     return f'<div class="cards">{"".join(found)}</div>' if found else ""
@@ -141,7 +142,8 @@ def _rate_cell(decoded: DecodedSet, best: float | None) -> str:
     text = f"{decoded.wer.percent:.2f}"
     if decoded.wer.percent == best:
         text = f'<span class="best">{text}</span>'
-    return text + (f"<small>CER {decoded.cer.percent:.2f}</small>" if decoded.cer else "")
+    sure = f"<small>{decoded.interval}</small>" if decoded.interval else ""
+    return text + sure + (f"<small>CER {decoded.cer.percent:.2f}</small>" if decoded.cer else "")
 
 
 def _means(others: Sequence[Experiment], sets: Sequence[str]) -> str:

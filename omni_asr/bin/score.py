@@ -2,7 +2,7 @@
 
 Reads DATA_DIR/text, DATA_DIR/utt2spk and DECODE_DIR/text. Prints Kaldi's %WER line and writes into DECODE_DIR: wer,
 cer, scoring_kaldi/best_wer, and scoring/ with ref.trn, hyp.trn, result.txt (sclite's tables and alignments), result.md,
-per_utt, per_spk and missing_hyps. A reference without hypothesis counts as deleted words.
+ci (its 95 % interval), per_utt, per_spk and missing_hyps. A reference without hypothesis counts as deleted words.
 
 With --stm, references are segments with times, and so are hypotheses: those of --ctm, or the decoded words at the times
 in DECODE_DIR/tokens.jsonl. A word counts in the segment where its middle lies; optional (words) may be left out and

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_lines
 from omni_asr.scoring.align import CORRECT, DELETION, INSERTION, Counts, align_all, pairs
+from omni_asr.scoring.bootstrap import Interval
 from omni_asr.scoring.regimes import regime_line
 from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker
 from omni_asr.scoring.transcripts import split_words
@@ -38,18 +39,26 @@ def count_characters(utterances: Sequence[Utterance]) -> Counts:
     return Counts.of("".join(align_all(references, hypotheses)))
 
 
-def markdown(groups: Mapping[str, Sequence[Utterance]], regime: str) -> Iterator[str]:
-    """Percentages of each group of utterances, and of each speaker of the first one; counts of words and sentences."""
+def markdown(
+    groups: Mapping[str, Sequence[Utterance]], regime: str, intervals: Mapping[str, Interval | None]
+) -> Iterator[str]:
+    """Percentages of each group of utterances with its interval, and of each speaker of the first group."""
     yield regime_line(regime)
     first = next(iter(groups.values()))
-    for title, rows in [
-        ("set", {name: by_speaker(utterances)[1] for name, utterances in groups.items()}),
-        ("speaker", {speaker.name: speaker for speaker in by_speaker(first)[0]}),
-    ]:
-        yield f"\n| {title} | {' | '.join(MARKDOWN_COLUMNS)} |\n|---{'|---:' * len(MARKDOWN_COLUMNS)}|\n"
-        for name, counted in rows.items():
-            cells = [str(counted.sentences), str(counted.counts.words), *(f"{p:.1f}" for p in counted.percents)]
-            yield f"| {name.replace('|', chr(92) + '|')} | {' | '.join(cells)} |\n"
+    yield from _markdown_table("set", {name: by_speaker(group)[1] for name, group in groups.items()}, intervals)
+    yield from _markdown_table("speaker", {speaker.name: speaker for speaker in by_speaker(first)[0]})
+
+
+def _markdown_table(
+    title: str, rows: Mapping[str, SpeakerCounts], intervals: Mapping[str, Interval | None] | None = None
+) -> Iterator[str]:
+    """Sentences, words, percentages and, where given, the interval of the error rate."""
+    columns = [*MARKDOWN_COLUMNS, *(["Err 95 %"] if intervals is not None else [])]
+    yield f"\n| {title} | {' | '.join(columns)} |\n|---{'|---:' * len(columns)}|\n"
+    for name, counted in rows.items():
+        cells = [str(counted.sentences), str(counted.counts.words), *(f"{p:.1f}" for p in counted.percents)]
+        cells += [str(intervals[name] or "-")] if intervals is not None else []
+        yield f"| {name.replace('|', chr(92) + '|')} | {' | '.join(cells)} |\n"
 
 
 def per_utterance(utterances: Iterable[Utterance]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from omni_asr.kaldi.glm import read_glm
 from omni_asr.kaldi.stm import Label, Segment, read_stm, write_stm
 from omni_asr.kaldi.trn import utterance_ids, write_trn
 from omni_asr.scoring.align import align_all, fold_case
+from omni_asr.scoring.bootstrap import interval_line, intervals
 from omni_asr.scoring.decoded import decoded_tokens
 from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
@@ -95,7 +96,10 @@ def score(
     utterances, regime = aligned.utterances, regime_line(protocol.regime)
     _write(folder / "per_utt", per_utterance(utterances))
     _write(folder / "per_spk", per_speaker(utterances))
-    _write(folder / "result.md", markdown(aligned.groups, protocol.regime))
+    sure = intervals(aligned.groups)
+    lines = [interval_line(name, by_speaker(group)[1].counts, sure[name]) for name, group in aligned.groups.items()]
+    _write(folder / "ci", [*lines, regime])
+    _write(folder / "result.md", markdown(aligned.groups, protocol.regime, sure))
     _write(folder / "missing_hyps", (f"{name}\n" for name in aligned.missing))
     _write(folder / "dropped_utts", (f"{name}\n" for name in aligned.dropped))
     _warn(aligned, folder)

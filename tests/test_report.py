@@ -11,9 +11,9 @@ from report_helpers import SETS, Page, make_experiment
 from routing_helpers import write_routing
 
 from omni_asr.analysis import page
-from omni_asr.analysis.errors import frequent_errors, worst_speakers, worst_utterances
 from omni_asr.analysis.experiment import Experiment, read_experiment, siblings
 from omni_asr.bin import report, run_program
+from omni_asr.scoring.breakdown import frequent_errors, worst_speakers, worst_utterances
 from omni_asr.scoring.sclite import Utterance
 from omni_asr.scoring.score import score
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omni_asr import __version__
-from omni_asr.analysis import page, routing_page
+from omni_asr.analysis import errors_page, page, routing_page
 from omni_asr.analysis.experiment import Experiment, checked_load, read_experiment, siblings
 from omni_asr.analysis.plots import load_over_training, require_matplotlib, training_curves
 from omni_asr.files import atomic_write
@@ -77,7 +77,7 @@ def _load_section(experiment: Experiment) -> str:
 
 
 def _error_section(experiment: Experiment) -> str:
-    bodies = [page.error_section(decoded) for decoded in experiment.sets]
+    bodies = [errors_page.error_section(decoded) for decoded in experiment.sets]
     if not any(bodies):
         return ""
     key = (

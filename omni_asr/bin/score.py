@@ -4,6 +4,9 @@ Reads DATA_DIR/text, DATA_DIR/utt2spk and DECODE_DIR/text. Prints Kaldi's %WER l
 cer, scoring_kaldi/best_wer, and scoring/ with ref.trn, hyp.trn, result.txt (sclite's tables and alignments), result.md,
 ci (its 95 % interval), per_utt, per_spk and missing_hyps. A reference without hypothesis counts as deleted words.
 
+Also in scoring/: errors (all confusions, deleted and inserted words with counts), by_length.md or by_utt2snr.md for
+--by length or --by FILE, and oov for --train-text FILE.
+
 With --stm, references are segments with times, and so are hypotheses: those of --ctm, or the decoded words at the times
 in DECODE_DIR/tokens.jsonl. A word counts in the segment where its middle lies; optional (words) may be left out and
 fragments- match their beginnings, as in hubscr.pl. --glm applies a global map to both sides first.
@@ -39,6 +42,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="NAME=PREFIX",
         help="score also the files that begin with PREFIX (without --stm: utterances); may be repeated",
     )
+    parser.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        metavar="FILE|length",
+        help="break results down by the values of a utt2* file (numbers in five bins) or by length; may be repeated",
+    )
+    parser.add_argument("--train-text", type=Path, help="text of the training data, to list words that it lacks")
     parser.add_argument("data_dir", help="data directory with text and utt2spk")
     parser.add_argument("lang_dir", help="language directory, or - for none (words are compared as they are)")
     parser.add_argument("decode_dir", help="directory with the hypotheses in text")
@@ -49,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not all(subsets.values()):
         raise UserError("--subset takes NAME=PREFIX, such as swbd=sw_")
     regime = options.regime or ("glm" if options.glm else "verbatim")
-    print(score(options.data_dir, options.decode_dir, Protocol(regime, options.stm, options.ctm, options.glm, subsets)))
+    protocol = Protocol(regime, options.stm, options.ctm, options.glm, subsets, options.by, options.train_text)
+    print(score(options.data_dir, options.decode_dir, protocol))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_lines
 from omni_asr.scoring.align import CORRECT, DELETION, INSERTION, Counts, align_all, pairs
-from omni_asr.scoring.bootstrap import Interval
+from omni_asr.scoring.bootstrap import Interval, intervals
 from omni_asr.scoring.regimes import regime_line
 from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker
 from omni_asr.scoring.transcripts import split_words
@@ -40,24 +40,36 @@ def count_characters(utterances: Sequence[Utterance]) -> Counts:
 
 
 def markdown(
-    groups: Mapping[str, Sequence[Utterance]], regime: str, intervals: Mapping[str, Interval | None]
+    groups: Mapping[str, Sequence[Utterance]], regime: str, sure: Mapping[str, Interval | None]
 ) -> Iterator[str]:
     """Percentages of each group of utterances with its interval, and of each speaker of the first group."""
     yield regime_line(regime)
     first = next(iter(groups.values()))
-    yield from _markdown_table("set", {name: by_speaker(group)[1] for name, group in groups.items()}, intervals)
+    yield from _markdown_table("set", {name: by_speaker(group)[1] for name, group in groups.items()}, sure)
     yield from _markdown_table("speaker", {speaker.name: speaker for speaker in by_speaker(first)[0]})
 
 
+def breakdown(title: str, groups: Mapping[str, Sequence[Utterance]], regime: str) -> Iterator[str]:
+    """Percentages of groups of utterances, each with its interval and its character error rate."""
+    yield regime_line(regime)
+    rows = {name: by_speaker(group)[1] for name, group in groups.items()}
+    characters = {name: count_characters(group) for name, group in groups.items()}
+    yield from _markdown_table(title, rows, intervals(groups), characters)
+
+
 def _markdown_table(
-    title: str, rows: Mapping[str, SpeakerCounts], intervals: Mapping[str, Interval | None] | None = None
+    title: str,
+    rows: Mapping[str, SpeakerCounts],
+    sure: Mapping[str, Interval | None] | None = None,
+    characters: Mapping[str, Counts] | None = None,
 ) -> Iterator[str]:
-    """Sentences, words, percentages and, where given, the interval of the error rate."""
-    columns = [*MARKDOWN_COLUMNS, *(["Err 95 %"] if intervals is not None else [])]
+    """Sentences, words, percentages and, where given, the interval of the error rate and that of characters."""
+    columns = [*MARKDOWN_COLUMNS, *(["Err 95 %"] if sure is not None else []), *(["CER"] if characters else [])]
     yield f"\n| {title} | {' | '.join(columns)} |\n|---{'|---:' * len(columns)}|\n"
     for name, counted in rows.items():
         cells = [str(counted.sentences), str(counted.counts.words), *(f"{p:.1f}" for p in counted.percents)]
-        cells += [str(intervals[name] or "-")] if intervals is not None else []
+        cells += [str(sure[name] or "-")] if sure is not None else []
+        cells += [f"{characters[name].percent:.1f}"] if characters else []
         yield f"| {name.replace('|', chr(92) + '|')} | {' | '.join(cells)} |\n"
 
 

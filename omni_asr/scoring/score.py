@@ -12,13 +12,15 @@ from omni_asr.files import atomic_write
 from omni_asr.kaldi.ctm import Alternation, Token, read_ctm, write_ctm
 from omni_asr.kaldi.glm import read_glm
 from omni_asr.kaldi.stm import Label, Segment, read_stm, write_stm
+from omni_asr.kaldi.tables import read_entries
 from omni_asr.kaldi.trn import utterance_ids, write_trn
 from omni_asr.scoring.align import align_all, fold_case
 from omni_asr.scoring.bootstrap import interval_line, intervals
+from omni_asr.scoring.breakdown import by_length, by_table, error_lists, unknown_words
 from omni_asr.scoring.decoded import decoded_tokens
 from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
-from omni_asr.scoring.reports import count_characters, markdown, per_speaker, per_utterance, summary_line
+from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, per_utterance, summary_line
 from omni_asr.scoring.sclite import Utterance, by_speaker, report
 from omni_asr.scoring.segments import Scored, by_time, score_segments
 from omni_asr.scoring.transcripts import Transcripts, read_transcripts, split_words
@@ -42,6 +44,10 @@ class Protocol:
     glm: Path | None = None
     subsets: Mapping[str, str] = field(default_factory=dict)
     """Names of subsets, and how the names of their files (of utterances, without an stm) begin."""
+    by: Sequence[str] = ()
+    """What to break the results down by: ``length``, or files such as ``utt2snr``."""
+    train_text: Path | None = None
+    """``text`` of the training data; words that are not in it are out of vocabulary."""
 
     def __post_init__(self) -> None:
         if (self.regime == "glm") != (self.glm is not None):
@@ -51,6 +57,9 @@ class Protocol:
         for name in self.subsets:
             if not _NAME.fullmatch(name) or name == "all":
                 raise UserError(f"--subset {name!r}: a name of letters, digits and . + - _ was expected, and not 'all'")
+        names = [Path(what).name for what in self.by]
+        if len(set(names)) < len(names):
+            raise UserError(f"--by {' '.join(self.by)}: two of one name would write the same file")
 
     @property
     def suffix(self) -> str:
@@ -85,7 +94,7 @@ def score(
     suffix, decode_dir = protocol.suffix, Path(decode_dir)
     folder, best = decode_dir / f"scoring{suffix}", decode_dir / "scoring_kaldi" / "best_wer"
     rates = [decode_dir / f"{name}{suffix}" for name in ("wer", "cer")] + ([] if suffix else [best])
-    earlier = [path for pattern in ("wer_*", "ref.*", "hyp.*") for path in folder.glob(pattern)]
+    earlier = [path for pattern in ("wer_*", "ref.*", "hyp.*", "by_*", "oov") for path in folder.glob(pattern)]
     for path in [*rates, *earlier]:  # nothing of an earlier scoring, perhaps by another protocol, may stay
         path.unlink(missing_ok=True)
     aligned = (
@@ -102,6 +111,7 @@ def score(
     _write(folder / "result.md", markdown(aligned.groups, protocol.regime, sure))
     _write(folder / "missing_hyps", (f"{name}\n" for name in aligned.missing))
     _write(folder / "dropped_utts", (f"{name}\n" for name in aligned.dropped))
+    _write_breakdowns(folder, utterances, protocol)
     _warn(aligned, folder)
     for name, group in aligned.groups.items():
         if name != "all":
@@ -237,6 +247,27 @@ def _write_time_files(
     """``ref.stm`` and ``hyp.ctm`` as they were aligned (``sclite -r ref.stm stm -h hyp.ctm ctm -D -F``)."""
     write_stm(folder / "ref.stm", segments, labels)
     write_ctm(folder / "hyp.ctm", tokens)
+
+
+def _write_breakdowns(folder: Path, utterances: Sequence[Utterance], protocol: Protocol) -> None:
+    """Lists of errors, tables by length or by the values of files, and words outside the training text."""
+    regime = regime_line(protocol.regime)
+    _write(folder / "errors", [regime, *error_lists(utterances)])
+    for what in protocol.by:
+        groups = by_length(utterances) if what == "length" else by_table(utterances, what)
+        title = "words" if what == "length" else Path(what).name
+        _write(folder / f"by_{Path(what).name}.md", breakdown(title, groups, protocol.regime))
+    if protocol.train_text:
+        found = unknown_words(utterances, _vocabulary(protocol.train_text, protocol.regime))
+        rows = (f"{count:6d} {right:6d}  {word}\n" for word, count, right in found.unknown)
+        _write(folder / "oov", [f"{found}\n", regime, "\n times  right  word\n", *rows])
+
+
+def _vocabulary(path: Path, regime: str) -> set[str]:
+    """Words of a training text in lower case, normalised as the regime does unless that is a global map's work."""
+    normalize = whisper_normalizer() if regime == "whisper" else str
+    texts = (normalize(text) for _, _, text in read_entries(path, may_be_empty=True))
+    return {fold_case(word) for text in texts for word in split_words(text)}
 
 
 def _warn(aligned: Aligned, folder: Path) -> None:

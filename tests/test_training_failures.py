@@ -69,27 +69,30 @@ def test_a_full_disk_ends_training_in_one_line_with_the_states_before_it_whole(c
 def test_a_loading_process_that_hangs_lets_a_signal_save_and_the_limit_end(corpus, tmp_path):
     """Stopped by SIGSTOP, which is what a file server that does not come back looks like."""
     exp_dir = tmp_path / "exp"
-    command = train_command(corpus, exp_dir, "data.workers=1", "train.epochs=400", "train.max_steps=2000")
+    # More steps than it can take before it is stopped, however busy the machine is.
+    command = train_command(corpus, exp_dir, "data.workers=1", "train.epochs=100000", "train.max_steps=1000000")
     process = started(command, exp_dir, 1)
-    (worker,) = workers_of(process.pid)
-    os.kill(worker, signal.SIGSTOP)
+    stop_loading(process, exp_dir)
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and "state saved at step" in stderr
     process = started([*command, "--set", "train.timeout=0.1"], exp_dir, 1)
-    deadline = time.monotonic() + 30
-    while not (found := workers_of(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(found[0], signal.SIGSTOP)
+    stop_loading(process, exp_dir)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert re.search(r"train: error: waiting for data at step \d+ takes more than 6 s", stderr), stderr
 
 
-def workers_of(pid: int) -> list[int]:
-    """Loading processes of a training."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def stop_loading(process: subprocess.Popen, exp_dir: Path) -> None:
+    """Stop the loading process of a training as soon as steps are taken: children of its start are gone by then."""
+    record = exp_dir / "train.jsonl"
+    size, deadline = record.stat().st_size, time.monotonic() + 60
+    while record.stat().st_size == size:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
+        time.sleep(0.05)
+    (worker,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(worker), signal.SIGSTOP)
 
 
 def test_a_training_killed_with_its_loading_processes_starts_at_once(corpus, tmp_path):

@@ -4,8 +4,8 @@ Reads DATA_DIR/text, DATA_DIR/utt2spk and DECODE_DIR/text. Prints Kaldi's %WER l
 cer, scoring_kaldi/best_wer, and scoring/ with ref.trn, hyp.trn, result.txt (sclite's tables and alignments), result.md,
 ci (its 95 % interval), per_utt, per_spk and missing_hyps. A reference without hypothesis counts as deleted words.
 
-Also in scoring/: errors (all confusions, deleted and inserted words with counts), by_length.md or by_utt2snr.md for
---by length or --by FILE, and oov for --train-text FILE.
+Also in scoring/: errors (all confusions, deleted and inserted words with counts), by_length.md for --by length,
+by_utt2snr.md for --by utt2snr, and oov, the words that the training text lacks, for --train-text FILE.
 
 With --stm, references are segments with times, and so are hypotheses: those of --ctm, or the decoded words at the times
 in DECODE_DIR/tokens.jsonl. A word counts in the segment where its middle lies; optional (words) may be left out and
@@ -46,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--by",
         action="append",
         default=[],
-        metavar="FILE|length",
-        help="break results down by the values of a utt2* file (numbers in five bins) or by length; may be repeated",
+        metavar="TABLE",
+        help="break results down by length, or by a utt2* or spk2* table of DATA_DIR or with its path (numbers in five "
+        "bins, other values as they are); may be repeated",
     )
     parser.add_argument("--train-text", type=Path, help="text of the training data, to list words that it lacks")
     parser.add_argument("data_dir", help="data directory with text and utt2spk")

@@ -5,69 +5,72 @@ import os
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.tables import read_table
+from omni_asr.kaldi.data_dir import kind_of
+from omni_asr.kaldi.tables import read_table, to_number
 from omni_asr.scoring.align import CORRECT, fold_case, pairs
 from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker
 
-BINS = 5  # of numbers: each holds about a fifth of the utterances
+BINS = 5  # of numbers, each with about a fifth of the utterances
 
 Groups = dict[str, list[Utterance]]
 
 
 def by_length(utterances: Sequence[Utterance]) -> Groups:
-    """Utterances by their number of reference words, in bins of about equal many utterances."""
-    return _by_number(utterances, [float(utterance.counts.words) for utterance in utterances])
+    """Utterances by their number of reference words; see :func:`by_value`."""
+    return by_value(utterances, [str(utterance.counts.words) for utterance in utterances])
 
 
 def by_table(utterances: Sequence[Utterance], path: str | os.PathLike[str]) -> Groups:
-    """Utterances by the values of a Kaldi table such as ``utt2snr``: numbers in bins, anything else as it is.
+    """Utterances by a Kaldi table, of speakers if it is called ``spk2...``, else of utterances; see :func:`by_value`.
 
     Raises:
-        UserError: the table is missing or malformed, or has no line for one of the utterances.
+        UserError: the table is missing or malformed, or has no line for one of the utterances or speakers.
     """
     table = read_table(path)
-    for utterance in utterances:
-        if utterance.id not in table:
-            raise UserError(f"{path}: utterance {utterance.id!r} of the scored set has no line")
-    values = [table[utterance.id] for utterance in utterances]
+    what, keys = "utterance", [utterance.id for utterance in utterances]
+    if kind_of(Path(path).name) == "spk":
+        what, keys = "speaker", [utterance.speaker for utterance in utterances]
+    for key in keys:
+        if key not in table:
+            raise UserError(f"{path}: {what} {key!r} of the scored set has no line")
+    return by_value(utterances, [table[key] for key in keys])
+
+
+def by_value(utterances: Sequence[Utterance], values: Sequence[str]) -> Groups:
+    """Every utterance in one group: finite numbers in bins of about equally many, any other value for itself.
+
+    A bin is named by its least and largest value. Up to five different numbers have a bin each. Bins come first, in the
+    order of numbers, then the others in that of their names: ``inf`` and ``nan`` are such, and so is ``unknown``.
+    """
     numbers = [_number(value) for value in values]
-    if all(map(math.isfinite, numbers)):
-        return _by_number(utterances, numbers)
-    return _grouped(utterances, values)
+    finite = np.array([number for number in numbers if math.isfinite(number)])
+    edges = np.unique(finite)
+    if len(edges) > BINS:
+        edges = np.unique(np.quantile(finite, np.arange(1, BINS) / BINS, method="inverted_cdf"))
+    groups: dict[tuple[bool, int, str], list[tuple[float, str, Utterance]]] = {}
+    for utterance, value, number in zip(utterances, values, numbers, strict=True):
+        is_number = math.isfinite(number)
+        key = (False, int(np.searchsorted(edges, number)), "") if is_number else (True, 0, value)
+        groups.setdefault(key, []).append((number, value, utterance))  # a bin ends with its edge
+    named: Groups = {}
+    for (is_text, _, name), members in sorted(groups.items(), key=lambda item: item[0]):
+        if not is_text:
+            low, high = (end(members, key=lambda member: member[0]) for end in (min, max))
+            name = low[1] if low[0] == high[0] else f"{low[1]} to {high[1]}"
+        named.setdefault(name, []).extend(utterance for _, _, utterance in members)
+    return named
 
 
 def _number(text: str) -> float:
     try:
-        return float(text)
-    except ValueError:
+        return to_number(text, "")
+    except UserError:
         return math.nan
-
-
-def _by_number(utterances: Sequence[Utterance], numbers: Sequence[float]) -> Groups:
-    """Utterances in bins between quantiles, named by the least and the largest number in them."""
-    values = np.array(numbers)
-    edges = np.unique(values)
-    if len(edges) > BINS:
-        edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS, method="inverted_cdf"))
-    bins = np.searchsorted(edges, values)  # a bin ends with its edge
-    names = {}
-    for one in np.unique(bins):
-        low, high = values[bins == one].min(), values[bins == one].max()
-        names[one] = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-    groups = _grouped(utterances, list(bins))
-    return {names[one]: group for one, group in groups.items()}
-
-
-def _grouped(utterances: Sequence[Utterance], keys: Sequence) -> dict:
-    """Utterances by their keys, in the order of the keys."""
-    groups: dict = {key: [] for key in sorted(set(keys))}
-    for key, utterance in zip(keys, utterances, strict=True):
-        groups[key].append(utterance)
-    return groups
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class FrequentErrors:
 
 
 def frequent_errors(utterances: Iterable[Utterance], most: int | None = None) -> FrequentErrors:
-    """The ``most`` (by default all) frequent confusions, deletions and insertions; equal counts in the order of the words."""
+    """The ``most`` frequent confusions, deletions and insertions, or all; equal counts in the order of the words."""
     counters: dict[str, Counter] = {"S": Counter(), "D": Counter(), "I": Counter()}
     for utterance in utterances:
         for letter, reference, hypothesis in pairs(utterance.reference, utterance.hypothesis, utterance.operations):
@@ -113,7 +116,7 @@ class UnknownWords:
     """Word, how often it occurs, how often it was recognised; most frequent first."""
 
     def __str__(self) -> str:
-        count, right = (sum(entry[column] for entry in self.unknown) for column in (1, 2))
+        count, right = (sum(numbers) for numbers in ([n for _, n, _ in self.unknown], [n for _, _, n in self.unknown]))
         share = 100 * count / self.words if self.words else 0.0
         return f"%OOV {share:.2f} [ {count} / {self.words}, {len(self.unknown)} different, {right} recognised ]"
 

@@ -1,6 +1,7 @@
 """Files of results that people read: Kaldi's lines and tables, and Markdown."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from omni_asr.errors import UserError
@@ -21,8 +22,8 @@ def summary_line(unit: str, counts: Counts) -> str:
     return f"%{unit} {counts.percent:.2f} [ {counts.errors} / {counts.words}, {numbers} ]"
 
 
-def count_characters(utterances: Sequence[Utterance]) -> Counts:
-    """Errors in characters, the blank between words being one of them.
+def count_characters(utterances: Sequence[Utterance]) -> dict[str, Counts]:
+    """Errors of each utterance, by its id, in characters, the blank between words being one of them.
 
     A word that is right counts as it was recognised, however the reference writes it; an optional word left out not.
     """
@@ -36,7 +37,8 @@ def count_characters(utterances: Sequence[Utterance]) -> Counts:
             )
         )
         hypotheses.append(" ".join(right or "" for letter, _, right in kept if letter != DELETION))
-    return Counts.of("".join(align_all(references, hypotheses)))
+    letters = align_all(references, hypotheses)
+    return {utterance.id: Counts.of(steps) for utterance, steps in zip(utterances, letters, strict=True)}
 
 
 def markdown(
@@ -49,12 +51,17 @@ def markdown(
     yield from _markdown_table("speaker", {speaker.name: speaker for speaker in by_speaker(first)[0]})
 
 
-def breakdown(title: str, groups: Mapping[str, Sequence[Utterance]], regime: str) -> Iterator[str]:
-    """Percentages of groups of utterances, each with its interval and its character error rate."""
+def breakdown(
+    title: str, groups: Mapping[str, Sequence[Utterance]], regime: str, characters: Mapping[str, Counts]
+) -> Iterator[str]:
+    """Percentages of groups of utterances, each with its interval and its character error rate.
+
+    ``characters`` are the counts of each utterance by its id, as :func:`count_characters` makes them.
+    """
     yield regime_line(regime)
     rows = {name: by_speaker(group)[1] for name, group in groups.items()}
-    characters = {name: count_characters(group) for name, group in groups.items()}
-    yield from _markdown_table(title, rows, intervals(groups), characters)
+    sums = {name: sum((characters[u.id] for u in group), Counts()) for name, group in groups.items()}
+    yield from _markdown_table(title, rows, intervals(groups), sums)
 
 
 def _markdown_table(
@@ -67,10 +74,41 @@ def _markdown_table(
     columns = [*MARKDOWN_COLUMNS, *(["Err 95 %"] if sure is not None else []), *(["CER"] if characters else [])]
     yield f"\n| {title} | {' | '.join(columns)} |\n|---{'|---:' * len(columns)}|\n"
     for name, counted in rows.items():
-        cells = [str(counted.sentences), str(counted.counts.words), *(f"{p:.1f}" for p in counted.percents)]
+        cells = [str(counted.sentences), str(counted.counts.words), *_percentages(counted)]
         cells += [str(sure[name] or "-")] if sure is not None else []
-        cells += [f"{characters[name].percent:.1f}"] if characters else []
+        cells += [_rate(characters[name])] if characters else []
         yield f"| {name.replace('|', chr(92) + '|')} | {' | '.join(cells)} |\n"
+    if not all(counted.counts.words for counted in rows.values()):
+        yield "\n\\* counts, since there is no reference word\n"
+
+
+def _percentages(counted: SpeakerCounts) -> list[str]:
+    """Corr to S.Err; without reference words counts with a star, as in sclite's table."""
+    *words, sentences = counted.percents
+    if counted.counts.words:
+        return [f"{percent:.1f}" for percent in (*words, sentences)]
+    return [*(f"{count:.0f}\\*" for count in counted.raw[:-1]), f"{sentences:.1f}"]
+
+
+def _rate(counts: Counts) -> str:
+    return f"{counts.percent:.1f}" if counts.words else f"{counts.errors}\\*"
+
+
+def read_breakdown(path: str | os.PathLike[str]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the table that :func:`breakdown` wrote, as text.
+
+    Raises:
+        UserError: the file cannot be read, or has no such table.
+    """
+    lines = [line for line in read_lines(path) if line.startswith("|")]
+    table = [[_unescaped(cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    if len(table) < 2 or any(len(row) != len(table[0]) for row in table):
+        raise UserError(f"{path} is no table of results; score this set again (stage 5)")
+    return table[0], table[2:]
+
+
+def _unescaped(cell: str) -> str:
+    return cell.replace("\\|", "|").replace("\\*", "*")
 
 
 def per_utterance(utterances: Iterable[Utterance]) -> Iterator[str]:

@@ -32,6 +32,8 @@ class DecodedSet:
     scores: dict[str, float] = field(default_factory=dict)
     """Log probability per frame of each utterance's hypothesis."""
     load: Load = field(default_factory=list)
+    page: str = ""
+    """Path of its page of errors from the experiment's folder, where it was written."""
 
 
 @dataclass
@@ -159,23 +161,33 @@ def _rates(folder: Path) -> tuple[Rate | None, Rate | None, Interval | None]:
 
 def _read_set(experiment: Experiment, name: str, data_dir: Path) -> DecodedSet:
     folder = experiment.path / f"decode_{name}"
-    decoded = DecodedSet(name, *_rates(folder))
     if not folder.is_dir():
         experiment.missing.append(f"decode_{name} does not exist: decode this set (stage 4)")
-        return decoded
-    if decoded.wer is None or decoded.cer is None:
-        experiment.missing.append(f"decode_{name} has no wer and cer: score this set (stage 5)")
-    try:
-        decoded.utterances = _with_speakers(read_per_utterance(folder / "scoring" / "per_utt"), data_dir)
-    except UserError as error:
-        experiment.missing.append(_relative(error, experiment.path) + ": no aligned utterances (stage 5)")
-    if decoded.utterances and not any(utterance.speaker for utterance in decoded.utterances):
-        experiment.missing.append(f"{name}: no utt2spk in the data directory, so the speakers are not known")
-    decoded.scores = _read_scores(folder / "score")
+        return DecodedSet(name)
+    decoded, missing = read_decoded(folder, data_dir)
+    experiment.missing += [sentence.replace(f"{experiment.path}{os.sep}", "") for sentence in missing]
     decoded.load = _read_load(folder / "load.json")
     if not decoded.load and experiment.router != "dense":
         experiment.missing.append(f"decode_{name}/load.json: no load of the experts on this set")
     return decoded
+
+
+def read_decoded(folder: Path, data_dir: Path) -> tuple[DecodedSet, list[str]]:
+    """Error rates and aligned utterances of a decoded and scored set, and what could not be read, a sentence each."""
+    missing = []
+    decoded = DecodedSet(data_dir.name, *_rates(folder))
+    if decoded.wer is None or decoded.cer is None:
+        missing.append(f"{folder.name} has no wer and cer: score this set (stage 5)")
+    try:
+        decoded.utterances = _with_speakers(read_per_utterance(folder / "scoring" / "per_utt"), data_dir)
+    except UserError as error:
+        missing.append(f"{error}: no aligned utterances (stage 5)")
+    if decoded.utterances and not any(utterance.speaker for utterance in decoded.utterances):
+        missing.append(f"{data_dir.name}: no utt2spk in the data directory, so the speakers are not known")
+    decoded.scores = _read_scores(folder / "score")
+    if (folder / "scoring" / "errors.html").exists():
+        decoded.page = f"{folder.name}/scoring/errors.html"
+    return decoded, missing
 
 
 def _with_speakers(utterances: list[Utterance], data_dir: Path) -> list[Utterance]:

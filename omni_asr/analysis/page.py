@@ -14,16 +14,19 @@ MANY_EXPERTS = 12  # beyond this a cell of the load has no room for its number
 escape = html.escape
 
 
-def document(title: str, head: str, sections: Sequence[tuple[str, str, str]], footer: str) -> str:
+def document(
+    title: str, head: str, sections: Sequence[tuple[str, str, str]], footer: str, style: str = "", script: str = ""
+) -> str:
     """A page of ready pieces but for its title; sections are (id, title, body), those without a body left out."""
     shown = [(name, heading, body) for name, heading, body in sections if body]
     links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading, _ in shown)
     bodies = "".join(f'<section id="{name}"><h2>{heading}</h2>{body}</section>' for name, heading, body in shown)
+    run = f"<script>{script}</script>" if script else ""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE_SHEET}</style></head><body><main>"
-        f"{head}<nav>{links}</nav>{bodies}<footer>{footer}</footer></main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE_SHEET}{style}</style></head><body><main>"
+        f"{head}<nav>{links}</nav>{bodies}<footer>{footer}</footer></main>{run}</body></html>\n"
     )
 
 
@@ -74,19 +77,28 @@ def header(experiment: Experiment) -> str:
 
 def cards(sets: Sequence[DecodedSet]) -> str:
     """The error rates of each set, large."""
-    found = []
-    for one in sets:
-        if one.wer:
-            w = one.wer
-            sure = f"95 %: {one.interval}, over {one.interval.blocks} {one.interval.unit}<br>" if one.interval else ""
-            cer = f"CER {one.cer.percent:.2f} %<br>" if one.cer else ""
-            found.append(
-                f'<div class="card"><div class="set">{escape(one.name)}</div>'
-                f'<div class="rate">{w.percent:.2f}<small> % WER</small></div>'
-                f'<div class="detail">{sure}{cer}{w.errors:,} errors in {w.words:,} words<br>'
-                f"{w.substitutions} sub, {w.deletions} del, {w.insertions} ins</div></div>"
-            )
-    return f'<div class="cards">{"".join(found)}</div>' if found else ""
+    found = "".join(rate_card(one.name, one) for one in sets)
+    return f'<div class="cards">{found}</div>' if found else ""
+
+
+def rate_card(title: str, decoded: DecodedSet) -> str:
+    """The error rates of a set under a title; nothing where they are not known."""
+    if not decoded.wer:
+        return ""
+    w, sure = decoded.wer, decoded.interval
+    lines = [f"95 %: {sure}, over {sure.blocks} {sure.unit}"] if sure else []
+    lines += [f"CER {decoded.cer.percent:.2f} %"] if decoded.cer else []
+    lines += [f"{w.errors:,} errors in {w.words:,} words"]
+    lines += [f"{w.substitutions} sub, {w.deletions} del, {w.insertions} ins"]
+    return card(title, f"{w.percent:.2f}", "% WER", lines)
+
+
+def card(title: str, number: str, unit: str, lines: Iterable[str]) -> str:
+    """A number, large, with what it counts; a title and lines below."""
+    return (
+        f'<div class="card"><div class="set">{escape(title)}</div>'
+        f'<div class="rate">{number}<small> {unit}</small></div><div class="detail">{"<br>".join(lines)}</div></div>'
+    )
 
 
 def missing(sentences: Sequence[str]) -> str:

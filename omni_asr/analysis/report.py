@@ -80,8 +80,4 @@ def _error_section(experiment: Experiment) -> str:
     bodies = [errors_page.error_section(decoded) for decoded in experiment.sets]
     if not any(bodies):
         return ""
-    key = (
-        '<p class="note"><span class="key S">S substituted</span> <span class="key D">D deleted</span> '
-        '<span class="key I">I inserted</span></p>'
-    )
-    return key + "".join(bodies)
+    return errors_page.KEY + "".join(bodies)

@@ -25,7 +25,7 @@ def decoded_tokens(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLi
     """
     data, path = DataDir(data_dir), Path(decode_dir, "tokens.jsonl")
     texts = read_table(Path(decode_dir, "text"), may_be_empty=True)
-    timed = _timed_words(path) if path.exists() else None
+    timed = timed_words(path) if path.exists() else None
     segments = data.segments or {utterance: Segment(utterance, 0.0, -1.0) for utterance in data.utterances}
     places = data.table("reco2file_and_channel") if data.has("reco2file_and_channel") else {}
     found = []
@@ -54,8 +54,12 @@ def _spread(words: list[str], segment: Segment, where: str) -> list[TimedWord]:
     return [(share * index, share * (index + 1), word) for index, word in enumerate(words)]
 
 
-def _timed_words(path: Path) -> dict[str, list[TimedWord]]:
-    """Words of each utterance with start and end in seconds from its start."""
+def timed_words(path: str | os.PathLike[str]) -> dict[str, list[TimedWord]]:
+    """Words of each utterance with start and end in seconds from its start, from ``tokens.jsonl``.
+
+    Raises:
+        UserError: the file is missing or a line is broken.
+    """
     utterances = {}
     for number, line in enumerate(read_lines(path), 1):
         try:

@@ -1,0 +1,121 @@
+"""What the page of a scored set's errors shows: tables, the worst utterances, their audio and the times of words."""
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from omni_asr.analysis.experiment import DecodedSet, read_decoded
+from omni_asr.audio.reader import AudioReader, Failure
+from omni_asr.errors import UserError
+from omni_asr.kaldi.tables import read_lines
+from omni_asr.scoring.breakdown import worst_utterances
+from omni_asr.scoring.decoded import timed_words
+from omni_asr.scoring.reports import read_breakdown
+from omni_asr.scoring.sclite import Utterance
+
+AUDIO_BYTES = 24_000_000
+"""Audio of a page, as FLAC in base64: some 15 minutes of speech at 16 kHz. What is over is left out."""
+
+Table = tuple[list[str], list[list[str]]]
+
+
+@dataclass
+class Errors:
+    """What the page shows."""
+
+    decoded: DecodedSet
+    experiment: str
+    """Name of the folder that the decoding lies in."""
+    worst: list[Utterance]
+    tables: list[Table] = field(default_factory=list)
+    """Heads and rows of the breakdowns."""
+    unknown: str = ""
+    """Line of the words that training lacks."""
+    starts: dict[str, list[float]] = field(default_factory=dict)
+    """When the words of each hypothesis start, in seconds from the start of its audio."""
+    audio: dict[str, str] = field(default_factory=dict)
+    """Players' sources by utterance."""
+    silent: dict[str, str] = field(default_factory=dict)
+    """Why an utterance has no player."""
+    notes: list[str] = field(default_factory=list)
+    """What the page lacks, a sentence each."""
+
+
+def read_errors(
+    data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str], most: int, with_audio: bool
+) -> Errors:
+    """Read a scored set; what else is missing is named in the notes.
+
+    Raises:
+        UserError: the set is not scored.
+    """
+    folder, data = Path(os.path.abspath(decode_dir)), Path(os.path.abspath(data_dir))
+    decoded, missing = read_decoded(folder, data)
+    if not decoded.wer or not decoded.utterances:
+        raise UserError(f"{decode_dir}: score this set first (stage 5); {missing[0]}")
+    found = Errors(decoded, folder.parent.name, worst_utterances(decoded.utterances, most), notes=missing)
+    for path in sorted(folder.glob("scoring/by_*.md")):
+        found.tables.append(read_breakdown(path))
+    if (folder / "scoring" / "oov").exists():
+        found.unknown = next(iter(read_lines(folder / "scoring" / "oov")), "")
+    _read_starts(found, folder / "tokens.jsonl")
+    if with_audio:
+        _read_audio(found, data)
+    return found
+
+
+def _read_starts(found: Errors, path: Path) -> None:
+    """Times of the words, where those of ``tokens.jsonl`` are the ones that were scored."""
+    if not path.exists():
+        return
+    try:
+        timed = timed_words(path)
+    except UserError as error:
+        found.notes.append(str(error))
+        return
+    for utterance in found.worst:
+        words = timed.get(utterance.id, [])
+        if [word for _, _, word in words] == utterance.hypothesis:
+            found.starts[utterance.id] = [start for start, _, _ in words]
+
+
+def _read_audio(found: Errors, data_dir: Path) -> None:
+    """Audio of the worst utterances, the worst first as far as the page holds it."""
+    try:
+        reader = AudioReader(data_dir)
+        known = set(reader.data.utterances)
+    except UserError as error:
+        found.notes.append(f"No audio: {error}")
+        return
+    sources = {}
+    for name in sorted(utterance.id for utterance in found.worst):  # neighbours of one recording share the open file
+        audio = reader.read(name) if name in known else Failure(name, f"{data_dir.name} has no such utterance")
+        if isinstance(audio, Failure):
+            found.silent[name] = audio.reason
+        else:
+            sources[name] = flac_uri(audio.samples, reader.rate)
+    reader.close()
+    left, size = AUDIO_BYTES, f"{AUDIO_BYTES / 1e6:.0f} MB"
+    for utterance in found.worst:
+        source = sources.get(utterance.id, "")
+        if len(source) > left:
+            found.silent[utterance.id] = f"the page holds {size} of audio"
+        elif source:
+            found.audio[utterance.id] = source
+            left -= len(source)
+    if found.silent:
+        found.notes.append(f"Audio of {len(found.silent)} of the {len(found.worst)} utterances; each says why")
+
+
+def flac_uri(samples: Sequence[float] | np.ndarray, rate: int) -> str:
+    """Samples, scaled as 16-bit integers, as the address of a FLAC file that stands in the page itself."""
+    buffer = io.BytesIO()
+    whole = np.clip(np.round(samples), -32768, 32767).astype(np.int16)
+    soundfile.write(buffer, whole, rate, format="FLAC", subtype="PCM_16")
+    return f"data:audio/flac;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

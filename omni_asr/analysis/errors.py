@@ -55,17 +55,23 @@ def read_errors(
     Raises:
         UserError: the set is not scored.
     """
-    folder, data = Path(os.path.abspath(decode_dir)), Path(os.path.abspath(data_dir))
-    decoded, missing = read_decoded(folder, data)
+    folder, data = Path(decode_dir), Path(data_dir)
+    experiment, name = Path(os.path.abspath(folder)).parent.name, Path(os.path.abspath(data)).name
+    decoded, missing = read_decoded(name, folder, data)
     if not decoded.wer or not decoded.utterances:
         raise UserError(f"{decode_dir}: score this set first (stage 5); {missing[0]}")
-    found = Errors(decoded, folder.parent.name, worst_utterances(decoded.utterances, most), notes=missing)
+    found = Errors(decoded, experiment, worst_utterances(decoded.utterances, most), notes=missing)
     for path in sorted(folder.glob("scoring/by_*.md")):
-        found.tables.append(read_breakdown(path))
+        try:
+            found.tables.append(read_breakdown(path))
+        except UserError as error:
+            found.notes.append(str(error))
     if (folder / "scoring" / "oov").exists():
         found.unknown = next(iter(read_lines(folder / "scoring" / "oov")), "")
     _read_starts(found, folder / "tokens.jsonl")
-    if with_audio:
+    if (folder / "scoring" / "ref.stm").exists():
+        found.notes.append("audio: the segments of an stm cannot be heard here")
+    elif with_audio:
         _read_audio(found, data)
     return found
 
@@ -91,11 +97,11 @@ def _read_audio(found: Errors, data_dir: Path) -> None:
         reader = AudioReader(data_dir)
         known = set(reader.data.utterances)
     except UserError as error:
-        found.notes.append(f"No audio: {error}")
+        found.notes.append(f"audio: {error}")
         return
     sources = {}
     for name in sorted(utterance.id for utterance in found.worst):  # neighbours of one recording share the open file
-        audio = reader.read(name) if name in known else Failure(name, f"{data_dir.name} has no such utterance")
+        audio = reader.read(name) if name in known else Failure(name, f"{data_dir} has no such utterance")
         if isinstance(audio, Failure):
             found.silent[name] = audio.reason
         else:
@@ -110,7 +116,7 @@ def _read_audio(found: Errors, data_dir: Path) -> None:
             found.audio[utterance.id] = source
             left -= len(source)
     if found.silent:
-        found.notes.append(f"Audio of {len(found.silent)} of the {len(found.worst)} utterances; each says why")
+        found.notes.append(f"audio of {len(found.silent)} of the {len(found.worst)} utterances: each says why")
 
 
 def flac_uri(samples: Sequence[float] | np.ndarray, rate: int) -> str:

@@ -14,6 +14,7 @@ from omni_asr.analysis.page import escape, row
 from omni_asr.files import atomic_write
 from omni_asr.scoring.align import DELETION, pairs
 from omni_asr.scoring.breakdown import frequent_errors, worst_speakers, worst_utterances
+from omni_asr.scoring.reports import INTERVAL_COLUMN
 from omni_asr.scoring.sclite import Utterance, by_speaker
 
 IN_REPORT, ON_PAGE = 12, 25  # frequent errors, and speakers
@@ -82,7 +83,7 @@ def _cards(found: Errors) -> str:
 def _breakdown(table: Table) -> str:
     """One breakdown, with the error rate and its interval drawn on one scale."""
     heads, rows = table
-    rate, sure = heads.index("Err"), heads.index("Err 95 %")
+    rate, sure = heads.index("Err"), heads.index(INTERVAL_COLUMN)
     drawn = [_numbers(f"{cells[rate]} {cells[sure]}") for cells in rows]
     widest = max((max(numbers) for numbers in drawn), default=0) or 1
     lines = [

@@ -164,7 +164,7 @@ def _read_set(experiment: Experiment, name: str, data_dir: Path) -> DecodedSet:
     if not folder.is_dir():
         experiment.missing.append(f"decode_{name} does not exist: decode this set (stage 4)")
         return DecodedSet(name)
-    decoded, missing = read_decoded(folder, data_dir)
+    decoded, missing = read_decoded(name, folder, data_dir)
     experiment.missing += [sentence.replace(f"{experiment.path}{os.sep}", "") for sentence in missing]
     decoded.load = _read_load(folder / "load.json")
     if not decoded.load and experiment.router != "dense":
@@ -172,10 +172,10 @@ def _read_set(experiment: Experiment, name: str, data_dir: Path) -> DecodedSet:
     return decoded
 
 
-def read_decoded(folder: Path, data_dir: Path) -> tuple[DecodedSet, list[str]]:
+def read_decoded(name: str, folder: Path, data_dir: Path) -> tuple[DecodedSet, list[str]]:
     """Error rates and aligned utterances of a decoded and scored set, and what could not be read, a sentence each."""
     missing = []
-    decoded = DecodedSet(data_dir.name, *_rates(folder))
+    decoded = DecodedSet(name, *_rates(folder))
     if decoded.wer is None or decoded.cer is None:
         missing.append(f"{folder.name} has no wer and cer: score this set (stage 5)")
     try:
@@ -183,7 +183,7 @@ def read_decoded(folder: Path, data_dir: Path) -> tuple[DecodedSet, list[str]]:
     except UserError as error:
         missing.append(f"{error}: no aligned utterances (stage 5)")
     if decoded.utterances and not any(utterance.speaker for utterance in decoded.utterances):
-        missing.append(f"{data_dir.name}: no utt2spk in the data directory, so the speakers are not known")
+        missing.append(f"{name}: no utt2spk in the data directory, so the speakers are not known")
     decoded.scores = _read_scores(folder / "score")
     if (folder / "scoring" / "errors.html").exists():
         decoded.page = f"{folder.name}/scoring/errors.html"

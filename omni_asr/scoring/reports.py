@@ -14,6 +14,7 @@ from omni_asr.scoring.transcripts import split_words
 
 GAP = "***"
 MARKDOWN_COLUMNS = ["Snt", "Wrd", "Corr", "Sub", "Del", "Ins", "Err", "S.Err"]
+INTERVAL_COLUMN, CHARACTER_COLUMN = "Err 95 %", "CER"
 
 
 def summary_line(unit: str, counts: Counts) -> str:
@@ -71,7 +72,8 @@ def _markdown_table(
     characters: Mapping[str, Counts] | None = None,
 ) -> Iterator[str]:
     """Sentences, words, percentages and, where given, the interval of the error rate and that of characters."""
-    columns = [*MARKDOWN_COLUMNS, *(["Err 95 %"] if sure is not None else []), *(["CER"] if characters else [])]
+    columns = [*MARKDOWN_COLUMNS, *([INTERVAL_COLUMN] if sure is not None else [])]
+    columns += [CHARACTER_COLUMN] if characters else []
     yield f"\n| {title} | {' | '.join(columns)} |\n|---{'|---:' * len(columns)}|\n"
     for name, counted in rows.items():
         cells = [str(counted.sentences), str(counted.counts.words), *_percentages(counted)]
@@ -102,7 +104,8 @@ def read_breakdown(path: str | os.PathLike[str]) -> tuple[list[str], list[list[s
     """
     lines = [line for line in read_lines(path) if line.startswith("|")]
     table = [[_unescaped(cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    if len(table) < 2 or any(len(row) != len(table[0]) for row in table):
+    heads = [*MARKDOWN_COLUMNS, INTERVAL_COLUMN, CHARACTER_COLUMN]
+    if len(table) < 2 or table[0][1:] != heads or any(len(row) != len(table[0]) for row in table):
         raise UserError(f"{path} is no table of results; score this set again (stage 5)")
     return table[0], table[2:]
 

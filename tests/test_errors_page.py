@@ -83,7 +83,7 @@ def test_what_it_shows(folder, capsys):
     ):  # fmt: skip
         assert expected in found.seen, expected
     assert list(articles(text)) == ["a-1", "b-2", "a-2"], "most errors first, then the higher rate; b-1 is right"
-    assert "Not in this" not in found.seen
+    assert "Not on this page" not in found.seen
     assert all(link.startswith(("#", "data:audio/flac;base64,")) for link in found.links)
 
 

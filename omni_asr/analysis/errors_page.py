@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from omni_asr import __version__
 from omni_asr.analysis import page
@@ -54,7 +55,7 @@ def render(found: Errors) -> str:
         f'<p class="kicker">omni_asr page of errors</p><h1>{escape(decoded.name)}</h1>'
         f'<p class="note">recognised by {escape(found.experiment)}; scoring regime '
         f"{escape(decoded.wer.regime if decoded.wer else 'unknown')}</p>"
-        f'<div class="cards">{_cards(found)}</div>{page.missing(found.notes)}'
+        f'<div class="cards">{_cards(found)}</div>{page.missing(found.notes, "on this page")}'
     )
     sections = [
         ("groups", "By group", "".join(_breakdown(table) for table in found.tables)),
@@ -142,7 +143,7 @@ def _item(found: Errors, utterance: Utterance) -> str:
     starts = found.starts.get(utterance.id) if source else None
     return (
         f'<article data-errors="{counts.errors}" data-rate="{rate:.2f}" data-id="{name}" '
-        f'data-text="{escape(text.casefold())}">'
+        f'data-text="{escape(text.lower())}">'
         f"{aligned(utterance, found.decoded.scores.get(utterance.id), starts)}{player}</article>"
     )
 
@@ -155,7 +156,7 @@ def error_section(decoded: DecodedSet) -> str:
     right = sum(not utterance.counts.errors for utterance in utterances)
     line = f"{len(utterances):,} utterances, {right:,} of them without an error."
     if decoded.page:
-        line += f' <a href="../{escape(decoded.page)}">More of them, with audio</a>'
+        line += f' <a href="../{escape(quote(decoded.page))}">More of them, with audio</a>'
     parts = [f'<h3 id="errors-{escape(decoded.name)}">{escape(decoded.name)}</h3><p class="note">{line}</p>']
     if right < len(utterances):
         parts.append(_frequent(utterances, IN_REPORT))

@@ -121,8 +121,8 @@ def model_info(exp_dir: Path, sets: list[str]) -> dict[str, Any]:
     return read_model_info(next((folder for folder in folders if (folder / "model_info.json").exists()), exp_dir))
 
 
-def _relative(error: UserError, path: Path) -> str:
-    return str(error).replace(f"{path}{os.sep}", "")
+def _relative(sentence: object, path: Path) -> str:
+    return str(sentence).replace(f"{path}{os.sep}", "")
 
 
 def _read_training(experiment: Experiment) -> None:
@@ -165,7 +165,7 @@ def _read_set(experiment: Experiment, name: str, data_dir: Path) -> DecodedSet:
         experiment.missing.append(f"decode_{name} does not exist: decode this set (stage 4)")
         return DecodedSet(name)
     decoded, missing = read_decoded(name, folder, data_dir)
-    experiment.missing += [sentence.replace(f"{experiment.path}{os.sep}", "") for sentence in missing]
+    experiment.missing += [_relative(sentence, experiment.path) for sentence in missing]
     decoded.load = _read_load(folder / "load.json")
     if not decoded.load and experiment.router != "dense":
         experiment.missing.append(f"decode_{name}/load.json: no load of the experts on this set")

@@ -101,12 +101,12 @@ def card(title: str, number: str, unit: str, lines: Iterable[str]) -> str:
     )
 
 
-def missing(sentences: Sequence[str]) -> str:
+def missing(sentences: Sequence[str], where: str = "in this report") -> str:
     """What the page lacks."""
     if not sentences:
         return ""
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f'<aside class="missing"><b>Not in this report</b><ul>{items}</ul></aside>'
+    return f'<aside class="missing"><b>Not {where}</b><ul>{items}</ul></aside>'
 
 
 def comparison(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str]) -> str:

@@ -172,12 +172,21 @@ def test_a_set_without_errors(folder):
 
 
 def test_segments_of_an_stm(folder):
-    (folder / "stm").write_text("f A ann 0 1 one two\n")
-    (folder / "ctm").write_text("f A 0 0.2 one\n")
+    write_tone("whole.wav", 10, channels=2)
+    write_table(folder / "data/test/wav.scp", {"F-A": "whole.wav", "F-B": "whole.wav"})
+    write_table(folder / "data/test/reco2file_and_channel", {"F-A": "F A", "F-B": "F B"})
+    lines = ["f b ann 5 6 six", "f a ANN 0 1 IGNORE_TIME_SEGMENT_IN_SCORING", "f a ann 2 3.5 one two", "g A bob 0 1 x"]
+    (folder / "stm").write_text("".join(f"{line}\n" for line in lines))
+    (folder / "ctm").write_text("f A 2 0.2 one\ng A 0 0.2 y\n")
     score("data/test", "exp/omni/decode_test", Protocol(stm=Path("stm"), ctm=Path("ctm")))
     text, found = run()
-    assert list(articles(text)) == ["ann-000"] and "<audio" not in text
-    assert "the segments of an stm cannot be heard here" in found.seen
+    shown = articles(text)
+    assert list(shown) == ["ann-001", "bob-000", "ann-000"]
+    for name, seconds, level in (("ann-000", 1.5, 0.1), ("ann-001", 1, 0.2)):
+        samples, rate = sound(shown[name])
+        assert len(samples) == seconds * rate and samples[8000] == pytest.approx(level, abs=1e-3)
+    assert "No audio: data/test has no such utterance or recording" in found.seen
+    assert "no utt2spk" not in found.seen and "bob 100.0 % 1 words" in found.seen and "<button" not in text
 
 
 def test_a_foreign_table_is_named(folder):

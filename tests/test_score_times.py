@@ -75,6 +75,12 @@ def test_hub5_protocol(corpus, capsys):
     assert (decode / "cer").read_text().startswith("%CER ")
 
 
+def test_a_recording_without_a_channel(corpus, capsys):
+    (corpus / "data/reco2file_and_channel").write_text("sw_1-A sw_1\nen_2-B en_2 B\n")
+    assert run_program(score.main, ARGUMENTS) == 1
+    assert "data/reco2file_and_channel: 'sw_1-A' needs a file and a channel" in capsys.readouterr().err
+
+
 def test_without_a_glm_words_are_what_they_are(corpus, capsys):
     assert run_program(score.main, ["--stm", "stm", "data", "-", "decode"]) == 0
     assert capsys.readouterr().out == "%WER 62.50 [ 5 / 8, 0 ins, 3 del, 2 sub ]\n"

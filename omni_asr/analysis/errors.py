@@ -3,7 +3,7 @@
 import base64
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +11,17 @@ import numpy as np
 import soundfile
 
 from omni_asr.analysis.experiment import DecodedSet, read_decoded
-from omni_asr.audio.reader import AudioReader, Failure
+from omni_asr.audio.reader import Audio, AudioReader, Failure
 from omni_asr.errors import UserError
+from omni_asr.kaldi.data_dir import DataDir, Segment
+from omni_asr.kaldi.stm import read_stm
 from omni_asr.kaldi.tables import read_lines
+from omni_asr.scoring.align import fold_case
 from omni_asr.scoring.breakdown import worst_utterances
-from omni_asr.scoring.decoded import timed_words
+from omni_asr.scoring.decoded import files_and_channels, timed_words
 from omni_asr.scoring.reports import read_breakdown
 from omni_asr.scoring.sclite import Utterance
+from omni_asr.scoring.segments import segments_by_id
 
 AUDIO_BYTES = 24_000_000
 """Audio of a page, as FLAC in base64: some 15 minutes of speech at 16 kHz. What is over is left out."""
@@ -69,10 +73,11 @@ def read_errors(
     if (folder / "scoring" / "oov").exists():
         found.unknown = next(iter(read_lines(folder / "scoring" / "oov")), "")
     _read_starts(found, folder / "tokens.jsonl")
-    if (folder / "scoring" / "ref.stm").exists():
-        found.notes.append("audio: the segments of an stm cannot be heard here")
-    elif with_audio:
-        _read_audio(found, data)
+    if with_audio:
+        try:
+            _embed(found, _read_audio(found, data, folder / "scoring" / "ref.stm"))
+        except UserError as error:
+            found.notes.append(f"audio: {error}")
     return found
 
 
@@ -91,22 +96,39 @@ def _read_starts(found: Errors, path: Path) -> None:
             found.starts[utterance.id] = [start for start, _, _ in words]
 
 
-def _read_audio(found: Errors, data_dir: Path) -> None:
-    """Audio of the worst utterances, the worst first as far as the page holds it."""
-    try:
-        reader = AudioReader(data_dir)
-        known = set(reader.data.utterances)
-    except UserError as error:
-        found.notes.append(f"audio: {error}")
-        return
-    sources = {}
+def _read_audio(found: Errors, data_dir: Path, stm: Path) -> dict[str, str]:
+    """Players' sources of the worst utterances; those that have none are noted as silent."""
+    reader, sources = AudioReader(data_dir), {}
+    parts = _parts(reader.data, stm) if stm.exists() else None
+    known = set(reader.data.utterances)
     for name in sorted(utterance.id for utterance in found.worst):  # neighbours of one recording share the open file
-        audio = reader.read(name) if name in known else Failure(name, f"{data_dir} has no such utterance")
+        audio: Audio | Failure = Failure(name, f"{data_dir} has no such utterance or recording")
+        if parts is not None and name in parts:
+            audio = reader.read_part(name, parts[name])
+        elif parts is None and name in known:
+            audio = reader.read(name)
         if isinstance(audio, Failure):
             found.silent[name] = audio.reason
         else:
             sources[name] = flac_uri(audio.samples, reader.rate)
     reader.close()
+    return sources
+
+
+def _parts(data: DataDir, stm: Path) -> dict[str, Segment]:
+    """Parts of recordings that the utterances of a scored stm are, where the data directory has the recording."""
+    places = files_and_channels(data, data.table("wav.scp"))
+    recordings = {(fold_case(file), fold_case(channel)): name for name, (file, channel) in places.items()}
+    parts = {}
+    for name, segment in segments_by_id(read_stm(stm)[0]).items():
+        recording = recordings.get((fold_case(segment.file), fold_case(segment.channel)))
+        if recording:
+            parts[name] = Segment(recording, segment.begin, segment.end)
+    return parts
+
+
+def _embed(found: Errors, sources: Mapping[str, str]) -> None:
+    """Keep as much audio as the page holds, the worst utterances first."""
     left, size = AUDIO_BYTES, f"{AUDIO_BYTES / 1e6:.0f} MB"
     for utterance in found.worst:
         source = sources.get(utterance.id, "")

@@ -179,7 +179,9 @@ def read_decoded(name: str, folder: Path, data_dir: Path) -> tuple[DecodedSet, l
     if decoded.wer is None or decoded.cer is None:
         missing.append(f"{folder.name} has no wer and cer: score this set (stage 5)")
     try:
-        decoded.utterances = _with_speakers(read_per_utterance(folder / "scoring" / "per_utt"), data_dir)
+        utterances = read_per_utterance(folder / "scoring" / "per_utt")
+        is_timed = (folder / "scoring" / "ref.stm").exists()
+        decoded.utterances = _with_speakers(utterances, None if is_timed else data_dir)
     except UserError as error:
         missing.append(f"{error}: no aligned utterances (stage 5)")
     if decoded.utterances and not any(utterance.speaker for utterance in decoded.utterances):
@@ -190,7 +192,10 @@ def read_decoded(name: str, folder: Path, data_dir: Path) -> tuple[DecodedSet, l
     return decoded, missing
 
 
-def _with_speakers(utterances: list[Utterance], data_dir: Path) -> list[Utterance]:
+def _with_speakers(utterances: list[Utterance], data_dir: Path | None) -> list[Utterance]:
+    """Speakers by utt2spk; without a data directory those in the ids of segments, ``<speaker>-<number>``."""
+    if not data_dir:
+        return [replace(utterance, speaker=utterance.id.rpartition("-")[0]) for utterance in utterances]
     try:
         speakers: Mapping[str, str] = read_table(data_dir / "utt2spk")
     except UserError:

@@ -2,8 +2,7 @@
 
 STYLE = """
 .controls { display: flex; flex-wrap: wrap; gap: 8px 20px; align-items: center; font-size: 13.5px; margin: 12px 0;
-            position: sticky; top: 0; background: #fff; padding: 8px 0;
-            border-bottom: 1px solid var(--line); z-index: 1; }
+            position: sticky; top: 0; background: #fff; padding: 8px 0; z-index: 1; }
 .controls[hidden], article[hidden] { display: none; }
 .controls select, .controls input { font: inherit; padding: 3px 6px; border: 1px solid #97a1ac; border-radius: 4px; }
 .controls input { width: 220px; } .controls output { color: var(--soft); }

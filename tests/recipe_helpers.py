@@ -86,7 +86,7 @@ case ${program} in
         name=--exp-dir; exp=$(value "$@")
         mkdir -p "${exp}/checkpoints"; hang; touch "${exp}/checkpoints/state-1.pt"; echo "$*" > "${exp}/model.pt" ;;
     decode) mkdir -p "${last}"; touch "${last}/score"; hang; echo "a-1 one" > "${last}/text" ;;
-    score) echo "%WER 0.00" > "${last}/wer" ;;
+    score) echo "%WER 0.00" > "$3/wer" ;;
     analyze_routing) name=--out; echo "{}" > "$(value "$@")" ;;
     report) mkdir -p "$1/report"; touch "$1/report/index.html" ;;
 esac

@@ -110,7 +110,7 @@ def write_decoded(data_dir, decode_dir, source, errors):
 class Page(html.parser.HTMLParser):
     """Checks that elements close in order, and keeps what a reader sees."""
 
-    VOID = {"meta", "br"}
+    VOID = {"meta", "br", "input"}
 
     def __init__(self, text):
         super().__init__()
@@ -128,7 +128,7 @@ class Page(html.parser.HTMLParser):
         assert self.open.pop() == name
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text.append(data)
 
     @property

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import statistics
 
 import pytest
 from report_helpers import SETS, Page, make_experiment
@@ -13,9 +14,12 @@ pytest.importorskip("matplotlib")
 from omni_asr.analysis import compare_plots
 from omni_asr.analysis.compare import _labels
 from omni_asr.analysis.compare_plots import Model
+from omni_asr.analysis.differences import Difference
 from omni_asr.analysis.experiment import Experiment, read_experiment
 from omni_asr.bin import compare, run_program
 from omni_asr.scoring.results import read_rate
+from omni_asr.scoring.seeds import welch
+from omni_asr.scoring.significance import matched_pairs
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,42 @@ def test_rates_differences_and_marks(folder):
     assert not any("*" in cell for cell in row(text, "dense_base"))
 
 
+def printed(capsys):
+    """Lines of each matrix on the terminal, by its title."""
+    blocks = [block.splitlines() for block in capsys.readouterr().out.split("\n\n")]
+    return {block[0]: [re.split(r"  +", line.strip()) for line in block[1:]] for block in blocks}
+
+
+def test_the_terminal_and_the_page_show_every_pair(folder, capsys):
+    names = ["dense_base", "switch_base", "omni_base"]
+    _, found = run(folder, *names, options=["--tests", "all"])
+    matrices = printed(capsys)
+    titles = [title for title in matrices if ": " in title and title.split(":")[0] in SETS]
+    assert len(titles) == 4 * len(SETS) and all(title in found.seen for title in titles)
+    lines = matrices["test: matched pairs of segments (MAPSSWE)"]
+    assert lines[0] == ["WER", "switch_base", "omni_base"] and [line[0] for line in lines[1:]] == names
+    rate = read_rate(folder / "exp/dense_base/decode_test/wer").percent
+    assert re.fullmatch(rf"{rate:.2f} \[\d+\.\d\d, \d+\.\d\d\]", lines[1][1])
+    a, b = (read_experiment(folder / "exp" / name, folder / "data", ["test"]).sets[0] for name in names[:2])
+    assert lines[1][2] == f"{matched_pairs(a.utterances, b.utterances).p:.3f}"
+    assert lines[1][3].startswith("^ ") and lines[1][3].endswith(" ***"), "omni is better than dense"
+
+
+def test_several_seeds_are_tested_as_such(tmp_path, capsys):
+    for router, errors in (("dense", (0.20, 0.21, 0.22)), ("omni", (0.03, 0.04, 0.05)), ("switch", (0.1,))):
+        for seed, error in enumerate(errors, 1):
+            make_experiment(tmp_path, router, seed, error, steps=100, sets=["test"])
+    names = sorted(path.name for path in (tmp_path / "exp").iterdir())
+    run(tmp_path, *names)
+    lines = printed(capsys)["test: means and standard deviations over seeds, Welch's t-test"]
+    assert [line[0] for line in lines[1:]] == ["dense_base", "omni_base", "switch_base"]
+    rates = {name: read_rate(tmp_path / f"exp/{name}/decode_test/wer").percent for name in names}
+    dense, omni = ([rates[name] for name in names if name.startswith(router)] for router in ("dense", "omni"))
+    assert lines[1][1] == f"{statistics.mean(dense):.2f} ± {statistics.stdev(dense):.2f} (3)"
+    assert lines[1][2] == str(Difference(welch(dense, omni), "^")) and "*" in lines[1][2]
+    assert lines[1][3] == "-" and lines[3][1] == f"{rates['switch_base']:.2f} (1)"
+
+
 def test_equal_hypotheses_get_no_mark(tmp_path, folder):
     shutil.copytree(folder / "exp/omni_base", tmp_path / "exp/omni_base")
     shutil.copytree(folder / "exp/omni_base", tmp_path / "exp/omni_twin")
@@ -94,8 +134,8 @@ def test_utterances_that_differ_are_not_tested(tmp_path, folder):
     path.write_text("".join(path.read_text().splitlines(keepends=True)[4:]))
     (tmp_path / "exp/omni_base/decode_test_noisy/scoring/per_utt").unlink()
     text, found = run(tmp_path, "dense_base", "omni_base")
-    assert "omni_base was not tested on test: " in found.seen
-    assert "omni_base was not tested on test_noisy: no aligned utterances" in found.seen
+    assert "dense_base and omni_base were not tested on test: " in found.seen
+    assert "dense_base and omni_base were not tested on test_noisy: no aligned utterances" in found.seen
     assert not any("*" in cell for cell in row(text, "omni_base"))
 
 

@@ -15,7 +15,7 @@ from omni_asr.bin import launch
 
 STAGES = {
     "launch", "make_fbank", "collect_feats", "compute_cmvn", "train_tokenizer", "validate", "split", "perturb_speed",
-    "train", "decode", "score", "results", "analyze_routing", "report",
+    "train", "decode", "score", "results", "analyze_routing", "errors", "report",
 }  # fmt: skip
 SCRIPTS = {
     "mini": {"local/download.sh": "synthesise", "local/data.sh": "prepare"},

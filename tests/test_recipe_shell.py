@@ -14,7 +14,7 @@ from omni_asr.config import TokensConfig
 
 STAGE_0_TO_2 = ["download.sh", "data.sh", "validate", "split", "make_fbank", "collect_feats", "compute_cmvn"]
 STAGE_0_TO_2 += ["train_tokenizer"]
-STAGE_4_TO_6 = ["decode", "score", "results", "analyze_routing", "report"]
+STAGE_4_TO_6 = ["decode", "score", "results", "analyze_routing", "errors", "report"]
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \(run\.sh:[1-9]\d*\) \S.*")
 
 
@@ -71,11 +71,24 @@ def test_finished_recipe_decodes_nothing_again_unless_the_model_changed(finished
     model = finished.dir / "exp/omni_base/model.pt"
     old, times = model.read_text(), model.stat()
     out, _ = finished.run("--skip_stages", "3")
-    assert finished.called() == ["score", "results", "report"], "the routing is not analysed again"
+    assert finished.called() == ["score", "results", "errors", "report"], "the routing is not analysed again"
     assert model.read_text() == old
     os.utime(model, (times.st_atime, times.st_mtime + 5))
     finished.run("--stage", 4, "--stop-stage=4")
     assert finished.called() == ["decode"]
+
+
+def test_scoring_takes_options_of_the_recipe(finished):
+    finished.run("--stage", 5, "--stop_stage", 5, "--score_by", "length utt2snr", "--regime", "whisper")
+    arguments = "data/test data/lang_unigram30 exp/omni_base/decode_test --by length --by utt2snr"
+    words = "--train-text data/train/text"
+    assert finished.calls()[:2] == [f"score {arguments} {words}", f"score {arguments} {words} --regime whisper"]
+    finished.run("--stage", 5, "--score_by", "", "--worst", 0)
+    calls = finished.calls()
+    assert f"score data/test_far data/lang_unigram30 exp/omni_base/decode_test_far {words}" in calls
+    assert not any(call.startswith("errors ") for call in calls)
+    _, err = finished.run("--regime", "glm", status=1)
+    assert "--regime must be one of whisper" in one_line(err)
 
 
 def test_other_router_trains_beside_the_first(finished):
@@ -269,7 +282,7 @@ def test_outside_model_is_decoded_without_training(recipe):
     recipe.run("--model", "../theirs/good/model.pt")
     called = recipe.called()
     assert not {"train", "train_tokenizer", "compute_cmvn"} & set(called)
-    assert called[-5:] == STAGE_4_TO_6
+    assert called[-6:] == STAGE_4_TO_6
     assert (recipe.dir / "exp/good/decode_test/wer").exists()
     shutil.rmtree(recipe.dir / "data/train")
     recipe.run("--stage", 2, "--model", "../theirs/good/model.pt")  # test sets are enough

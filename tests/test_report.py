@@ -11,10 +11,8 @@ from report_helpers import SETS, Page, make_experiment
 from routing_helpers import write_routing
 
 from omni_asr.analysis import page
-from omni_asr.analysis.errors import frequent_errors, worst_speakers, worst_utterances
 from omni_asr.analysis.experiment import Experiment, read_experiment, siblings
 from omni_asr.bin import report, run_program
-from omni_asr.scoring.sclite import Utterance
 from omni_asr.scoring.score import score
 
 
@@ -152,19 +150,6 @@ def test_values_that_are_not_finite_are_left_out(tmp_path):
     (exp / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     text, _ = render(tmp_path)
     assert text.count("<svg") == 1
-
-
-def test_which_errors_are_shown():
-    made = [
-        Utterance("u1", "s1", ["a", "B", "c"], ["a", "x"], "CSD"),
-        Utterance("u2", "s1", ["b"], ["X", "y"], "SI"),
-        Utterance("u3", "s2", ["b"], ["b"], "C"),
-    ]
-    found = frequent_errors(made, 5)
-    assert found.confusions == [(("b", "x"), 2)]
-    assert (found.deletions, found.insertions) == ([("c", 1)], [("y", 1)])
-    assert [u.id for u in worst_utterances(made, 5)] == ["u2", "u1"]
-    assert [s.name for s in worst_speakers(made, 5)] == ["s1", "s2"]
 
 
 def test_load_scale():

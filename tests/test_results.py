@@ -47,7 +47,7 @@ def test_a_row(tmp_path):
     row = experiment_row(make_experiment(tmp_path), "test")
     assert row == {
         "exp": "omni_base", "router": "omni", "config": "base", "set": "test", "regime": "verbatim",
-        "WER": "5.00", "CER": "1.25",
+        "WER": "5.00", "WER 95 %": "-", "CER": "1.25",
         "S / D / I": "39 / 6 / 5", "errors / words": "50 / 1000", "params": "5.21 M", "active": "2.41 M",
         "hours": "2.0", "steps": "1800", "seed": "1", "commit": "01234567",
         "command": "omni-asr train --config conf/base.yaml --set 'a|b'",

@@ -57,6 +57,9 @@ def test_what_it_writes(arguments, tmp_path, capsys):
     ]
     assert (decode / "scoring_kaldi/best_wer").read_text() == f"{line} decode/wer\n"
     assert (decode / "cer").read_text().startswith("%CER ")
+    ci, table = ((decode / f"scoring/{name}").read_text().splitlines() for name in ("ci", "result.md"))
+    assert ci == ["all: %WER 85.71 95% Conf Interval [ 83.33, 87.50 ], 2 speakers", "Scoring regime: verbatim"]
+    assert table[4].startswith("| all | 5 | 14 |") and table[4].endswith("| [83.33, 87.50] |")
     assert (decode / "scoring/missing_hyps").read_text() == "spk-a-002\n"
     per_utterance = (decode / "scoring/per_utt").read_text(encoding="utf-8").splitlines()
     assert per_utterance[:4] == [

@@ -64,13 +64,21 @@ def test_hub5_protocol(corpus, capsys):
     assert (decode / "scoring/wer_callhm").read_text().startswith("%WER 50.00 [ 1 / 2, ")
     assert (decode / "scoring_kaldi/best_wer").read_text() == f"{line} decode/wer\n"
     result = (decode / "scoring/result.md").read_text()
-    assert result.startswith("Scoring regime: glm\n\n| set | Snt | Wrd | Corr | Sub | Del | Ins | Err | S.Err |\n")
+    assert result.startswith(
+        "Scoring regime: glm\n\n| set | Snt | Wrd | Corr | Sub | Del | Ins | Err | S.Err | Err 95 % |\n"
+    )
     assert "| swbd | 1 | 6 | 100.0 | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 |" in result
     assert "hyp.ctm (glm)" in (decode / "scoring/result.txt").read_text()
     assert len(read_stm(decode / "scoring/ref.stm")[0]) == 3 and len(read_ctm(decode / "scoring/hyp.ctm")) == 6
     first = next(u for u in read_per_utterance(decode / "scoring/per_utt") if u.id == "sw_1_a-000")
     assert (first.reference[0], first.hypothesis[0], first.operations) == ("(%HESITATION)", "", "CCCCCC")
     assert (decode / "cer").read_text().startswith("%CER ")
+
+
+def test_a_recording_without_a_channel(corpus, capsys):
+    (corpus / "data/reco2file_and_channel").write_text("sw_1-A sw_1\nen_2-B en_2 B\n")
+    assert run_program(score.main, ARGUMENTS) == 1
+    assert "data/reco2file_and_channel: 'sw_1-A' needs a file and a channel" in capsys.readouterr().err
 
 
 def test_without_a_glm_words_are_what_they_are(corpus, capsys):

@@ -28,6 +28,8 @@ check_files() {
         [ -f "${wer}" ] || fail "no test set is scored in ${exp}"
         grep -q '^%WER [0-9]' "${wer}" || fail "${wer} has no %WER line"
         [ -s "$(dirname "${wer}")/scoring/hyp.trn" ] || fail "$(dirname "${wer}")/scoring/hyp.trn is missing"
+        [ -s "$(dirname "${wer}")/scoring/by_length.md" ] || fail "$(dirname "${wer}")/scoring/by_length.md is missing"
+        grep -q '<audio' "$(dirname "${wer}")/scoring/errors.html" || fail "$(dirname "${wer}") has no utterance to hear"
         found=$((found + 1))
     done
     [ "$(rows_in results "${exp##*/}")" = "${found}" ] || fail "exp/RESULTS.md lacks rows for ${exp}"

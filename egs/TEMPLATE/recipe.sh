@@ -35,6 +35,9 @@ token_type=${token_type-unigram}                 # Output units: char, bpe or un
 vocab_size=${vocab_size-500}                     # Number of units; without meaning for char
 speed_perturb=${speed_perturb-false}             # Train on every utterance at 0.9, 1.0 and 1.1 of its speed
 max_removed=${max_removed-0.05}                  # Share of utterances that features or training may do without
+regime=${regime-}                                # Score also in this regime, beside the corpus's own: whisper
+score_by=${score_by-length}                      # Break results down by length or tables of the test sets, e.g. "length utt2snr"
+worst=${worst-30}                                # Worst utterances on each test set's page of errors; 0: no pages
 disturb=${disturb-100}                           # Utterances decoded with disturbed routing in stage 6; 0: none
 results=${results-RESULTS.md}                    # Table that stage 5 writes rows into
 profile=${profile-}                              # Steps A:B of training to trace, into the experiment's profile/
@@ -56,6 +59,7 @@ check_number stop_stage 0 6
 check_number nj 1
 check_number seed 0
 check_number vocab_size 1
+check_number worst 0
 check_number disturb 0
 [[ ${ngpu} == auto ]] || check_number ngpu 0
 check_number nnodes 1
@@ -64,6 +68,7 @@ for _number in ${skip_stages//,/ }; do
     [[ ${_number} == [0-6] ]] || fail "--skip_stages has '${_number}'; stages are numbers from 0 to 6"
 done
 check_choice token_type char bpe unigram
+[[ -z ${regime} ]] || check_choice regime whisper
 [[ -z ${profile} || ${profile} =~ ^[0-9]+:[0-9]+$ ]] || fail "--profile must be a range of steps such as 20:25, not '${profile}'"
 [[ ${checkpoint} =~ ^(average|best|last|running|ema|[0-9]+)$ ]] ||
     fail "--checkpoint must be average, best, last, running, ema or the number of a step, not '${checkpoint}'"
@@ -352,20 +357,25 @@ age_of_model() {
 }
 
 stage_5() {  # error rates
-    local name units=${lang_dir}
+    local name units=${lang_dir} tables options=() command
     for name in "${test_names[@]}"; do
         need 1 "data/${name}/text"
         need 4 "${exp_dir}/decode_${name}/text"
     done
     [[ -d ${units} && -z ${model} ]] || units=-
+    read -r -a tables <<< "${score_by}"
+    for name in "${tables[@]}"; do options+=(--by "${name}"); done
+    [[ -n ${model} || ! -s data/${train_set}/text ]] || options+=(--train-text "data/${train_set}/text")
     for name in "${test_names[@]}"; do
         log "stage 5: ${name}"
-        run "$(own local/score.sh)" "data/${name}" "${units}" "${exp_dir}/decode_${name}"
+        command=("$(own local/score.sh)" "data/${name}" "${units}" "${exp_dir}/decode_${name}" "${options[@]}")
+        run "${command[@]}"
+        [[ -z ${regime} ]] || run "${command[@]}" --regime "${regime}"
     done
     run python -m omni_asr.bin.results --exp-dir "${exp_dir}" --results "${results}" "${test_names[@]}"
 }
 
-stage_6() {  # routing analysis, curves, table
+stage_6() {  # routing analysis, pages of errors, curves, table
     local name marker=${exp_dir}/.done/routing description
     need 3 "${decoding_model}"
     for name in "${test_names[@]}"; do
@@ -385,6 +395,9 @@ stage_6() {  # routing analysis, curves, table
     if [[ -e ${exp_dir}/routing.json && -z ${model} ]]; then  # a dense model has none
         run python -m omni_asr.bin.results --routing --exp-dir "${exp_dir}" --results "${results}"
     fi
+    for name in "${test_names[@]}"; do
+        ((worst == 0)) || run python -m omni_asr.bin.errors --most "${worst}" "data/${name}" "${exp_dir}/decode_${name}"
+    done
     run python -m omni_asr.bin.report "${exp_dir}" --data-dir data "${test_names[@]}"
 }
 

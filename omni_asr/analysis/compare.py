@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omni_asr import __version__
-from omni_asr.analysis import compare_plots, page
+from omni_asr.analysis import compare_plots, differences, page
 from omni_asr.analysis.compare_plots import Model
+from omni_asr.analysis.differences import Matrix, mark
 from omni_asr.analysis.drawing import model_colours
 from omni_asr.analysis.experiment import Experiment, Load, read_experiment
 from omni_asr.analysis.plots import require_matplotlib
@@ -16,34 +17,36 @@ from omni_asr.analysis.routing_plots import MEASURES
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.scoring.results import read_rate, short_number
-from omni_asr.scoring.significance import significant
 
 MEASURED = ("matched", "nmi")  # raw agreement says nothing of models whose layers number their experts arbitrarily
-LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
-"""p values below which a difference gets its mark."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models, the first of which the others are measured against, and the test sets."""
+    """Models, the first of which the others are measured against, the test sets, and which differences are real."""
 
     models: list[Model]
     sets: list[str]
+    matrices: list[Matrix]
+    """For each set the tests that were asked for, then, where there are several, the seeds."""
+    marks: dict[tuple[str, int], float | None]
+    """The p of MAPSSWE of a model, by its label, and of a set, by its number, against the first model."""
+    untested: list[str]
+    """Pairs that could not be tested, a sentence each."""
 
 
-def write_compare(
+def read_comparison(
     exp_dirs: Sequence[str | os.PathLike[str]],
     sets: Sequence[str] | None = None,
-    out: str | os.PathLike[str] = "compare.html",
     data_dir: str | os.PathLike[str] = "data",
-) -> Path:
-    """Write a page that compares experiments on ``sets`` (by default those scored in all of them); returns its path.
+    tests: Sequence[str] = ("mapsswe",),
+) -> Comparison:
+    """Read experiments and test each pair on ``sets`` (by default those scored in all of them).
 
     Raises:
-        UserError: fewer than two experiments, one given twice, a folder that is none, no set in common, a set that was
-            scored in none, or matplotlib is not installed.
+        UserError: fewer than two experiments, one given twice, a folder that is none, no set in common, or a set that
+            was scored in none.
     """
-    require_matplotlib()
     paths = _experiment_paths(exp_dirs)
     chosen = _sets(paths, sets)
     experiments = [read_experiment(path, data_dir, chosen) for path in paths]
@@ -52,9 +55,44 @@ def write_compare(
         Model(experiment, label, colour)
         for experiment, label, colour in zip(experiments, labels, model_colours(len(labels)), strict=True)
     ]
+    comparison = Comparison(models, chosen, [], {}, [])
+    for index in range(len(chosen)):
+        _test(comparison, index, tests)
+    return comparison
+
+
+def _test(comparison: Comparison, index: int, tests: Sequence[str]) -> None:
+    """Add the tests of one set."""
+    models = comparison.models
+    found = {name: differences.pairwise(models, index, name) for name in dict.fromkeys(["mapsswe", *tests])}
+    comparison.matrices.extend(found[name][0] for name in tests if len(found[name][0].names) > 1)
+    seeds = differences.over_seeds(models, index)
+    comparison.matrices.extend([seeds] if seeds else [])
+    for sentence in dict.fromkeys(sentence for _, untested in found.values() for sentence in untested):
+        comparison.untested.append(sentence)
+    first = found["mapsswe"][0]
+    for (row, column), difference in first.differences.items():
+        if row == 0 and first.names[0] == models[0].label:
+            comparison.marks[first.names[column], index] = difference.p
+
+
+def terminal(comparison: Comparison) -> str:
+    """The matrices as text."""
+    parts = [*(matrix.text() for matrix in comparison.matrices), *(f"{line}\n" for line in comparison.untested)]
+    legend = f"{differences.KEY}.\n{differences.ARROWS}.\n"
+    return "\n".join([*parts, legend] if comparison.matrices else parts)
+
+
+def write_page(comparison: Comparison, out: str | os.PathLike[str]) -> Path:
+    """Write the page and return its path.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
+    require_matplotlib()
     path = Path(out)
     with atomic_write(path) as file:
-        file.write(render(Comparison(models, chosen)))
+        file.write(render(comparison))
     return path
 
 
@@ -153,10 +191,11 @@ def _facts(models: Sequence[Model]) -> str:
 
 def _rates(comparison: Comparison) -> str:
     models, sets = comparison.models, comparison.sets
-    marks, untested = _marks(comparison)
     rows = []
     for model in models:
-        cells = [_rate_cell(model, models, index, marks.get((model.label, index))) for index in range(len(sets))]
+        cells = [
+            _rate_cell(model, models, index, comparison.marks.get((model.label, index))) for index in range(len(sets))
+        ]
         rows.append(page.row([_name(model), *cells]))
     heads = ["experiment", *(f'{page.escape(name)}<span class="change"></span>' for name in sets)]
     first = page.escape(models[0].label)
@@ -165,8 +204,17 @@ def _rates(comparison: Comparison) -> str:
         "Marks: matched-pairs test on segments (MAPSSWE), * p &lt; 0.05, ** p &lt; 0.01, *** p &lt; 0.001, two-tailed, "
         "not corrected for the number of comparisons.</p>"
     )
-    tests = "".join(f'<p class="note">{page.escape(sentence)}</p>' for sentence in untested)
-    return note + page.table(heads, rows, kind="compare") + tests
+    return note + page.table(heads, rows, kind="compare") + _matrices(comparison)
+
+
+def _matrices(comparison: Comparison) -> str:
+    """Every pair under every test, and the pairs that could not be tested."""
+    untested = "".join(f'<p class="note">{page.escape(sentence)}</p>' for sentence in comparison.untested)
+    if not comparison.matrices:
+        return untested
+    note = f'<p class="note">{page.escape(differences.KEY)}. {page.escape(differences.ARROWS)}.</p>'
+    tables = "".join(matrix.html() for matrix in comparison.matrices)
+    return f"<h3>Which differences are real</h3>{note}{tables}{untested}"
 
 
 def _rate_cell(model: Model, models: Sequence[Model], index: int, p: float | None) -> str:
@@ -182,28 +230,8 @@ def _rate_cell(model: Model, models: Sequence[Model], index: int, p: float | Non
     if model is not models[0] and first and first.percent > 0:
         relative = 100 * (wer.percent / first.percent - 1)
         change = f"{'−' if relative < 0 else '+'}{abs(relative):.1f} %"
-    mark = next((mark for level, mark in LEVELS if p is not None and p < level), "")
     tip = f' title="p = {p:.3g}"' if p is not None else ""
-    return f'{text}<span class="change"{tip}>{change} <b>{mark}</b></span>'
-
-
-def _marks(comparison: Comparison) -> tuple[dict[tuple[str, int], float | None], list[str]]:
-    """The p of each model and set against the first model, and a sentence for each pair that could not be tested."""
-    first, *others = comparison.models
-    marks: dict[tuple[str, int], float | None] = {}
-    untested = []
-    for model in others:
-        for index, name in enumerate(comparison.sets):
-            pair = [one.experiment.sets[index] for one in (first, model)]
-            if not all(decoded.wer for decoded in pair):
-                continue
-            try:
-                if not all(decoded.utterances for decoded in pair):
-                    raise UserError("no aligned utterances (decode_SET/scoring/per_utt)")
-                marks[model.label, index] = significant(pair[0].utterances, pair[1].utterances)
-            except UserError as error:
-                untested.append(f"{model.label} was not tested on {name}: {error}")
-    return marks, untested
+    return f'{text}<span class="change"{tip}>{change} <b>{mark(p)}</b></span>'
 
 
 def _agreement(models: Sequence[Model]) -> str:

@@ -1,44 +1,149 @@
-"""Which words and utterances go wrong."""
+"""What the page of a scored set's errors shows: tables, the worst utterances, their audio and the times of words."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import base64
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from omni_asr.scoring.align import fold_case, pairs
-from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker
+import numpy as np
+import soundfile
 
+from omni_asr.analysis.experiment import DecodedSet, read_decoded
+from omni_asr.audio.reader import Audio, AudioReader, Failure
+from omni_asr.errors import UserError
+from omni_asr.kaldi.data_dir import DataDir, Segment
+from omni_asr.kaldi.stm import read_stm
+from omni_asr.kaldi.tables import read_lines
+from omni_asr.scoring.align import fold_case
+from omni_asr.scoring.breakdown import worst_utterances
+from omni_asr.scoring.decoded import files_and_channels, timed_words
+from omni_asr.scoring.reports import read_breakdown
+from omni_asr.scoring.sclite import Utterance
+from omni_asr.scoring.segments import segments_by_id
 
-@dataclass(frozen=True)
-class FrequentErrors:
-    """Errors with their counts, most frequent first."""
+AUDIO_BYTES = 24_000_000
+"""Audio of a page, as FLAC in base64: some 15 minutes of speech at 16 kHz. What is over is left out."""
 
-    confusions: list[tuple[tuple[str, str], int]]
-    """(reference, hypothesis) words."""
-    deletions: list[tuple[str, int]]
-    insertions: list[tuple[str, int]]
-
-
-def frequent_errors(utterances: Iterable[Utterance], most: int) -> FrequentErrors:
-    """The ``most`` frequent confusions, deletions and insertions; equal counts in the order of the words."""
-    counters: dict[str, Counter] = {"S": Counter(), "D": Counter(), "I": Counter()}
-    for utterance in utterances:
-        for letter, reference, hypothesis in pairs(utterance.reference, utterance.hypothesis, utterance.operations):
-            if letter != "C":
-                words = tuple(fold_case(word) for word in (reference, hypothesis) if word is not None)
-                counters[letter][words if letter == "S" else words[0]] += 1
-    confusions, deletions, insertions = (
-        sorted(counters[letter].items(), key=lambda item: (-item[1], item[0]))[:most] for letter in "SDI"
-    )
-    return FrequentErrors(confusions, deletions, insertions)
+Table = tuple[list[str], list[list[str]]]
 
 
-def worst_utterances(utterances: Iterable[Utterance], most: int) -> list[Utterance]:
-    """The ``most`` utterances with the most errors; among equals those with the higher rate come first."""
-    wrong = [utterance for utterance in utterances if utterance.counts.errors]
-    return sorted(wrong, key=lambda u: (-u.counts.errors, -u.counts.percent, u.id))[:most]
+@dataclass
+class Errors:
+    """What the page shows."""
+
+    decoded: DecodedSet
+    experiment: str
+    """Name of the folder that the decoding lies in."""
+    worst: list[Utterance]
+    tables: list[Table] = field(default_factory=list)
+    """Heads and rows of the breakdowns."""
+    unknown: str = ""
+    """Line of the words that training lacks."""
+    starts: dict[str, list[float]] = field(default_factory=dict)
+    """When the words of each hypothesis start, in seconds from the start of its audio."""
+    audio: dict[str, str] = field(default_factory=dict)
+    """Players' sources by utterance."""
+    silent: dict[str, str] = field(default_factory=dict)
+    """Why an utterance has no player."""
+    notes: list[str] = field(default_factory=list)
+    """What the page lacks, a sentence each."""
 
 
-def worst_speakers(utterances: Sequence[Utterance], most: int) -> list[SpeakerCounts]:
-    """The ``most`` speakers with the highest error rate; empty where speakers are not known."""
-    speakers = by_speaker([utterance for utterance in utterances if utterance.speaker])[0]
-    return sorted(speakers, key=lambda speaker: (-speaker.counts.percent, speaker.name))[:most]
+def read_errors(
+    data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str], most: int, with_audio: bool
+) -> Errors:
+    """Read a scored set; what else is missing is named in the notes.
+
+    Raises:
+        UserError: the set is not scored.
+    """
+    folder, data = Path(decode_dir), Path(data_dir)
+    experiment, name = Path(os.path.abspath(folder)).parent.name, Path(os.path.abspath(data)).name
+    decoded, missing = read_decoded(name, folder, data)
+    if not decoded.wer or not decoded.utterances:
+        raise UserError(f"{decode_dir}: score this set first (stage 5); {missing[0]}")
+    found = Errors(decoded, experiment, worst_utterances(decoded.utterances, most), notes=missing)
+    for path in sorted(folder.glob("scoring/by_*.md")):
+        try:
+            found.tables.append(read_breakdown(path))
+        except UserError as error:
+            found.notes.append(str(error))
+    if (folder / "scoring" / "oov").exists():
+        found.unknown = next(iter(read_lines(folder / "scoring" / "oov")), "")
+    _read_starts(found, folder / "tokens.jsonl")
+    if with_audio:
+        try:
+            _embed(found, _read_audio(found, data, folder / "scoring" / "ref.stm"))
+        except UserError as error:
+            found.notes.append(f"audio: {error}")
+    return found
+
+
+def _read_starts(found: Errors, path: Path) -> None:
+    """Times of the words, where those of ``tokens.jsonl`` are the ones that were scored."""
+    if not path.exists():
+        return
+    try:
+        timed = timed_words(path)
+    except UserError as error:
+        found.notes.append(str(error))
+        return
+    for utterance in found.worst:
+        words = timed.get(utterance.id, [])
+        if [word for _, _, word in words] == utterance.hypothesis:
+            found.starts[utterance.id] = [start for start, _, _ in words]
+
+
+def _read_audio(found: Errors, data_dir: Path, stm: Path) -> dict[str, str]:
+    """Players' sources of the worst utterances; those that have none are noted as silent."""
+    reader, sources = AudioReader(data_dir), {}
+    parts = _parts(reader.data, stm) if stm.exists() else None
+    known = set(reader.data.utterances)
+    for name in sorted(utterance.id for utterance in found.worst):  # neighbours of one recording share the open file
+        audio: Audio | Failure = Failure(name, f"{data_dir} has no such utterance or recording")
+        if parts is not None and name in parts:
+            audio = reader.read_part(name, parts[name])
+        elif parts is None and name in known:
+            audio = reader.read(name)
+        if isinstance(audio, Failure):
+            found.silent[name] = audio.reason
+        else:
+            sources[name] = flac_uri(audio.samples, reader.rate)
+    reader.close()
+    return sources
+
+
+def _parts(data: DataDir, stm: Path) -> dict[str, Segment]:
+    """Parts of recordings that the utterances of a scored stm are, where the data directory has the recording."""
+    places = files_and_channels(data, data.table("wav.scp"))
+    recordings = {(fold_case(file), fold_case(channel)): name for name, (file, channel) in places.items()}
+    parts = {}
+    for name, segment in segments_by_id(read_stm(stm)[0]).items():
+        recording = recordings.get((fold_case(segment.file), fold_case(segment.channel)))
+        if recording:
+            parts[name] = Segment(recording, segment.begin, segment.end)
+    return parts
+
+
+def _embed(found: Errors, sources: Mapping[str, str]) -> None:
+    """Keep as much audio as the page holds, the worst utterances first."""
+    left, size = AUDIO_BYTES, f"{AUDIO_BYTES / 1e6:.0f} MB"
+    for utterance in found.worst:
+        source = sources.get(utterance.id, "")
+        if len(source) > left:
+            found.silent[utterance.id] = f"the page holds {size} of audio"
+        elif source:
+            found.audio[utterance.id] = source
+            left -= len(source)
+    if found.silent:
+        found.notes.append(f"audio of {len(found.silent)} of the {len(found.worst)} utterances: each says why")
+
+
+def flac_uri(samples: Sequence[float] | np.ndarray, rate: int) -> str:
+    """Samples, scaled as 16-bit integers, as the address of a FLAC file that stands in the page itself."""
+    buffer = io.BytesIO()
+    whole = np.clip(np.round(samples), -32768, 32767).astype(np.int16)
+    soundfile.write(buffer, whole, rate, format="FLAC", subtype="PCM_16")
+    return f"data:audio/flac;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -10,6 +10,7 @@ from typing import Any
 from omni_asr.analysis.routing_file import RoutingResults, read_routing
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_table
+from omni_asr.scoring.bootstrap import Interval, read_interval
 from omni_asr.scoring.reports import read_per_utterance
 from omni_asr.scoring.results import Rate, experiment_order, read_command, read_model_info, read_rate
 from omni_asr.scoring.sclite import Utterance
@@ -25,10 +26,14 @@ class DecodedSet:
     name: str
     wer: Rate | None = None
     cer: Rate | None = None
+    interval: Interval | None = None
+    """Of the word error rate."""
     utterances: list[Utterance] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
     """Log probability per frame of each utterance's hypothesis."""
     load: Load = field(default_factory=list)
+    page: str = ""
+    """Path of its page of errors from the experiment's folder, where it was written."""
 
 
 @dataclass
@@ -116,8 +121,8 @@ def model_info(exp_dir: Path, sets: list[str]) -> dict[str, Any]:
     return read_model_info(next((folder for folder in folders if (folder / "model_info.json").exists()), exp_dir))
 
 
-def _relative(error: UserError, path: Path) -> str:
-    return str(error).replace(f"{path}{os.sep}", "")
+def _relative(sentence: object, path: Path) -> str:
+    return str(sentence).replace(f"{path}{os.sep}", "")
 
 
 def _read_training(experiment: Experiment) -> None:
@@ -143,38 +148,54 @@ def _read_training(experiment: Experiment) -> None:
             experiment.missing.append(f"train.jsonl has no lines of type {kind}")
 
 
-def _rates(folder: Path) -> tuple[Rate | None, Rate | None]:
+def _rates(folder: Path) -> tuple[Rate | None, Rate | None, Interval | None]:
+    """Rates in words and characters, and the interval of the first."""
     rates: list[Rate | None] = []
     for name in ("wer", "cer"):
         try:
             rates.append(read_rate(folder / name))
         except UserError:
             rates.append(None)
-    return rates[0], rates[1]
+    return rates[0], rates[1], read_interval(folder / "scoring" / "ci") if rates[0] else None
 
 
 def _read_set(experiment: Experiment, name: str, data_dir: Path) -> DecodedSet:
     folder = experiment.path / f"decode_{name}"
-    decoded = DecodedSet(name, *_rates(folder))
     if not folder.is_dir():
         experiment.missing.append(f"decode_{name} does not exist: decode this set (stage 4)")
-        return decoded
-    if decoded.wer is None or decoded.cer is None:
-        experiment.missing.append(f"decode_{name} has no wer and cer: score this set (stage 5)")
-    try:
-        decoded.utterances = _with_speakers(read_per_utterance(folder / "scoring" / "per_utt"), data_dir)
-    except UserError as error:
-        experiment.missing.append(_relative(error, experiment.path) + ": no aligned utterances (stage 5)")
-    if decoded.utterances and not any(utterance.speaker for utterance in decoded.utterances):
-        experiment.missing.append(f"{name}: no utt2spk in the data directory, so the speakers are not known")
-    decoded.scores = _read_scores(folder / "score")
+        return DecodedSet(name)
+    decoded, missing = read_decoded(name, folder, data_dir)
+    experiment.missing += [_relative(sentence, experiment.path) for sentence in missing]
     decoded.load = _read_load(folder / "load.json")
     if not decoded.load and experiment.router != "dense":
         experiment.missing.append(f"decode_{name}/load.json: no load of the experts on this set")
     return decoded
 
 
-def _with_speakers(utterances: list[Utterance], data_dir: Path) -> list[Utterance]:
+def read_decoded(name: str, folder: Path, data_dir: Path) -> tuple[DecodedSet, list[str]]:
+    """Error rates and aligned utterances of a decoded and scored set, and what could not be read, a sentence each."""
+    missing = []
+    decoded = DecodedSet(name, *_rates(folder))
+    if decoded.wer is None or decoded.cer is None:
+        missing.append(f"{folder.name} has no wer and cer: score this set (stage 5)")
+    try:
+        utterances = read_per_utterance(folder / "scoring" / "per_utt")
+        is_timed = (folder / "scoring" / "ref.stm").exists()
+        decoded.utterances = _with_speakers(utterances, None if is_timed else data_dir)
+    except UserError as error:
+        missing.append(f"{error}: no aligned utterances (stage 5)")
+    if decoded.utterances and not any(utterance.speaker for utterance in decoded.utterances):
+        missing.append(f"{name}: no utt2spk in the data directory, so the speakers are not known")
+    decoded.scores = _read_scores(folder / "score")
+    if (folder / "scoring" / "errors.html").exists():
+        decoded.page = f"{folder.name}/scoring/errors.html"
+    return decoded, missing
+
+
+def _with_speakers(utterances: list[Utterance], data_dir: Path | None) -> list[Utterance]:
+    """Speakers by utt2spk; without a data directory those in the ids of segments, ``<speaker>-<number>``."""
+    if not data_dir:
+        return [replace(utterance, speaker=utterance.id.rpartition("-")[0]) for utterance in utterances]
     try:
         speakers: Mapping[str, str] = read_table(data_dir / "utt2spk")
     except UserError:

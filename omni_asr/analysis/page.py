@@ -5,29 +5,28 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from omni_asr.analysis.errors import frequent_errors, worst_speakers, worst_utterances
 from omni_asr.analysis.experiment import DecodedSet, Experiment, Load
 from omni_asr.analysis.style import LOAD_HIGH, LOAD_LOW, STYLE_SHEET
-from omni_asr.scoring.align import pairs
 from omni_asr.scoring.results import ROUTERS, Row, experiment_row, short_number, summary, variant
-from omni_asr.scoring.sclite import Utterance
 
-WORST, FREQUENT, SPEAKERS = 8, 12, 12
 MANY_EXPERTS = 12  # beyond this a cell of the load has no room for its number
 
 escape = html.escape
 
 
-def document(title: str, head: str, sections: Sequence[tuple[str, str, str]], footer: str) -> str:
+def document(
+    title: str, head: str, sections: Sequence[tuple[str, str, str]], footer: str, style: str = "", script: str = ""
+) -> str:
     """A page of ready pieces but for its title; sections are (id, title, body), those without a body left out."""
     shown = [(name, heading, body) for name, heading, body in sections if body]
     links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading, _ in shown)
     bodies = "".join(f'<section id="{name}"><h2>{heading}</h2>{body}</section>' for name, heading, body in shown)
+    run = f"<script>{script}</script>" if script else ""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE_SHEET}</style></head><body><main>"
-        f"{head}<nav>{links}</nav>{bodies}<footer>{footer}</footer></main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE_SHEET}{style}</style></head><body><main>"
+        f"{head}<nav>{links}</nav>{bodies}<footer>{footer}</footer></main>{run}</body></html>\n"
     )
 
 
@@ -78,26 +77,36 @@ def header(experiment: Experiment) -> str:
 
 def cards(sets: Sequence[DecodedSet]) -> str:
     """The error rates of each set, large."""
-    found = []
-    for one in sets:
-        if one.wer:
-            w = one.wer
-            cer = f"CER {one.cer.percent:.2f} %<br>" if one.cer else ""
-            found.append(
-                f'<div class="card"><div class="set">{escape(one.name)}</div>'
-                f'<div class="rate">{w.percent:.2f}<small> % WER</small></div>'
-                f'<div class="detail">{cer}{w.errors:,} errors in {w.words:,} words<br>'
-                f"{w.substitutions} sub, {w.deletions} del, {w.insertions} ins</div></div>"
-            )
-    return f'<div class="cards">{"".join(found)}</div>' if found else ""
+    found = "".join(rate_card(one.name, one) for one in sets)
+    return f'<div class="cards">{found}</div>' if found else ""
 
 
-def missing(sentences: Sequence[str]) -> str:
+def rate_card(title: str, decoded: DecodedSet) -> str:
+    """The error rates of a set under a title; nothing where they are not known."""
+    if not decoded.wer:
+        return ""
+    w, sure = decoded.wer, decoded.interval
+    lines = [f"95 %: {sure}, over {sure.blocks} {sure.unit}"] if sure else []
+    lines += [f"CER {decoded.cer.percent:.2f} %"] if decoded.cer else []
+    lines += [f"{w.errors:,} errors in {w.words:,} words"]
+    lines += [f"{w.substitutions} sub, {w.deletions} del, {w.insertions} ins"]
+    return card(title, f"{w.percent:.2f}", "% WER", lines)
+
+
+def card(title: str, number: str, unit: str, lines: Iterable[str]) -> str:
+    """A number, large, with what it counts; a title and lines below."""
+    return (
+        f'<div class="card"><div class="set">{escape(title)}</div>'
+        f'<div class="rate">{number}<small> {unit}</small></div><div class="detail">{"<br>".join(lines)}</div></div>'
+    )
+
+
+def missing(sentences: Sequence[str], where: str = "in this report") -> str:
     """What the page lacks."""
     if not sentences:
         return ""
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f'<aside class="missing"><b>Not in this report</b><ul>{items}</ul></aside>'
+    return f'<aside class="missing"><b>Not {where}</b><ul>{items}</ul></aside>'
 
 
 def comparison(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str]) -> str:
@@ -141,7 +150,8 @@ def _rate_cell(decoded: DecodedSet, best: float | None) -> str:
     text = f"{decoded.wer.percent:.2f}"
     if decoded.wer.percent == best:
         text = f'<span class="best">{text}</span>'
-    return text + (f"<small>CER {decoded.cer.percent:.2f}</small>" if decoded.cer else "")
+    sure = f"<small>{decoded.interval}</small>" if decoded.interval else ""
+    return text + sure + (f"<small>CER {decoded.cer.percent:.2f}</small>" if decoded.cer else "")
 
 
 def _means(others: Sequence[Experiment], sets: Sequence[str]) -> str:
@@ -209,60 +219,6 @@ def effective_experts(layer: Sequence[float]) -> float:
     total = sum(layer)
     shares = [share / total for share in layer if share > 0] if total > 0 else []
     return math.exp(-sum(share * math.log(share) for share in shares)) if shares else 0.0
-
-
-def error_section(decoded: DecodedSet) -> str:
-    """Worst utterances, frequent errors and hardest speakers of one set."""
-    utterances = decoded.utterances
-    if not utterances:
-        return ""
-    right = sum(not utterance.counts.errors for utterance in utterances)
-    line = f"{len(utterances):,} utterances, {right:,} of them without an error."
-    parts = [f'<h3 id="errors-{escape(decoded.name)}">{escape(decoded.name)}</h3><p class="note">{line}</p>']
-    if right < len(utterances):
-        parts.append(_frequent(utterances))
-        worst = worst_utterances(utterances, WORST)
-        parts.append(f"<h4>The {len(worst)} utterances with the most errors</h4>" if len(worst) > 1 else "")
-        parts += [aligned(utterance, decoded.scores.get(utterance.id)) for utterance in worst]
-    return "".join(parts)
-
-
-def _frequent(utterances: Sequence[Utterance]) -> str:
-    found = frequent_errors(utterances, FREQUENT)
-    confusions = [row([escape(r), "→ " + escape(h), count], 2) for (r, h), count in found.confusions]
-    columns = [("Confusions (reference → recognised)", confusions)]
-    for title, entries in (("Deleted", found.deletions), ("Inserted", found.insertions)):
-        columns.append((title, [row([escape(word), count]) for word, count in entries]))
-    blocks = [
-        f'<div><h4>{title}</h4><table class="words">{"".join(rows) or "<tr><td>none</td></tr>"}</table></div>'
-        for title, rows in columns
-    ]
-    speakers = worst_speakers(utterances, SPEAKERS)
-    if len(speakers) > 1:
-        rows = [row([escape(s.name), f"{s.counts.percent:.1f} %", f"{s.counts.words} words"]) for s in speakers]
-        blocks.append(f'<div><h4>Hardest speakers, WER</h4><table class="words">{"".join(rows)}</table></div>')
-    return f'<div class="row">{"".join(blocks)}</div>'
-
-
-def aligned(utterance: Utterance, score: float | None) -> str:
-    """One utterance: reference over hypothesis in columns, errors coloured and marked."""
-    counts = utterance.counts
-    details = [f"{counts.errors} errors in {counts.words} words"]
-    details += [escape(utterance.speaker)] if utterance.speaker else []
-    details += [f"log probability per frame {score:.3f}"] if score is not None else []
-    columns = ['<span class="names"><span>ref</span><span>hyp</span><span class="mark"> </span></span>']
-    for letter, reference, hypothesis in pairs(utterance.reference, utterance.hypothesis, utterance.operations):
-        width = max(len(reference or ""), len(hypothesis or ""))
-        cells = (("·" * width) if word is None else escape(word) for word in (reference, hypothesis))
-        kind = f' class="{letter}"' if letter != "C" else ""
-        mark = letter if letter != "C" else " "
-        columns.append(
-            f"<span{kind}>{''.join(f'<span>{cell}</span>' for cell in cells)}<span class=mark>{mark}</span></span>"
-        )
-    return (
-        f'<div class="utterance"><div class="head"><b>{escape(utterance.id)}</b> &nbsp; {", ".join(details)}</div>'
-        f'<div class="aligned">{"".join(columns)}</div></div>'
-    )
 
 
 def duration(seconds: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omni_asr import __version__
-from omni_asr.analysis import page, routing_page
+from omni_asr.analysis import errors_page, page, routing_page
 from omni_asr.analysis.experiment import Experiment, checked_load, read_experiment, siblings
 from omni_asr.analysis.plots import load_over_training, require_matplotlib, training_curves
 from omni_asr.files import atomic_write
@@ -48,8 +48,8 @@ def _comparison_section(experiment: Experiment, others: Sequence[Experiment], se
     if not any(decoded.wer for one in others for decoded in one.sets):
         return ""
     note = (
-        '<p class="note">WER in percent of all experiments in the same folder with results on these sets; this one is '
-        "shaded, the lowest WER of each set underlined.</p>"
+        '<p class="note">WER in percent of all experiments in the same folder with results on these sets, with 95 % '
+        "intervals by bootstrap; this one is shaded, the lowest WER of each set underlined.</p>"
     )
     return note + page.comparison(experiment, others, sets)
 
@@ -77,11 +77,7 @@ def _load_section(experiment: Experiment) -> str:
 
 
 def _error_section(experiment: Experiment) -> str:
-    bodies = [page.error_section(decoded) for decoded in experiment.sets]
+    bodies = [errors_page.error_section(decoded) for decoded in experiment.sets]
     if not any(bodies):
         return ""
-    key = (
-        '<p class="note"><span class="key S">S substituted</span> <span class="key D">D deleted</span> '
-        '<span class="key I">I inserted</span></p>'
-    )
-    return key + "".join(bodies)
+    return errors_page.KEY + "".join(bodies)

@@ -75,18 +75,27 @@ class AudioReader:
         except AudioError as error:
             return Failure(utterance, str(error))
 
+    def read_part(self, name: str, segment: Segment) -> Audio | Failure:
+        """Audio of any part of a recording, under any name."""
+        try:
+            return Audio(name, self._read_part(segment))
+        except AudioError as error:
+            return Failure(name, str(error))
+
     def _read(self, utterance: str) -> NDArray[np.float32]:
         if self._segments is None:
             recording = self._recording(utterance)
-            start, stop = 0, recording.frames
-            name = utterance
-        else:
-            segment = self._segments.get(utterance)
-            if segment is None:
-                raise AudioError("the utterance has no line in segments")
-            name = segment.recording
-            recording = self._recording(name)
-            start, stop = self._bounds(recording, segment)
+            return self._samples(utterance, recording, 0, recording.frames)
+        segment = self._segments.get(utterance)
+        if segment is None:
+            raise AudioError("the utterance has no line in segments")
+        return self._read_part(segment)
+
+    def _read_part(self, segment: Segment) -> NDArray[np.float32]:
+        recording = self._recording(segment.recording)
+        return self._samples(segment.recording, recording, *self._bounds(recording, segment))
+
+    def _samples(self, name: str, recording: Recording, start: int, stop: int) -> NDArray[np.float32]:
         samples = recording.read(start, stop, self._choose_channel(name, recording))
         return resample(samples, recording.rate, self.rate, recording.speed)
 

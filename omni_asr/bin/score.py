@@ -2,7 +2,10 @@
 
 Reads DATA_DIR/text, DATA_DIR/utt2spk and DECODE_DIR/text. Prints Kaldi's %WER line and writes into DECODE_DIR: wer,
 cer, scoring_kaldi/best_wer, and scoring/ with ref.trn, hyp.trn, result.txt (sclite's tables and alignments), result.md,
-per_utt, per_spk and missing_hyps. A reference without hypothesis counts as deleted words.
+ci (its 95 % interval), per_utt, per_spk and missing_hyps. A reference without hypothesis counts as deleted words.
+
+Also in scoring/: errors (all confusions, deleted and inserted words with counts), by_length.md for --by length,
+by_utt2snr.md for --by utt2snr, and oov, the words that the training text lacks, for --train-text FILE.
 
 With --stm, references are segments with times, and so are hypotheses: those of --ctm, or the decoded words at the times
 in DECODE_DIR/tokens.jsonl. A word counts in the segment where its middle lies; optional (words) may be left out and
@@ -39,6 +42,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="NAME=PREFIX",
         help="score also the files that begin with PREFIX (without --stm: utterances); may be repeated",
     )
+    parser.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        metavar="TABLE",
+        help="break results down by length, or by a utt2* or spk2* table of DATA_DIR or with its path (numbers in five "
+        "bins, other values as they are); may be repeated",
+    )
+    parser.add_argument("--train-text", type=Path, help="text of the training data, to list words that it lacks")
     parser.add_argument("data_dir", help="data directory with text and utt2spk")
     parser.add_argument("lang_dir", help="language directory, or - for none (words are compared as they are)")
     parser.add_argument("decode_dir", help="directory with the hypotheses in text")
@@ -49,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not all(subsets.values()):
         raise UserError("--subset takes NAME=PREFIX, such as swbd=sw_")
     regime = options.regime or ("glm" if options.glm else "verbatim")
-    print(score(options.data_dir, options.decode_dir, Protocol(regime, options.stm, options.ctm, options.glm, subsets)))
+    protocol = Protocol(regime, options.stm, options.ctm, options.glm, subsets, options.by, options.train_text)
+    print(score(options.data_dir, options.decode_dir, protocol))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from omni_asr.errors import UserError
@@ -17,17 +17,17 @@ TimedWord = tuple[float, float, str]
 def decoded_tokens(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str]) -> list[Token]:
     """The words of ``decode_dir/text`` in the time of their recordings, in seconds.
 
-    Times are those of the units in ``tokens.jsonl``; without that file the words share their segment evenly. File and
-    channel of a recording come from ``reco2file_and_channel``; without it they are its name and ``A``, as in Kaldi.
+    Times are those of the units in ``tokens.jsonl``; without that file the words share their segment evenly.
+    Files and channels are those of :func:`files_and_channels`.
 
     Raises:
         UserError: a file is missing or broken, an utterance is unknown, or text and tokens.jsonl disagree.
     """
     data, path = DataDir(data_dir), Path(decode_dir, "tokens.jsonl")
     texts = read_table(Path(decode_dir, "text"), may_be_empty=True)
-    timed = _timed_words(path) if path.exists() else None
+    timed = timed_words(path) if path.exists() else None
     segments = data.segments or {utterance: Segment(utterance, 0.0, -1.0) for utterance in data.utterances}
-    places = data.table("reco2file_and_channel") if data.has("reco2file_and_channel") else {}
+    places = files_and_channels(data, {segment.recording for segment in segments.values()})
     found = []
     for utterance, text in texts.items():
         if utterance not in segments:
@@ -39,12 +39,29 @@ def decoded_tokens(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLi
             spread = timed.get(utterance, [])
             if [word for _, _, word in spread] != words:
                 raise UserError(f"{path} and text disagree about utterance {utterance!r}; decode this set again")
-        file, channel = (places.get(segment.recording) or f"{segment.recording} A").split()[:2]
+        file, channel = places[segment.recording]
         found += [
             Token(file, channel, round(segment.start + start, 3), round(end - start, 3), word, None, str(path))
             for start, end, word in spread
         ]
     return found
+
+
+def files_and_channels(data: DataDir, recordings: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """What an stm and a ctm call recordings; without ``reco2file_and_channel`` their names and ``A``, as in Kaldi.
+
+    Raises:
+        UserError: a line of that file has not one file and one channel.
+    """
+    table = data.table("reco2file_and_channel") if data.has("reco2file_and_channel") else {}
+    places = {}
+    for recording in recordings:
+        match table.get(recording, f"{recording} A").split():
+            case [file, channel]:
+                places[recording] = file, channel
+            case _:
+                raise UserError(f"{data.path}/reco2file_and_channel: {recording!r} needs a file and a channel")
+    return places
 
 
 def _spread(words: list[str], segment: Segment, where: str) -> list[TimedWord]:
@@ -54,8 +71,12 @@ def _spread(words: list[str], segment: Segment, where: str) -> list[TimedWord]:
     return [(share * index, share * (index + 1), word) for index, word in enumerate(words)]
 
 
-def _timed_words(path: Path) -> dict[str, list[TimedWord]]:
-    """Words of each utterance with start and end in seconds from its start."""
+def timed_words(path: str | os.PathLike[str]) -> dict[str, list[TimedWord]]:
+    """Words of each utterance with start and end in seconds from its start, from ``tokens.jsonl``.
+
+    Raises:
+        UserError: the file is missing or a line is broken.
+    """
     utterances = {}
     for number, line in enumerate(read_lines(path), 1):
         try:

@@ -1,17 +1,20 @@
 """Files of results that people read: Kaldi's lines and tables, and Markdown."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_lines
 from omni_asr.scoring.align import CORRECT, DELETION, INSERTION, Counts, align_all, pairs
+from omni_asr.scoring.bootstrap import Interval, intervals
 from omni_asr.scoring.regimes import regime_line
 from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker
 from omni_asr.scoring.transcripts import split_words
 
 GAP = "***"
 MARKDOWN_COLUMNS = ["Snt", "Wrd", "Corr", "Sub", "Del", "Ins", "Err", "S.Err"]
+INTERVAL_COLUMN, CHARACTER_COLUMN = "Err 95 %", "CER"
 
 
 def summary_line(unit: str, counts: Counts) -> str:
@@ -20,8 +23,8 @@ def summary_line(unit: str, counts: Counts) -> str:
     return f"%{unit} {counts.percent:.2f} [ {counts.errors} / {counts.words}, {numbers} ]"
 
 
-def count_characters(utterances: Sequence[Utterance]) -> Counts:
-    """Errors in characters, the blank between words being one of them.
+def count_characters(utterances: Sequence[Utterance]) -> dict[str, Counts]:
+    """Errors of each utterance, by its id, in characters, the blank between words being one of them.
 
     A word that is right counts as it was recognised, however the reference writes it; an optional word left out not.
     """
@@ -35,21 +38,80 @@ def count_characters(utterances: Sequence[Utterance]) -> Counts:
             )
         )
         hypotheses.append(" ".join(right or "" for letter, _, right in kept if letter != DELETION))
-    return Counts.of("".join(align_all(references, hypotheses)))
+    letters = align_all(references, hypotheses)
+    return {utterance.id: Counts.of(steps) for utterance, steps in zip(utterances, letters, strict=True)}
 
 
-def markdown(groups: Mapping[str, Sequence[Utterance]], regime: str) -> Iterator[str]:
-    """Percentages of each group of utterances, and of each speaker of the first one; counts of words and sentences."""
+def markdown(
+    groups: Mapping[str, Sequence[Utterance]], regime: str, sure: Mapping[str, Interval | None]
+) -> Iterator[str]:
+    """Percentages of each group of utterances with its interval, and of each speaker of the first group."""
     yield regime_line(regime)
     first = next(iter(groups.values()))
-    for title, rows in [
-        ("set", {name: by_speaker(utterances)[1] for name, utterances in groups.items()}),
-        ("speaker", {speaker.name: speaker for speaker in by_speaker(first)[0]}),
-    ]:
-        yield f"\n| {title} | {' | '.join(MARKDOWN_COLUMNS)} |\n|---{'|---:' * len(MARKDOWN_COLUMNS)}|\n"
-        for name, counted in rows.items():
-            cells = [str(counted.sentences), str(counted.counts.words), *(f"{p:.1f}" for p in counted.percents)]
-            yield f"| {name.replace('|', chr(92) + '|')} | {' | '.join(cells)} |\n"
+    yield from _markdown_table("set", {name: by_speaker(group)[1] for name, group in groups.items()}, sure)
+    yield from _markdown_table("speaker", {speaker.name: speaker for speaker in by_speaker(first)[0]})
+
+
+def breakdown(
+    title: str, groups: Mapping[str, Sequence[Utterance]], regime: str, characters: Mapping[str, Counts]
+) -> Iterator[str]:
+    """Percentages of groups of utterances, each with its interval and its character error rate.
+
+    ``characters`` are the counts of each utterance by its id, as :func:`count_characters` makes them.
+    """
+    yield regime_line(regime)
+    rows = {name: by_speaker(group)[1] for name, group in groups.items()}
+    sums = {name: sum((characters[u.id] for u in group), Counts()) for name, group in groups.items()}
+    yield from _markdown_table(title, rows, intervals(groups), sums)
+
+
+def _markdown_table(
+    title: str,
+    rows: Mapping[str, SpeakerCounts],
+    sure: Mapping[str, Interval | None] | None = None,
+    characters: Mapping[str, Counts] | None = None,
+) -> Iterator[str]:
+    """Sentences, words, percentages and, where given, the interval of the error rate and that of characters."""
+    columns = [*MARKDOWN_COLUMNS, *([INTERVAL_COLUMN] if sure is not None else [])]
+    columns += [CHARACTER_COLUMN] if characters else []
+    yield f"\n| {title} | {' | '.join(columns)} |\n|---{'|---:' * len(columns)}|\n"
+    for name, counted in rows.items():
+        cells = [str(counted.sentences), str(counted.counts.words), *_percentages(counted)]
+        cells += [str(sure[name] or "-")] if sure is not None else []
+        cells += [_rate(characters[name])] if characters else []
+        yield f"| {name.replace('|', chr(92) + '|')} | {' | '.join(cells)} |\n"
+    if not all(counted.counts.words for counted in rows.values()):
+        yield "\n\\* counts, since there is no reference word\n"
+
+
+def _percentages(counted: SpeakerCounts) -> list[str]:
+    """Corr to S.Err; without reference words counts with a star, as in sclite's table."""
+    *words, sentences = counted.percents
+    if counted.counts.words:
+        return [f"{percent:.1f}" for percent in (*words, sentences)]
+    return [*(f"{count:.0f}\\*" for count in counted.raw[:-1]), f"{sentences:.1f}"]
+
+
+def _rate(counts: Counts) -> str:
+    return f"{counts.percent:.1f}" if counts.words else f"{counts.errors}\\*"
+
+
+def read_breakdown(path: str | os.PathLike[str]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the table that :func:`breakdown` wrote, as text.
+
+    Raises:
+        UserError: the file cannot be read, or has no such table.
+    """
+    lines = [line for line in read_lines(path) if line.startswith("|")]
+    table = [[_unescaped(cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    heads = [*MARKDOWN_COLUMNS, INTERVAL_COLUMN, CHARACTER_COLUMN]
+    if len(table) < 2 or table[0][1:] != heads or any(len(row) != len(table[0]) for row in table):
+        raise UserError(f"{path} is no table of results; score this set again (stage 5)")
+    return table[0], table[2:]
+
+
+def _unescaped(cell: str) -> str:
+    return cell.replace("\\|", "|").replace("\\*", "*")
 
 
 def per_utterance(utterances: Iterable[Utterance]) -> Iterator[str]:

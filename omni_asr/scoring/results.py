@@ -18,11 +18,12 @@ from typing import Any
 
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
+from omni_asr.scoring.bootstrap import read_interval
 from omni_asr.scoring.regimes import SUFFIXES
 
 COLUMNS = [
-    "exp", "router", "config", "set", "regime", "WER", "CER", "S / D / I", "errors / words", "params", "active",
-    "hours", "steps", "seed", "commit", "command",
+    "exp", "router", "config", "set", "regime", "WER", "WER 95 %", "CER", "S / D / I", "errors / words", "params",
+    "active", "hours", "steps", "seed", "commit", "command",
 ]  # fmt: skip
 TEXT_COLUMNS = {"exp", "router", "config", "set", "regime", "sets", "commit", "command"}
 SUMMARY_COLUMNS = ["router", "config", "set", "regime", "seeds", "WER", "CER", "params", "active"]
@@ -133,6 +134,7 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str =
         "set": test_set,
         "regime": wer.regime,
         "WER": f"{wer.percent:.2f}",
+        "WER 95 %": str(read_interval(decode_dir / f"scoring{suffix}" / "ci") or "-"),
         "CER": f"{cer.percent:.2f}",
         "S / D / I": f"{wer.substitutions} / {wer.deletions} / {wer.insertions}",
         "errors / words": f"{wer.errors} / {wer.words}",
@@ -341,4 +343,4 @@ def _parse(table: str, columns: Sequence[str]) -> Iterator[Row]:
         values = dict(zip(cells[0], row, strict=False))
         if all(name in values for name in ("exp", "set") if name in columns):
             values["command"] = values.get("command", "").strip("`")
-            yield {column: values.get(column, "") for column in columns}
+            yield {column: values.get(column, "-" if column == "WER 95 %" else "") for column in columns}

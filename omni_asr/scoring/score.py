@@ -12,18 +12,23 @@ from omni_asr.files import atomic_write
 from omni_asr.kaldi.ctm import Alternation, Token, read_ctm, write_ctm
 from omni_asr.kaldi.glm import read_glm
 from omni_asr.kaldi.stm import Label, Segment, read_stm, write_stm
+from omni_asr.kaldi.tables import read_entries
 from omni_asr.kaldi.trn import utterance_ids, write_trn
-from omni_asr.scoring.align import align_all, fold_case
+from omni_asr.scoring.align import Counts, align_all, fold_case
+from omni_asr.scoring.bootstrap import interval_line, intervals
+from omni_asr.scoring.breakdown import by_length, by_table, error_lists, unknown_words
 from omni_asr.scoring.decoded import decoded_tokens
 from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
-from omni_asr.scoring.reports import count_characters, markdown, per_speaker, per_utterance, summary_line
+from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, per_utterance, summary_line
 from omni_asr.scoring.sclite import Utterance, by_speaker, report
 from omni_asr.scoring.segments import Scored, by_time, score_segments
 from omni_asr.scoring.transcripts import Transcripts, read_transcripts, split_words
 from omni_asr.text.whisper_english import whisper_normalizer
 
 log = logging.getLogger("score")
+
+STALE = ("wer_*", "ref.*", "hyp.*", "by_*.md", "oov", "errors.html")  # what a scoring need not write, or another makes
 
 _NAME = re.compile(r"[\w.+-]+")
 
@@ -41,6 +46,10 @@ class Protocol:
     glm: Path | None = None
     subsets: Mapping[str, str] = field(default_factory=dict)
     """Names of subsets, and how the names of their files (of utterances, without an stm) begin."""
+    by: Sequence[str] = ()
+    """What to break the results down by: ``length``, a table of the data directory such as ``utt2snr``, or a path."""
+    train_text: Path | None = None
+    """``text`` of the training data; words that are not in it are out of vocabulary."""
 
     def __post_init__(self) -> None:
         if (self.regime == "glm") != (self.glm is not None):
@@ -50,6 +59,17 @@ class Protocol:
         for name in self.subsets:
             if not _NAME.fullmatch(name) or name == "all":
                 raise UserError(f"--subset {name!r}: a name of letters, digits and . + - _ was expected, and not 'all'")
+        self._check_by()
+
+    def _check_by(self) -> None:
+        names = [Path(what).name for what in self.by]
+        for what, name in zip(self.by, names, strict=True):
+            if not _NAME.fullmatch(name):
+                raise UserError(f"--by {what!r}: 'length' or a table such as utt2snr was expected")
+            if names.count(name) > 1:
+                raise UserError(f"--by {what}: given twice; both would write by_{name}.md")
+            if self.stm and what != "length":
+                raise UserError(f"--by {what}: segments of an stm are not in such a table; label them in the stm")
 
     @property
     def suffix(self) -> str:
@@ -84,7 +104,7 @@ def score(
     suffix, decode_dir = protocol.suffix, Path(decode_dir)
     folder, best = decode_dir / f"scoring{suffix}", decode_dir / "scoring_kaldi" / "best_wer"
     rates = [decode_dir / f"{name}{suffix}" for name in ("wer", "cer")] + ([] if suffix else [best])
-    earlier = [path for pattern in ("wer_*", "ref.*", "hyp.*") for path in folder.glob(pattern)]
+    earlier = [path for pattern in STALE for path in folder.glob(pattern)]
     for path in [*rates, *earlier]:  # nothing of an earlier scoring, perhaps by another protocol, may stay
         path.unlink(missing_ok=True)
     aligned = (
@@ -95,16 +115,21 @@ def score(
     utterances, regime = aligned.utterances, regime_line(protocol.regime)
     _write(folder / "per_utt", per_utterance(utterances))
     _write(folder / "per_spk", per_speaker(utterances))
-    _write(folder / "result.md", markdown(aligned.groups, protocol.regime))
+    sure = intervals(aligned.groups)
+    lines = [interval_line(name, by_speaker(group)[1].counts, sure[name]) for name, group in aligned.groups.items()]
+    _write(folder / "ci", [*lines, regime])
+    _write(folder / "result.md", markdown(aligned.groups, protocol.regime, sure))
     _write(folder / "missing_hyps", (f"{name}\n" for name in aligned.missing))
     _write(folder / "dropped_utts", (f"{name}\n" for name in aligned.dropped))
+    characters = count_characters(utterances)
+    _write_breakdowns(folder, utterances, characters, protocol, data_dir)
     _warn(aligned, folder)
     for name, group in aligned.groups.items():
         if name != "all":
             _write(folder / f"wer_{name}", [summary_line("WER", by_speaker(group)[1].counts) + "\n" + regime])
     total = by_speaker(utterances)[1]
     line = summary_line("WER", total.counts)
-    _write(decode_dir / f"cer{suffix}", [summary_line("CER", count_characters(utterances)) + "\n" + regime])
+    _write(decode_dir / f"cer{suffix}", [summary_line("CER", sum(characters.values(), Counts())) + "\n" + regime])
     if not suffix:
         _write(best, [f"{line} {decode_dir / 'wer'}\n"])
     sentences = f"%SER {total.percents[-1]:.2f} [ {total.wrong_sentences} / {total.sentences} ]"
@@ -233,6 +258,36 @@ def _write_time_files(
     """``ref.stm`` and ``hyp.ctm`` as they were aligned (``sclite -r ref.stm stm -h hyp.ctm ctm -D -F``)."""
     write_stm(folder / "ref.stm", segments, labels)
     write_ctm(folder / "hyp.ctm", tokens)
+
+
+def _write_breakdowns(
+    folder: Path,
+    utterances: Sequence[Utterance],
+    characters: Mapping[str, Counts],
+    protocol: Protocol,
+    data_dir: str | os.PathLike[str],
+) -> None:
+    """Lists of errors, tables by length or by the values of files, and words outside the training text."""
+    regime = regime_line(protocol.regime)
+    _write(folder / "errors", [regime, *error_lists(utterances)])
+    for what in protocol.by:
+        path = Path(what) if "/" in what else Path(data_dir, what)
+        groups = by_length(utterances) if what == "length" else by_table(utterances, path)
+        title = "words" if what == "length" else path.name
+        _write(folder / f"by_{path.name}.md", breakdown(title, groups, protocol.regime, characters))
+    if protocol.train_text:
+        found = unknown_words(utterances, _vocabulary(protocol.train_text, protocol.regime))
+        rows = (f"{count:6d} {right:6d}  {word}\n" for word, count, right in found.unknown)
+        _write(folder / "oov", [f"{found}\n", regime, "\n times  right  word\n", *rows])
+
+
+def _vocabulary(path: Path, regime: str) -> set[str]:
+    """Words of a training text in lower case, normalised as the regime does unless that is a global map's work."""
+    normalize = whisper_normalizer() if regime == "whisper" else str
+    words: set[str] = set()
+    for _, _, text in read_entries(path, may_be_empty=True):
+        words.update(normalize(text).replace("\t", " ").split(" "))  # as split_words does, but at once
+    return {fold_case(word) for word in words}
 
 
 def _warn(aligned: Aligned, folder: Path) -> None:

@@ -10,7 +10,7 @@ file or channel that the references lack are an error. Names of files, channels 
 A to Z like a to z.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -67,22 +67,33 @@ def score_segments(segments: Iterable[Segment], tokens: Iterable[Token | Alterna
         markup,
         lambda side, index: f"{counted[index].where}: {side}",
     )
+    utterances = [
+        Utterance(
+            name,
+            fold_case(segment.speaker),
+            alignment.reference,
+            alignment.hypothesis,
+            alignment.operations,
+            _heading(segment),
+        )
+        for name, segment, alignment in zip(_names(counted), counted, alignments, strict=True)
+    ]
+    return Scored(counted, utterances, missing)
+
+
+def segments_by_id(segments: Iterable[Segment]) -> dict[str, Segment]:
+    """The segments that count, by the ids that :func:`score_segments` gives them."""
+    counted = [s for group in _by_place(segments).values() for s in group if not s.is_ignored]
+    return dict(zip(_names(counted), counted, strict=True))
+
+
+def _names(counted: Iterable[Segment]) -> Iterator[str]:
+    """Speaker and number of each segment."""
     numbers: dict[str, int] = {}
-    utterances = []
-    for segment, alignment in zip(counted, alignments, strict=True):
+    for segment in counted:
         speaker = fold_case(segment.speaker)
         number = numbers[speaker] = numbers.get(speaker, -1) + 1
-        utterances.append(
-            Utterance(
-                f"{speaker}-{number:03d}",
-                speaker,
-                alignment.reference,
-                alignment.hypothesis,
-                alignment.operations,
-                _heading(segment),
-            )
-        )
-    return Scored(counted, utterances, missing)
+        yield f"{speaker}-{number:03d}"
 
 
 def by_time(items: Iterable[Timed]) -> list[Timed]:

@@ -64,16 +64,6 @@ class TestResult:
     """Standard deviation of that difference (n - 1 in the divisor), 0 for fewer than two pairs."""
 
 
-def significant(a: Utterances, b: Utterances) -> float | None:
-    """The p of :func:`matched_pairs`, or None where nothing can be tested: the difference is the same in all segments.
-
-    Raises:
-        UserError: see :func:`matched_pairs`.
-    """
-    result = matched_pairs(a, b)
-    return result.p if result.deviation else None
-
-
 def matched_pairs(a: Utterances, b: Utterances) -> TestResult:
     """Matched-pairs sentence-segment word error test (MAPSSWE; Gillick and Cox 1989).
 
@@ -151,6 +141,9 @@ def mcnemar(a: Utterances, b: Utterances) -> TestResult:
     fewer = min(only_a, only_b)
     differences = np.array([float(wrong_a) - float(wrong_b) for wrong_a, wrong_b in wrong])
     return _result(fewer, _binomial(fewer, only_a + only_b), "b" if only_a > only_b else "a", differences)
+
+
+TESTS = {"mapsswe": matched_pairs, "sign": signed_paired, "wilcoxon": wilcoxon, "mcnemar": mcnemar}
 
 
 def segment_errors(a: str, b: str) -> list[tuple[int, int]]:

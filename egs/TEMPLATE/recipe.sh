@@ -99,8 +99,6 @@ if [[ ${checkpoint} != average ]]; then  # other weights of an experiment are de
 fi
 hand_on corpus_dir "${download_opts[@]}"
 download_arguments=("${arguments[@]}")
-hand_on corpus_dir "${data_opts[@]}"
-data_arguments=("${arguments[@]}")
 
 read -r -a test_names <<< "${test_sets}"
 ((${#test_names[@]})) || fail "--test_sets names no set"
@@ -110,6 +108,9 @@ all_sets=()  # what this run works on, each set once; a model from outside needs
 for _name in "${_sets[@]}"; do
     [[ " ${all_sets[*]} " == *" ${_name} "* ]] || all_sets+=("${_name}")
 done
+sets=("${all_sets[@]}")
+hand_on corpus_dir "${data_opts[@]}"
+data_arguments=("${arguments[@]}")
 features_of_train=${train_set}
 [[ ${speed_perturb} == false ]] || features_of_train=${train_set}_sp
 _units=${token_type}
@@ -163,7 +164,9 @@ stage_1() {  # data directories, validated and counted
         [[ ${dry_run} == true || -e ${name} ]] ||
             fail "stage 1: the corpus is not at '${name}'; name its place with --corpus_dir, or let stage 0 fetch it"
     done
-    description=$(describe "options: $(quoted "${data_arguments[@]}")" "${scripts[@]/#/@}" @data/.done/download)
+    local options=() option
+    for option in "${data_arguments[@]}"; do [[ ${option} == --nj=* ]] || options+=("${option}"); done  # it changes no byte
+    description=$(describe "options: $(quoted "${options[@]}")" "${scripts[@]/#/@}" @data/.done/download)
     if complete "${marker}" "${description}" "${outputs[@]}"; then
         log "stage 1: the data directories are complete, nothing to do"
         return 0
@@ -183,17 +186,25 @@ stage_1() {  # data directories, validated and counted
     [[ ${dry_run} == true ]] || print_counts "${sets[@]}"
 }
 
-print_counts() {  # beside the official numbers, where conf/official_counts has them: <set> <utterances> [<words>]
-    local name official
+print_counts() {  # beside those of conf/official_counts, lines of <set> <utterances> [<words> [<table of the words>]]
+    local name utterances words table official=() found=() official_counts
+    official_counts=$(own conf/official_counts)
     log "$(printf '%-20s %10s %10s %10s %10s  %s' set utterances speakers recordings words official)"
     for name in "$@"; do
-        official=$(awk -v set="${name}" '$1 == set {print $2 " utterances" ($3 ? ", " $3 " words" : "")}' \
-            "$(own conf/official_counts)" 2> /dev/null || true)
-        log "$(printf '%-20s %10d %10d %10d %10d  %s' "${name}" "$(wc -l < "data/${name}/utt2spk")" \
-            "$(cut -d' ' -f2 "data/${name}/utt2spk" | sort -u | wc -l)" "$(wc -l < "data/${name}/wav.scp")" \
-            "$(awk '{words += NF - 1} END {print words + 0}' "data/${name}/text")" "${official:--}")"
+        read -r -a official <<< "$(awk -v set="${name}" '$1 == set {print $2, $3, $4}' "${official_counts}" 2> /dev/null)"
+        table=data/${name}/${official[2]-text}
+        found=("$(wc -l < "data/${name}/utt2spk")" "$(words_of "${table}")")
+        log "$(printf '%-20s %10d %10d %10d %10d  %s' "${name}" "${found[0]}" \
+            "$(wc -l < "data/${name}/spk2utt")" "$(wc -l < "data/${name}/wav.scp")" "${found[1]}" \
+            "${official[0]-}${official[1]:+ utterances, ${official[1]} words}")"
+        utterances=${official[0]-} words=${official[1]-}
+        if [[ ${utterances:-${found[0]}} != "${found[0]}" || ${words:-${found[1]}} != "${found[1]}" ]]; then
+            log "WARNING: ${name} has ${found[0]} utterances and ${found[1]} words, not the official ${utterances}${words:+ and ${words}}"
+        fi
     done
 }
+
+words_of() { awk '{words += NF - 1} END {print words + 0}' "$1"; }
 
 stage_2() {  # features, their statistics, output units
     local name

@@ -1,0 +1,47 @@
+"""Audio files of a corpus: what their headers say, and how ``wav.scp`` names them."""
+
+import os
+from dataclasses import dataclass
+
+from omni_asr.audio.source import AudioError, Recording
+from omni_asr.corpora.sphere import Sphere, is_sphere, read_sphere, sphere_value
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """What the header of an audio file says."""
+
+    path: str
+    rate: int
+    channels: int
+    seconds: float
+    sphere: Sphere | None = None
+
+    def value(self, channel: int = 0) -> str:
+        """What stands in ``wav.scp`` for a channel (from 0): the path, or for SPHERE a pipe that chooses the channel.
+
+        A path to several channels needs its line in ``reco2file_and_channel``; :class:`SetWriter` writes it.
+
+        Raises:
+            UserError: nothing that is installed reads the file.
+        """
+        return self.path if self.sphere is None else sphere_value(self.path, self.sphere, channel)
+
+
+def probe(path: str | os.PathLike[str]) -> AudioFile:
+    """Read the header of a file: wav, flac, ogg, mp3, SPHERE.
+
+    Raises:
+        AudioError: it is missing, empty, no audio, or, as far as a header tells, truncated; in one line.
+    """
+    path = os.fspath(path)
+    if is_sphere(path):
+        sphere = read_sphere(path)
+        if not sphere.samples:
+            raise AudioError("the audio holds no samples")
+        return AudioFile(path, sphere.rate, sphere.channels, sphere.seconds, sphere)
+    recording = Recording(path)
+    try:
+        return AudioFile(path, recording.rate, recording.channels, recording.frames / recording.rate)
+    finally:
+        recording.close()

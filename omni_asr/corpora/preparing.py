@@ -1,0 +1,61 @@
+"""What every ``egs/<corpus>/local/prepare.py`` begins with: its options, and the folders that they name."""
+
+from argparse import Namespace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from omni_asr.bin import ArgumentParser
+from omni_asr.corpora.tree import CorpusTree
+from omni_asr.corpora.writer import MAX_REMOVED, SetWriter
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class PreparationParser(ArgumentParser):
+    """The options of every preparation; a corpus adds its own."""
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(description)
+        self.add_argument("--corpus-dir", action="append", required=True, help="folder of the corpus; may be repeated")
+        self.add_argument("--data-dir", type=Path, required=True, help="where the data directories are written")
+        self.add_argument("--sets", action="append", metavar="SET", help="set to prepare; may be repeated; by default all")
+        self.add_argument("--max-removed", type=float, default=MAX_REMOVED, help="share of a set that may be lost")
+        self.add_argument("--nj", type=int, default=1, help="files read at a time, where that pays")
+
+
+class Preparation:
+    """Where a preparation reads and writes, from the options of :class:`PreparationParser`.
+
+    Raises:
+        UserError: a folder of the corpus does not exist.
+    """
+
+    def __init__(self, options: Namespace) -> None:
+        self.tree = CorpusTree(options.corpus_dir)
+        self.data_dir: Path = options.data_dir
+        self.jobs: int = max(1, options.nj)
+        self._sets: list[str] | None = options.sets
+        self._max_removed: float = options.max_removed
+
+    def writer(self, name: str, keep_empty: bool = False) -> SetWriter:
+        """A writer of the data directory of a set."""
+        return SetWriter(self.data_dir / name, keep_empty, self._max_removed)
+
+    def wants(self, name: str) -> bool:
+        """Whether a set is to be prepared."""
+        return self._sets is None or name in self._sets
+
+    def in_parallel(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Results of ``work`` in the order of the items, ``--nj`` at a time: for opening files, not for computing."""
+        waiting: deque[Future[Result]] = deque()
+        with ThreadPoolExecutor(self.jobs) as pool:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 4 * self.jobs:  # a corpus may have millions of items
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()

@@ -1,0 +1,99 @@
+"""Finding the files of a corpus, whatever the case of their names, the discs they came on and the folders around them."""
+
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from omni_asr.errors import UserError
+
+DEPTH = 3
+"""Folders between what the user names and where a path of the corpus begins, such as ``LDC93S6B/11-13.1/wsj0``."""
+
+
+class CorpusTree:
+    """The folders that together hold a corpus, such as discs or packages of a publisher.
+
+    Paths are given as they are in the corpus, with ``/`` and perhaps the wildcards of :mod:`fnmatch` in their parts. Case
+    never matters. Folders are read once.
+
+    Raises:
+        UserError: one of the folders does not exist.
+    """
+
+    def __init__(self, roots: Sequence[str | os.PathLike[str]]) -> None:
+        self.roots = [Path(root).absolute() for root in roots]
+        for root in self.roots:
+            if not root.is_dir():
+                raise UserError(f"{root} is not a directory; name the folder of the corpus with --corpus_dir")
+        self._listings: dict[Path, dict[str, list[str]]] = {}
+
+    def find_all(self, path: str, depth: int = DEPTH) -> Iterator[Path]:
+        """Everything that a path fits, below each root and below its folders down to ``depth``; nearest first."""
+        parts = path.lower().split("/")
+        seen = set()
+        for root in self.roots:
+            level = [root]
+            for _ in range(depth + 1):
+                for folder in level:
+                    for found in self._below(folder, parts):
+                        if found not in seen:
+                            seen.add(found)
+                            yield found
+                level = [child for folder in level for child in self._folders(folder)]
+
+    def find(self, *paths: str, depth: int = DEPTH) -> Path | None:
+        """What the first of some paths that is there leads to; None where none is."""
+        return next((found for path in paths for found in self.find_all(path, depth)), None)
+
+    def need(self, *paths: str, depth: int = DEPTH) -> Path:
+        """Like :meth:`find`.
+
+        Raises:
+            UserError: nothing is there; names what was looked for and where.
+        """
+        found = self.find(*paths, depth=depth)
+        if found is None:
+            where = ", ".join(map(str, self.roots))
+            raise UserError(f"{' or '.join(paths)} is not in {where}; is --corpus_dir the folder of this corpus?")
+        return found
+
+    def inside(self, folder: Path, path: str) -> Path | None:
+        """The first thing that a path fits, directly below a folder of this tree."""
+        return next(self._below(folder, path.lower().split("/")), None)
+
+    def files(self, folder: Path, pattern: str) -> list[Path]:
+        """Files directly in a folder whose names fit, sorted by name."""
+        return sorted(found for found in self._below(folder, [pattern.lower()]) if found.is_file())
+
+    def _below(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+        """What parts of a path in lower case lead to from a folder, in the order of the names."""
+        if not parts:
+            yield folder
+            return
+        listing = self._listing(folder)
+        if any(letter in parts[0] for letter in "*?["):
+            names = [name for lower in fnmatch.filter(listing, parts[0]) for name in listing[lower]]
+        else:
+            names = listing.get(parts[0], [])
+        for name in sorted(names):
+            yield from self._below(folder / name, parts[1:])
+
+    def _listing(self, folder: Path) -> dict[str, list[str]]:
+        """Names in a folder by their lower case; nothing for what is no folder or may not be read."""
+        if folder not in self._listings:
+            listing: dict[str, list[str]] = {}
+            try:
+                for name in os.listdir(folder):
+                    listing.setdefault(name.lower(), []).append(name)
+            except OSError:
+                pass
+            self._listings[folder] = listing
+        return self._listings[folder]
+
+    def _folders(self, folder: Path) -> list[Path]:
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+        except OSError:
+            return []

@@ -1,0 +1,288 @@
+"""Writing a data directory from the utterances of a corpus as they come, in any order and in bounded memory."""
+
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from omni_asr.errors import UserError
+from omni_asr.kaldi.tables import sort_key
+
+log = logging.getLogger("prepare")
+
+REMOVED = "removed_in_preparation"
+"""Table of what the corpus has and the data directory has not: ``<id> <reason>``."""
+MAX_REMOVED = 0.05
+SORT_MEMORY = "256M"
+_PARTICULAR = re.compile(r"\S*\d\S*|/\S+|'[^']*'|\"[^\"]*\"")
+TWICE = "occurs twice in the corpus; the first is kept"
+
+
+class SetWriter:
+    """Writes one data directory; as a context manager, it appears whole when the block ends without an exception.
+
+    Utterances and recordings are handed in one by one, go to the disk, and are sorted there, so memory does not grow with
+    the corpus. What cannot be used is left out, listed with its reason in ``removed_in_preparation``, and counted. Rules
+    of the corpus (:meth:`exclude`) are no loss; everything else is, and too much of it is an error.
+
+    Args:
+        path: the data directory to write; it must not exist.
+        keep_empty: keep utterances without words, as the protocol of a test set may want.
+        max_removed: largest share of the utterances that may be lost.
+
+    Raises:
+        UserError: more was lost than ``max_removed``, nothing is left, or ids break Kaldi's rules.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], keep_empty: bool = False, max_removed: float = MAX_REMOVED) -> None:
+        self.path = Path(path)
+        self.keep_empty, self.max_removed = keep_empty, max_removed
+        self.notes: Counter[str] = Counter()
+        """How often something was mended, by what it was."""
+        self._seconds: dict[str, float] = {}
+        self._used: set[str] = set()
+        self._reasons: Counter[str] = Counter()
+        self._excluded: Counter[str] = Counter()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.tmp.", dir=self.path.parent))
+        self._files = ExitStack()
+        self._rows = {name: self._open(f"rows.{name}") for name in ("utterances", "recordings", "removed")}
+
+    def recording(
+        self, name: str, value: str, *, file: str | None = None, channel: str = "A", seconds: float | None = None
+    ) -> None:
+        """Add a line of ``wav.scp``; it is written if an utterance is a segment of it.
+
+        Args:
+            name: id of the recording.
+            value: path, or a command that ends in ``|``.
+            file: with ``channel``, its line of ``reco2file_and_channel``.
+            channel: side of a call.
+            seconds: how long it is, where that is known: segments are then clipped to it.
+        """
+        if seconds is not None:
+            self._seconds[name] = seconds
+        self._row("recordings", name, {"wav.scp": value, **({"file": f"{file} {channel}"} if file else {})})
+
+    def utterance(
+        self,
+        name: str,
+        speaker: str,
+        text: str,
+        *,
+        audio: str | None = None,
+        segment: tuple[str, float, float] | None = None,
+        seconds: float | None = None,
+        **tables: str,
+    ) -> None:
+        """Add an utterance: a file of its own (``audio``) or a part of a recording (``segment``).
+
+        Args:
+            name: id of the utterance, which begins with that of its speaker.
+            speaker: id of the speaker.
+            text: words; runs of any white space become one blank.
+            audio: path or command of its own recording.
+            segment: id of a recording, start and end in seconds.
+            seconds: how long ``audio`` is, where that is known.
+            tables: values for further tables, such as ``text_whisper="..."`` or ``utt2lang="en"``.
+        """
+        words = clean(text)
+        if not words and not self.keep_empty:
+            return self.remove(name, "has no words")
+        row: dict[str, Any] = {"utt2spk": speaker, "text": words, **{key: clean(value) for key, value in tables.items()}}
+        if segment is not None:
+            bounds = self._bounds(*segment)
+            if isinstance(bounds, str):
+                return self.remove(name, bounds)
+            self._used.add(segment[0])
+            row["segments"] = f"{segment[0]} {bounds[0]:.3f} {bounds[1]:.3f}"
+            row["seconds"] = bounds[1] - bounds[0]
+        elif audio is not None:
+            row["wav.scp"] = audio
+            row["seconds"] = seconds or 0.0
+        else:
+            raise TypeError(f"utterance {name}: neither audio nor segment")
+        self._row("utterances", name, row)
+        return None
+
+    def _bounds(self, recording: str, start: float, end: float) -> tuple[float, float] | str:
+        """Start and end of a segment in its recording, or why there is none."""
+        if not start < end:
+            return f"ends at {end:g} s, which is not after its start at {start:g} s"
+        if start < 0:
+            self.notes["segments that began before the recording were clipped"] += 1
+            start = 0.0
+        length = self._seconds.get(recording)
+        if length is not None and start >= length:
+            return f"starts at {start:g} s, after the end of the audio at {length:g} s"
+        if length is not None and end > length:
+            self.notes["segments that ended after the audio were clipped"] += 1
+            end = length
+        return start, end
+
+    def remove(self, name: str, reason: str) -> None:
+        """Leave out an utterance that cannot be used: it counts as a loss."""
+        self._reasons[_kind(reason)] += 1
+        self._row("removed", name, reason)
+
+    def exclude(self, name: str, reason: str) -> None:
+        """Leave out an utterance that is not to be used, by the rules of the corpus or of the protocol."""
+        self._excluded[_kind(reason)] += 1
+        self._row("removed", name, reason)
+
+    def __enter__(self) -> "SetWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._files.close()
+            if kind is None:
+                self._finish()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _finish(self) -> None:
+        final = self._folder / "final"
+        final.mkdir()
+        with Tables(final) as tables:
+            kept, speakers, seconds = self._write_utterances(tables)
+            self._write_recordings(tables)
+            self._write_removed(tables)
+        self._report(kept, speakers, seconds)
+        lost = sum(self._reasons.values())
+        if kept and lost > self.max_removed * (kept + lost):
+            listed = self.path.with_name(f"{self.path.name}.{REMOVED}")
+            shutil.copyfile(final / REMOVED, listed)
+            raise UserError(
+                f"{self.path.name}: {lost} of {kept + lost} utterances are lost, more than {self.max_removed:.0%}, most of "
+                f"all because each {self._reasons.most_common(1)[0][0]}; all are listed in {listed}; is the copy "
+                "complete? --max_removed allows more"
+            )
+        if not kept:
+            raise UserError(f"{self.path.name}: no utterance was found; is --corpus_dir the folder of this corpus?")
+        final.rename(self.path)
+
+    def _write_utterances(self, tables: "Tables") -> tuple[int, int, float]:
+        """Numbers of utterances and speakers, and seconds."""
+        count, speakers, seconds, speaker = 0, 0, 0.0, ""
+        previous, mine, twice = None, list[str](), list[str]()
+        for name, row in self._sorted("utterances"):
+            if name == previous:
+                twice.append(name)
+                continue
+            if row["utt2spk"] != speaker:
+                if speaker and sort_key(row["utt2spk"]) <= sort_key(speaker):
+                    raise UserError(
+                        f"{self.path.name}: sorted by utterance, speaker {row['utt2spk']!r} of {name!r} comes after "
+                        f"{speaker!r}; utterances must begin with their speaker and '-'"
+                    )
+                tables.write("spk2utt", speaker, " ".join(mine))
+                speaker, mine, speakers = row["utt2spk"], [], speakers + 1
+            seconds += row.pop("seconds")
+            for table, value in row.items():
+                tables.write(table, name, value)
+            mine.append(name)
+            count, previous = count + 1, name
+        if mine:
+            tables.write("spk2utt", speaker, " ".join(mine))
+        with open(self._path("removed"), "a", encoding="utf-8") as file:
+            for name in twice:
+                self._reasons[TWICE] += 1
+                file.write(_line(name, TWICE))
+        return count, speakers, seconds
+
+    def _write_recordings(self, tables: "Tables") -> None:
+        """wav.scp and reco2file_and_channel of the recordings that have segments."""
+        if not self._used:
+            return
+        found, previous = 0, None
+        for name, row in self._sorted("recordings"):
+            if name not in self._used or name == previous:
+                continue
+            tables.write("wav.scp", name, row["wav.scp"])
+            if "file" in row:
+                tables.write("reco2file_and_channel", name, row["file"])
+            found, previous = found + 1, name
+        if found < len(self._used):
+            raise TypeError(f"{self.path.name}: {len(self._used) - found} recordings of segments were not handed in")
+
+    def _write_removed(self, tables: "Tables") -> None:
+        for name, reason in self._sorted("removed"):
+            tables.write(REMOVED, name, reason)
+
+    def _report(self, kept: int, speakers: int, seconds: float) -> None:
+        """What is in the set and what is not, as lines of the log."""
+        length = f", {seconds / 3600:.2f} hours" if seconds else ""
+        log.info("%s: %d utterances, %d speakers%s", self.path.name, kept, speakers, length)
+        for what, reasons in (("lost", self._reasons), ("excluded", self._excluded)):
+            for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+                log.info("%s: %s: %d, %s", self.path.name, what, count, reason)
+        for note, count in sorted(self.notes.items()):
+            log.info("%s: %s: %d", self.path.name, note, count)
+
+    def _open(self, name: str) -> IO[str]:
+        return self._files.enter_context(open(self._folder / name, "w", encoding="utf-8", newline="\n"))
+
+    def _path(self, kind: str) -> Path:
+        return self._folder / f"rows.{kind}"
+
+    def _row(self, kind: str, name: str, value: Any) -> None:
+        if not name or any(letter.isspace() for letter in name):
+            raise UserError(f"{self.path.name}: {name!r} cannot be an id: it is empty or has a blank in it")
+        self._rows[kind].write(_line(name, value))
+
+    def _sorted(self, kind: str) -> Iterator[tuple[str, Any]]:
+        """Rows by the bytes of their ids; rows of one id in the order in which they were handed in."""
+        source = self._path(kind)
+        command = ["sort", "-s", "-t", "\t", "-k1,1", "-S", SORT_MEMORY, "-T", str(self._folder), "-o", str(source), str(source)]
+        subprocess.run(command, check=True, env={**os.environ, "LC_ALL": "C"})
+        with open(source, encoding="utf-8") as file:
+            for line in file:
+                name, _, value = line.partition("\t")
+                yield name, json.loads(value)
+
+
+class Tables:
+    """Tables of a folder that are written line by line, in the order of their ids."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self._files: dict[str, IO[str]] = {}
+
+    def __enter__(self) -> "Tables":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def write(self, table: str, name: str, value: str) -> None:
+        """Add a line to a table."""
+        if table not in self._files:
+            path = self._folder / table
+            self._files[table] = self._stack.enter_context(open(path, "w", encoding="utf-8", newline="\n"))
+        self._files[table].write(f"{name} {value}\n" if value else f"{name}\n")
+
+
+def clean(text: str) -> str:
+    """Text whose words are separated by single blanks, whatever white space or control characters separated them."""
+    return " ".join("".join(" " if ord(letter) < 32 or 127 <= ord(letter) < 160 or letter == "\ufeff" else letter
+                            for letter in text).split())
+
+
+def _line(name: str, value: Any) -> str:
+    return f"{name}\t{json.dumps(value, ensure_ascii=False)}\n"
+
+
+def _kind(reason: str) -> str:
+    """A reason without what is particular to one utterance, so that equal ones are counted together."""
+    return _PARTICULAR.sub("...", reason)

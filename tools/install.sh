@@ -5,7 +5,7 @@
 #
 #   --venv DIR      environment to make or complete, default tools/venv; an existing one keeps its torch 2.11 to 2.13
 #   --python EXE    Python 3.10 or later that makes the environment, default python3
-#   --extras LIST   optional dependencies of setup.py, default mini,report,dev; none for no extras
+#   --extras LIST   optional dependencies of setup.py, default mini,report,normalize,dev; none for no extras
 #
 # Safe to call again: where nothing has changed it says so and ends. Needs no GPU and no root. Versions come from
 # tools/constraints.txt. On Linux, torch from PyPI is the CUDA build; for the smaller CPU build, let pip see PyTorch's
@@ -15,7 +15,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/tools/venv
 python=
-extras=mini,report,dev
+extras=mini,report,normalize,dev
 
 log() { echo "$(date '+%Y-%m-%dT%H:%M:%S') (install.sh) $*"; }
 fail() {

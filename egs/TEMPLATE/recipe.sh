@@ -97,8 +97,6 @@ if [[ ${checkpoint} != average ]]; then  # other weights of an experiment are de
     model=${model:-${exp_dir}}
     exp_dir+=_${checkpoint}
 fi
-hand_on corpus_dir "${download_opts[@]}"
-download_arguments=("${arguments[@]}")
 
 read -r -a test_names <<< "${test_sets}"
 ((${#test_names[@]})) || fail "--test_sets names no set"
@@ -108,7 +106,9 @@ all_sets=()  # what this run works on, each set once; a model from outside needs
 for _name in "${_sets[@]}"; do
     [[ " ${all_sets[*]} " == *" ${_name} "* ]] || all_sets+=("${_name}")
 done
-sets=("${all_sets[@]}")
+sets=("${all_sets[@]}")  # for download_opts and data_opts
+hand_on corpus_dir "${download_opts[@]}"
+download_arguments=("${arguments[@]}")
 hand_on corpus_dir "${data_opts[@]}"
 data_arguments=("${arguments[@]}")
 features_of_train=${train_set}

@@ -106,7 +106,9 @@ def _receive(archive: Archive, part: Path) -> None:
         total = int(length) + (have if resumed else 0) if length else None
         with (
             open(part, "ab" if resumed else "wb") as file,
-            tqdm(total=total, initial=have if resumed else 0, unit="B", unit_scale=True, desc=archive.name, disable=None) as bar,
+            tqdm(
+                total=total, initial=have if resumed else 0, unit="B", unit_scale=True, desc=archive.name, disable=None
+            ) as bar,
         ):
             while block := response.read(BLOCK):
                 file.write(block)
@@ -121,8 +123,7 @@ def _check(archive: Archive, path: Path, advice: str) -> None:
     if archive.size is not None and size != archive.size:
         raise UserError(f"{path} has {size} bytes, not the {archive.size} of {archive.url}; {advice}")
     if archive.md5 is not None:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest() if hasattr(hashlib, "file_digest") else _md5(path)
+        found = _md5(path)
         if found != archive.md5:
             raise UserError(f"{path} has the MD5 sum {found}, not the {archive.md5} of {archive.url}; {advice}")
 
@@ -173,4 +174,5 @@ def fetch_all(archives: Sequence[Archive], folder: str | os.PathLike[str], keep:
         unpack(path, folder)
         if not keep:
             path.unlink()
-    shutil.rmtree(folder / ".archives", ignore_errors=True) if not keep else None
+    if not keep:
+        shutil.rmtree(folder / ".archives", ignore_errors=True)

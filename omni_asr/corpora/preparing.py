@@ -22,7 +22,9 @@ class PreparationParser(ArgumentParser):
         super().__init__(description)
         self.add_argument("--corpus-dir", action="append", required=True, help="folder of the corpus; may be repeated")
         self.add_argument("--data-dir", type=Path, required=True, help="where the data directories are written")
-        self.add_argument("--sets", action="append", metavar="SET", help="set to prepare; may be repeated; by default all")
+        self.add_argument(
+            "--sets", action="append", metavar="SET", help="set to prepare; may be repeated; by default all"
+        )
         self.add_argument("--max-removed", type=float, default=MAX_REMOVED, help="share of a set that may be lost")
         self.add_argument("--nj", type=int, default=1, help="files read at a time, where that pays")
 

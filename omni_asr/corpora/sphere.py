@@ -125,4 +125,6 @@ def sphere_value(path: str | os.PathLike[str], sphere: Sphere, channel: int = 0)
     if not sphere.compressed:
         return os.fspath(path)
     reader = "sph2pipe" if sphere.coding != "pcm" else "sph2pipe or ffmpeg"
-    raise UserError(f"{path} is compressed by shorten, and {reader} is not installed; tools/install_sph2pipe.sh makes it")
+    raise UserError(
+        f"{path} is compressed by shorten, and {reader} is not installed; tools/install_sph2pipe.sh makes it"
+    )

@@ -43,7 +43,9 @@ class SetWriter:
         UserError: more was lost than ``max_removed``, nothing is left, or ids break Kaldi's rules.
     """
 
-    def __init__(self, path: str | os.PathLike[str], keep_empty: bool = False, max_removed: float = MAX_REMOVED) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], keep_empty: bool = False, max_removed: float = MAX_REMOVED
+    ) -> None:
         self.path = Path(path)
         self.keep_empty, self.max_removed = keep_empty, max_removed
         self.notes: Counter[str] = Counter()
@@ -98,7 +100,11 @@ class SetWriter:
         words = clean(text)
         if not words and not self.keep_empty:
             return self.remove(name, "has no words")
-        row: dict[str, Any] = {"utt2spk": speaker, "text": words, **{key: clean(value) for key, value in tables.items()}}
+        row: dict[str, Any] = {
+            "utt2spk": speaker,
+            "text": words,
+            **{key: clean(value) for key, value in tables.items()},
+        }
         if segment is not None:
             bounds = self._bounds(*segment)
             if isinstance(bounds, str):
@@ -142,7 +148,9 @@ class SetWriter:
     def __enter__(self) -> "SetWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             self._files.close()
             if kind is None:
@@ -185,7 +193,8 @@ class SetWriter:
                         f"{self.path.name}: sorted by utterance, speaker {row['utt2spk']!r} of {name!r} comes after "
                         f"{speaker!r}; utterances must begin with their speaker and '-'"
                     )
-                tables.write("spk2utt", speaker, " ".join(mine))
+                if mine:
+                    tables.write("spk2utt", speaker, " ".join(mine))
                 speaker, mine, speakers = row["utt2spk"], [], speakers + 1
             seconds += row.pop("seconds")
             for table, value in row.items():
@@ -243,7 +252,20 @@ class SetWriter:
     def _sorted(self, kind: str) -> Iterator[tuple[str, Any]]:
         """Rows by the bytes of their ids; rows of one id in the order in which they were handed in."""
         source = self._path(kind)
-        command = ["sort", "-s", "-t", "\t", "-k1,1", "-S", SORT_MEMORY, "-T", str(self._folder), "-o", str(source), str(source)]
+        command = [
+            "sort",
+            "-s",
+            "-t",
+            "\t",
+            "-k1,1",
+            "-S",
+            SORT_MEMORY,
+            "-T",
+            str(self._folder),
+            "-o",
+            str(source),
+            str(source),
+        ]
         subprocess.run(command, check=True, env={**os.environ, "LC_ALL": "C"})
         with open(source, encoding="utf-8") as file:
             for line in file:
@@ -275,8 +297,11 @@ class Tables:
 
 def clean(text: str) -> str:
     """Text whose words are separated by single blanks, whatever white space or control characters separated them."""
-    return " ".join("".join(" " if ord(letter) < 32 or 127 <= ord(letter) < 160 or letter == "\ufeff" else letter
-                            for letter in text).split())
+    return " ".join(
+        "".join(
+            " " if ord(letter) < 32 or 127 <= ord(letter) < 160 or letter == "\ufeff" else letter for letter in text
+        ).split()
+    )
 
 
 def _line(name: str, value: Any) -> str:

@@ -153,7 +153,7 @@ def align_words(transcripts: Transcripts) -> list[Utterance]:
 
 def _align_texts(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: Protocol, folder: Path) -> Aligned:
     """Score utterances by their ids."""
-    transcripts = read_transcripts(data_dir, decode_dir)
+    transcripts = read_transcripts(data_dir, decode_dir, protocol.regime)
     dropped: list[str] = []
     if protocol.regime == "whisper":
         transcripts, dropped = _normalized(transcripts)

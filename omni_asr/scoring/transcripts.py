@@ -25,29 +25,41 @@ def split_words(text: str) -> list[str]:
     return [word for word in text.replace("\t", " ").split(" ") if word]
 
 
-def read_transcripts(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str]) -> Transcripts:
-    """Read ``text`` and ``utt2spk`` of the data directory and ``text`` of the decoding.
+def reference_file(data_dir: str | os.PathLike[str], regime: str) -> Path:
+    """``text_<regime>`` of a data directory where it has one, else ``text``.
+
+    A protocol may compare with other words than training uses: with case and punctuation, say, for Whisper's normaliser.
+    """
+    own = Path(data_dir, f"text_{regime}")
+    return own if own.exists() else Path(data_dir, "text")
+
+
+def read_transcripts(
+    data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str], regime: str = "verbatim"
+) -> Transcripts:
+    """Read references (:func:`reference_file`) and ``utt2spk`` of the data directory and ``text`` of the decoding.
 
     Raises:
         UserError: a file is missing or malformed, an id occurs twice, a hypothesis belongs to no reference, or an
             utterance has no speaker.
     """
-    references = read_table(Path(data_dir, "text"), may_be_empty=True)
+    source = reference_file(data_dir, regime)
+    references = read_table(source, may_be_empty=True)
     hypotheses = read_table(Path(decode_dir, "text"), may_be_empty=True)
     speakers = read_table(Path(data_dir, "utt2spk"))
     if not references:
-        raise UserError(f"{data_dir}/text is empty; nothing to score")
-    missing = without_hypothesis(references, hypotheses, f"{data_dir}/text", f"{decode_dir}/text")
+        raise UserError(f"{source} is empty; nothing to score")
+    missing = without_hypothesis(references, hypotheses, str(source), f"{decode_dir}/text")
     for utterance in references:
         if utterance not in speakers:
-            raise UserError(f"{data_dir}/utt2spk: utterance {utterance!r} of text has no speaker")
+            raise UserError(f"{data_dir}/utt2spk: utterance {utterance!r} of {source.name} has no speaker")
     return Transcripts(
         references, {utterance: hypotheses.get(utterance, "") for utterance in references}, speakers, missing
     )
 
 
 def without_hypothesis(
-    references: Mapping[str, object], hypotheses: Mapping[str, object], reference_file: str, hypothesis_file: str
+    references: Mapping[str, object], hypotheses: Mapping[str, object], reference_name: str, hypothesis_name: str
 ) -> list[str]:
     """Ids of references that have no hypothesis.
 
@@ -58,6 +70,6 @@ def without_hypothesis(
     if unknown:
         more = f" (nor are {len(unknown) - 1} others)" if len(unknown) > 1 else ""
         raise UserError(
-            f"{hypothesis_file}: utterance {unknown[0]!r} is not in {reference_file}{more}; decode this set"
+            f"{hypothesis_name}: utterance {unknown[0]!r} is not in {reference_name}{more}; decode this set"
         )
     return [utterance for utterance in references if utterance not in hypotheses]

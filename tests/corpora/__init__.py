@@ -1,0 +1,1 @@
+"""Small fake copies of corpora in their exact layouts, traps included."""

@@ -1,0 +1,28 @@
+"""Every recipe: what it needs, and what its stages 1 and 2 must leave of the fake copy of its corpus."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe with a corpus: ``tests/corpora/<name>.py`` makes a fake copy with ``make(root)``, which returns the values
+    of ``--corpus_dir``; ``tests/corpora/expected/<name>/<set>/<table>`` is what must be in ``data/``, with CORPUS for the
+    folder of the copy."""
+
+    name: str
+    sets: tuple[str, ...]
+    """Sets with features after stage 2."""
+    programs: tuple[str, ...] = ()
+    """Programs that the preparation calls."""
+    options: tuple[str, ...] = ()
+    """Options of run.sh, beside those that every row has."""
+
+
+ROWS = [
+    Row("librispeech", ("train_960", "dev", "test_clean", "test_other", "dev_clean", "dev_other")),
+]
+ELSEWHERE = {
+    "mini": "tests/tiny_recipe.sh, test_recipe_mini_data.py",
+    "fsdd": "test_recipe_fsdd_data.py",
+}
+"""Recipes that are tested by other files."""

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from corpora.table import ELSEWHERE, ROWS, Row
+from corpora.table import ELSEWHERE, ROWS
 
 from omni_asr.kaldi.tables import read_table
 from omni_asr.kaldi.validate import validate

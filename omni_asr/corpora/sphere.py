@@ -110,8 +110,8 @@ def _fields(header: bytes) -> dict[str, str]:
 def sphere_value(path: str | os.PathLike[str], sphere: Sphere, channel: int = 0) -> str:
     """What stands in ``wav.scp`` for one channel (from 0) of a file.
 
-    A pipe, as everywhere in Kaldi: ``sph2pipe`` where it is installed, else ffmpeg for what it decodes. Without both, the
-    path of a file that libsndfile reads (uncompressed), whose channel ``reco2file_and_channel`` then chooses.
+    A pipe, as everywhere in Kaldi: ``sph2pipe`` where it is installed, else ffmpeg for what it decodes. Without both,
+    the path of a file that libsndfile reads (uncompressed), whose channel ``reco2file_and_channel`` then chooses.
 
     Raises:
         UserError: none of them reads this file; says what to install.

@@ -1,4 +1,4 @@
-"""Finding the files of a corpus, whatever the case of their names, the discs they came on and the folders around them."""
+"""Finding the files of a corpus, whatever their case, the discs they came on and the folders around them."""
 
 import fnmatch
 import os
@@ -14,8 +14,8 @@ DEPTH = 3
 class CorpusTree:
     """The folders that together hold a corpus, such as discs or packages of a publisher.
 
-    Paths are given as they are in the corpus, with ``/`` and perhaps the wildcards of :mod:`fnmatch` in their parts. Case
-    never matters. Folders are read once.
+    Paths are given as they are in the corpus, with ``/`` and perhaps the wildcards of :mod:`fnmatch` in their parts.
+    Case never matters. Folders are read once.
 
     Raises:
         UserError: one of the folders does not exist.

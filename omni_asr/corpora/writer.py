@@ -30,9 +30,9 @@ TWICE = "occurs twice in the corpus; the first is kept"
 class SetWriter:
     """Writes one data directory; as a context manager, it appears whole when the block ends without an exception.
 
-    Utterances and recordings are handed in one by one, go to the disk, and are sorted there, so memory does not grow with
-    the corpus. What cannot be used is left out, listed with its reason in ``removed_in_preparation``, and counted. Rules
-    of the corpus (:meth:`exclude`) are no loss; everything else is, and too much of it is an error.
+    Utterances and recordings are handed in one by one, go to the disk, and are sorted there, so memory does not grow
+    with the corpus. What cannot be used is left out, listed with its reason in ``removed_in_preparation``, and counted.
+    Rules of the corpus (:meth:`exclude`) are no loss; everything else is, and too much of it is an error.
 
     Args:
         path: the data directory to write; it must not exist.
@@ -171,8 +171,8 @@ class SetWriter:
             listed = self.path.with_name(f"{self.path.name}.{REMOVED}")
             shutil.copyfile(final / REMOVED, listed)
             raise UserError(
-                f"{self.path.name}: {lost} of {kept + lost} utterances are lost, more than {self.max_removed:.0%}, most of "
-                f"all because each {self._reasons.most_common(1)[0][0]}; all are listed in {listed}; is the copy "
+                f"{self.path.name}: {lost} of {kept + lost} utterances are lost, more than {self.max_removed:.0%}, most "
+                f"often because one {self._reasons.most_common(1)[0][0]}; all are listed in {listed}; is the copy "
                 "complete? --max_removed allows more"
             )
         if not kept:

@@ -28,7 +28,7 @@ def split_words(text: str) -> list[str]:
 def reference_file(data_dir: str | os.PathLike[str], regime: str) -> Path:
     """``text_<regime>`` of a data directory where it has one, else ``text``.
 
-    A protocol may compare with other words than training uses: with case and punctuation, say, for Whisper's normaliser.
+    A protocol may compare with other words than training uses: with case and punctuation for Whisper's normaliser, say.
     """
     own = Path(data_dir, f"text_{regime}")
     return own if own.exists() else Path(data_dir, "text")

@@ -16,9 +16,10 @@ CHAPTERS = {
 
 
 def make(root: Path) -> list[Path]:
-    """Write the copy: two readers of which one's number begins as the other's, an utterance without words, a file that is
-    listed and missing, one without a transcript, one that is truncated, a transcript listed twice, and a last line without
-    its end."""
+    """Write the copy: two readers of which one's number begins as the other's, an utterance without words, a file that
+    is listed and missing, one without a transcript, one that is truncated, a transcript listed twice, and a last line
+    without its end.
+    """
     for part, chapters in CHAPTERS.items():
         for chapter, lines in chapters.items():
             folder, stem = root / "LibriSpeech" / part / chapter, chapter.replace("/", "-")

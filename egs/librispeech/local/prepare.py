@@ -1,7 +1,7 @@
 """Make Kaldi data directories of LibriSpeech.
 
---corpus-dir is the folder with dev-clean/, test-clean/ and so on, each <reader>/<chapter>/<reader>-<chapter>-<n>.flac with
-a <reader>-<chapter>.trans.txt. Words are lower-cased, which is all that training needs; scoring ignores case.
+--corpus-dir is the folder with dev-clean/, test-clean/ and so on, each <reader>/<chapter>/<reader>-<chapter>-<n>.flac
+with a <reader>-<chapter>.trans.txt. Words are lower-cased, which is all that training needs; scoring ignores case.
 
 Sets: train_clean_100, train_clean_360, train_other_500, train_460, train_960, dev_clean, dev_other, dev (both),
 test_clean, test_other.

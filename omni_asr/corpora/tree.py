@@ -29,10 +29,17 @@ class CorpusTree:
         self._listings: dict[Path, dict[str, list[str]]] = {}
 
     def find_all(self, path: str, depth: int = DEPTH) -> Iterator[Path]:
-        """Everything that a path fits, below each root and below its folders down to ``depth``; nearest first."""
+        """Everything that a path fits, below each root and below its folders down to ``depth``; nearest first.
+
+        A root may itself be the first part of the path: ``LDC/wsj0`` for ``wsj0/doc``.
+        """
         parts = path.lower().split("/")
         seen = set()
         for root in self.roots:
+            if len(parts) > 1 and fnmatch.fnmatchcase(root.name.lower(), parts[0]):
+                for found in self._below(root, parts[1:]):
+                    seen.add(found)
+                    yield found
             level = [root]
             for _ in range(depth + 1):
                 for folder in level:
@@ -65,6 +72,21 @@ class CorpusTree:
     def files(self, folder: Path, pattern: str) -> list[Path]:
         """Files directly in a folder whose names fit, sorted by name."""
         return sorted(found for found in self._below(folder, [pattern.lower()]) if found.is_file())
+
+    def search(self, pattern: str) -> Iterator[Path]:
+        """Every file at any depth whose name fits, in the order of the paths below each root; links are followed."""
+        seen: set[str] = set()
+        for root in self.roots:
+            for folder, folders, names in os.walk(root, followlinks=True):
+                real = os.path.realpath(folder)
+                if real in seen:  # a link that leads back, or a root within another
+                    folders.clear()
+                    continue
+                seen.add(real)
+                folders.sort()
+                for name in sorted(names):
+                    if fnmatch.fnmatchcase(name.lower(), pattern.lower()):
+                        yield Path(folder, name)
 
     def _below(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
         """What parts of a path in lower case lead to from a folder, in the order of the names."""

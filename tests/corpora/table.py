@@ -24,20 +24,9 @@ ROWS = [
     Row("librispeech", ("train_960", "dev", "test_clean", "test_other", "dev_clean", "dev_other")),
     Row(
         "wsj",
-        (
-            "train_si284",
-            "test_dev93",
-            "test_eval92",
-            "test_eval93",
-            "test_dev93_5k",
-            "test_eval92_5k",
-            "test_eval93_5k",
-        ),
+        ("train_si284", "test_dev93", "test_eval92", "test_eval93"),
         programs=("ffmpeg",),
-        options=(
-            "--speed_perturb=false",
-            "--test_sets=test_dev93 test_eval92 test_eval93 test_dev93_5k test_eval92_5k test_eval93_5k",
-        ),
+        options=("--speed_perturb=false", "--test_sets=test_dev93 test_eval92 test_eval93"),
     ),
 ]
 ELSEWHERE = {

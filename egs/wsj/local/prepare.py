@@ -6,6 +6,7 @@ repeat it for several. Only the first microphone (.wv1) is used.
 Sets: train_si84, train_si284, test_dev93, test_eval92, test_eval93, test_dev93_5k, test_eval92_5k, test_eval93_5k.
 """
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -35,6 +36,8 @@ SETS: dict[str, tuple[tuple[str, ...], ...]] = {
     "test_eval93_5k": (("wsj1/doc/indices/wsj1/eval/h2_p0.ndx",),),
 }
 """Indices of each set, each with the places where it may be, the best first."""
+ENTRY = re.compile(r"[^:]*:\s*/?(wsj[01]/\S+/\w{8})(\.wv1)?")
+"""A line of an index: disc, path, and in some indices the suffix."""
 LEFT_OUT = "wsj0/si_tr_s/401/"
 SUFFIXES = (".wv1", ".wav", ".flac")
 """What the audio of an utterance may be called: as on the discs, or as a copy was converted."""
@@ -92,10 +95,10 @@ def read_index(index: Path) -> Iterator[str]:
         entry = line.strip().lower()
         if not entry or entry.startswith(";"):
             continue
-        path = PurePosixPath(entry.partition(":")[2].strip().lstrip("/")).with_suffix("")
-        if len(path.parts) < 3 or len(path.name) != 8:
+        match = ENTRY.fullmatch(entry)
+        if match is None:
             raise UserError(f"{index}:{number}: expected '<disc>:wsj0/<set>/<speaker>/<utterance>', not '{line.strip()}'")
-        yield str(path)
+        yield match[1]
 
 
 def session(name: str) -> str:

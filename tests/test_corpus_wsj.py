@@ -122,7 +122,11 @@ def test_words(line, official, training):
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
-        (f"{wsj.WSJ0}/11-13.1/wsj0/doc/indices/test/nvp/si_et_20.ndx", ";\n44xc0201\n", r"ndx:2: expected '<disc>:wsj0/"),
+        (
+            f"{wsj.WSJ0}/11-13.1/wsj0/doc/indices/test/nvp/si_et_20.ndx",
+            ";\n44xc0201\n",
+            r"ndx:2: expected '<disc>:wsj0/",
+        ),
         (f"{wsj.WSJ0}/11-14.1/wsj0/si_et_20/44x/44xc0200.dot", "So it goes\n", r"44xc0200\.dot:1: expected the words"),
     ],
 )

@@ -70,7 +70,11 @@ def test_headers(tmp_path, changes, options, expected):
         ({"sample_count -i": 101}, {}, "it is truncated: 200 of 202 bytes of samples"),
         ({"channel_count -i": 2}, {}, "it is truncated: 200 of 400 bytes of samples"),
         ({"sample_coding -s3": SHORTEN}, {"data": b""}, "it is truncated, or not compressed by shorten"),
-        ({"sample_coding -s3": "pcm,embedded-wavpack"}, {}, "coded as 'pcm,embedded-wavpack', which nothing here reads"),
+        (
+            {"sample_coding -s3": "pcm,embedded-wavpack"},
+            {},
+            "coded as 'pcm,embedded-wavpack', which nothing here reads",
+        ),
         ({"sample_coding -s3": "celp"}, {}, "coded as 'celp', which nothing here reads"),
         ({}, {"size": 512}, "it is no SPHERE file"),
     ],

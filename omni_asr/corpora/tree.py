@@ -36,18 +36,19 @@ class CorpusTree:
         parts = path.lower().split("/")
         seen = set()
         for root in self.roots:
-            if len(parts) > 1 and fnmatch.fnmatchcase(root.name.lower(), parts[0]):
-                for found in self._below(root, parts[1:]):
+            for found in self._near(root, parts, depth):
+                if found not in seen:
                     seen.add(found)
                     yield found
-            level = [root]
-            for _ in range(depth + 1):
-                for folder in level:
-                    for found in self._below(folder, parts):
-                        if found not in seen:
-                            seen.add(found)
-                            yield found
-                level = [child for folder in level for child in self._folders(folder)]
+
+    def _near(self, root: Path, parts: Sequence[str], depth: int) -> Iterator[Path]:
+        if len(parts) > 1 and fnmatch.fnmatchcase(root.name.lower(), parts[0]):
+            yield from self._below(root, parts[1:])
+        level = [root]
+        for _ in range(depth + 1):
+            for folder in level:
+                yield from self._below(folder, parts)
+            level = [child for folder in level for child in self._folders(folder)]
 
     def find(self, *paths: str, depth: int = DEPTH) -> Path | None:
         """What the first of some paths that is there leads to; None where none is."""
@@ -91,7 +92,8 @@ class CorpusTree:
     def _below(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
         """What parts of a path in lower case lead to from a folder, in the order of the names."""
         if not parts:
-            yield folder
+            if folder.exists():  # a link may lead nowhere
+                yield folder
             return
         listing = self._listing(folder)
         if any(letter in parts[0] for letter in "*?["):

@@ -121,8 +121,8 @@ INDICES = {
 
 
 def make(root: Path) -> list[Path]:
-    """Write the copy: compressed and uncompressed SPHERE, a second microphone, a disc in upper case, indices that name a
-    wrong disc, a disc less, an utterance listed twice, transcribed twice, without words, without a transcript, without
+    """Write the copy: compressed and uncompressed SPHERE, a second microphone, a disc in upper case, indices that name
+    a wrong disc, an utterance listed twice, transcribed twice, without words, without a transcript, without
     audio, of no length, cut short, with digits, every kind of mark, and a word processor's apostrophe.
     """
     write_copy(root, lambda path: path)

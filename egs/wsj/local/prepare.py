@@ -1,7 +1,7 @@
 """Make Kaldi data directories of the Wall Street Journal corpus (LDC93S6B and LDC94S13B, or LDC93S6A and LDC94S13A).
 
---corpus-dir is a package with its discs (11-1.1, 13-34.1, ...), a disc, or a copy that was flattened to wsj0/ and wsj1/;
-repeat it for several. Only the first microphone (.wv1) is used.
+--corpus-dir is a package with its discs (11-1.1, 13-34.1, ...), a disc, or a copy that was flattened to wsj0/ and
+wsj1/; repeat it for several. Only the first microphone (.wv1) is used.
 
 Sets: train_si84, train_si284, test_dev93, test_eval92, test_eval93, test_dev93_5k, test_eval92_5k, test_eval93_5k.
 """
@@ -97,7 +97,9 @@ def read_index(index: Path) -> Iterator[str]:
             continue
         match = ENTRY.fullmatch(entry)
         if match is None:
-            raise UserError(f"{index}:{number}: expected '<disc>:wsj0/<set>/<speaker>/<utterance>', not '{line.strip()}'")
+            raise UserError(
+                f"{index}:{number}: expected '<disc>:wsj0/<set>/<speaker>/<utterance>', not '{line.strip()}'"
+            )
         yield match[1]
 
 

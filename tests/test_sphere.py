@@ -6,7 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from corpora.audio import shorten, tone, ulaw, write_sphere
+from corpora.audio import shorten, tone, write_sphere
 
 from omni_asr.audio.reader import AudioReader
 from omni_asr.audio.source import AudioError, Recording
@@ -176,10 +176,7 @@ def test_shorten_of_the_fixtures_is_what_ffmpeg_expects(tmp_path, big_endian, sh
 def test_ffmpeg_does_not_decode_shortened_ulaw(tmp_path, monkeypatch):
     """It has no name for this coding; should a later one decode it, :func:`sphere_value` can make use of that."""
     path = tmp_path / "call.sph"
-    codes = ulaw(original(0.2, 8000, 2))
-    coding = "ulaw,embedded-shorten-v2.00"
-    changes = {"channel_count -i": 2, "sample_count -i": len(codes), "sample_n_bytes -i": 1, "sample_rate -i": 8000}
-    write(path, {**changes, "sample_coding -s3": None, f"sample_coding -s{len(coding)}": coding}, shorten(codes))
+    write_sphere(path, 0.2, 8000, 2, "ulaw,embedded-shorten-v2.00")
     done = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-f", "wav", "-"], capture_output=True)
     assert done.returncode and b"codec none" in done.stderr
     only(monkeypatch, tmp_path, "ffmpeg")

@@ -42,7 +42,7 @@ class SetWriter:
         max_removed: largest share of the utterances that may be lost.
 
     Raises:
-        UserError: the directory exists, more than ``max_removed`` was lost, nothing is left, or ids break Kaldi's rules.
+        UserError: the directory exists, too much was lost, nothing is left, or ids break the rules of Kaldi.
     """
 
     def __init__(

@@ -22,7 +22,10 @@ def write_audio(path: Path, seconds: float, rate: int = 16000, channels: int = 1
 
 
 def write_sphere(path: Path, seconds: float, rate: int = 16000, channels: int = 1, coding: str = "pcm") -> None:
-    """Write a tone as NIST SPHERE: ``pcm``, ``ulaw``, or ``pcm,embedded-shorten-v2.00`` (compressed by shorten)."""
+    """Write a tone as NIST SPHERE: ``pcm``, ``ulaw``, or ``pcm,embedded-shorten-v2.00`` (compressed by shorten).
+
+    Of ``ulaw,embedded-shorten-v2.00``, which only sph2pipe reads, the header is right, but not what follows.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = np.round(tone(seconds, rate, channels) * 32767).astype(np.int16)
     if coding == "ulaw":
@@ -30,7 +33,7 @@ def write_sphere(path: Path, seconds: float, rate: int = 16000, channels: int = 
     elif coding == "pcm":
         data, width = samples.astype("<i2").tobytes(), 2
     else:
-        data, width = shorten(samples), 2
+        data, width = shorten(samples), 1 if coding.startswith("ulaw") else 2
     fields = {
         "channel_count -i": channels,
         "sample_count -i": len(samples),
@@ -88,14 +91,13 @@ def shorten(samples: np.ndarray, big_endian: bool = False, block: int = 256) -> 
     Source: T. Robinson, "SHORTEN: simple lossless and near-lossless waveform compression", CUED/F-INFENG/TR.156, 1994.
 
     Args:
-        samples: 16-bit integers, or 8-bit codes of mu-law.
+        samples: 16-bit integers.
         big_endian: what the stream says of the bytes that were compressed; the stream itself stays the same.
         block: samples of each channel that share a Rice parameter.
     """
-    is_ulaw = samples.dtype == np.uint8
     bits = _Bits()
     # the kind of sample, channels, block, order of linear prediction, blocks in a running mean, bytes to skip
-    for value in (7 if is_ulaw else 3 if big_endian else 5, samples.shape[1], block, 0, 0, 0):
+    for value in (3 if big_endian else 5, samples.shape[1], block, 0, 0, 0):
         bits.number(value)
     values = samples.astype(np.int64)
     residuals = np.diff(values, axis=0, prepend=np.zeros((1, samples.shape[1]), np.int64))

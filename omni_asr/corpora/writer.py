@@ -23,8 +23,8 @@ log = logging.getLogger("prepare")
 REMOVED = "removed_in_preparation"
 """Table of what the corpus has and the data directory has not: ``<id> <reason>``."""
 MAX_REMOVED = 0.05
+JSON = json.JSONEncoder(ensure_ascii=False)
 _PARTICULAR = re.compile(r"\S*\d\S*|/\S+|'[^']*'|\"[^\"]*\"")
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufeff]")
 TWICE = "occurs twice in the corpus; the first is kept"
 
@@ -288,7 +288,7 @@ def clean(text: str) -> str:
 
 
 def _line(name: str, value: Any) -> str:
-    return f"{name}\t{_encode(value)}\n"
+    return f"{name}\t{JSON.encode(value)}\n"
 
 
 def _kind(reason: str) -> str:

@@ -7,6 +7,9 @@ _SINGLE = dict.fromkeys(map(ord, "‘’‛`´ʼ′＇"), "'")
 _DOUBLE = dict.fromkeys(map(ord, "“”„‟«»″＂"), '"')
 _SPELLED = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ß": "ss", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i"})
 _OTHER = re.compile(r"[^a-z' ]+")
+SPOKEN_SYMBOLS = "#$%&+=@£¥°§€±×÷"
+"""Signs that are read aloud."""
+_UNWRITTEN = re.compile(rf"[^\w'.,:{re.escape(SPOKEN_SYMBOLS)}]|_|[.,:](?!\d)|(?<!\d)[.,:]")
 _SHORTENED = {
     "'bout",
     "'cause",
@@ -49,10 +52,27 @@ def unspoken(text: str) -> str:
     )
 
 
+def written_words(text: str) -> str:
+    """Words as they are written, for scoring: what :func:`plain_words` gives, and beside it all that it would lose.
+
+    Digits, the point, comma or colon between two of them, signs that are read aloud and letters of other alphabets stay:
+    ``“It’s 2.5 km,” he said.`` gives ``it's 2.5 km he said``.
+    """
+    text = _letters(straight_quotes(text).lower()).lower()  # a compatibility letter may decompose to a capital
+    return " ".join(_without_quotes(_UNWRITTEN.sub(" ", text).split()))
+
+
+def lost_in_plain(text: str) -> str:
+    """What of a text is said and :func:`plain_words` loses: :func:`unspoken` and signs that are read aloud; sorted."""
+    return "".join(sorted({*unspoken(text), *(letter for letter in text if letter in SPOKEN_SYMBOLS)}))
+
+
 def _letters(text: str) -> str:
-    """Letters without accents."""
-    decomposed = unicodedata.normalize("NFKD", text.translate(_SPELLED))
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    """Letters without accents, and without signs that are not seen, such as soft hyphens and marks of direction."""
+    decomposed = unicodedata.normalize("NFKD", text.translate(_SPELLED).replace("\u200b", " "))
+    return "".join(
+        letter for letter in decomposed if not unicodedata.combining(letter) and unicodedata.category(letter) != "Cf"
+    )
 
 
 def _without_quotes(tokens: list[str]) -> list[str]:

@@ -198,7 +198,7 @@ print_counts() {  # beside those of conf/official_counts, lines of <set> <uttera
             left_out=$(wc -l < "data/${name}/removed_in_preparation")
         fi
         log "$(printf '%-20s %10d %10d %10d %10d  %s' "${name}" "${found[0]}" \
-            "$(wc -l < "data/${name}/spk2utt")" "$(wc -l < "data/${name}/wav.scp")" "${found[1]}" \
+            "$(speakers_of "data/${name}/utt2spk")" "$(wc -l < "data/${name}/wav.scp")" "${found[1]}" \
             "${official[0]-}${official[1]:+ utterances, ${official[1]} words}${left_out:+ (${left_out} left out)}")"
         utterances=${official[0]-} words=${official[1]-}
         if ((${utterances:-0} && utterances != found[0] && utterances != found[0] + left_out)) ||
@@ -213,6 +213,8 @@ official_counts_of() {  # of a set; of its release, where the corpus has several
     awk -v set="$1" -v release="$(cat "data/$1/release" 2> /dev/null)" \
         '$1 == set || $1 == set "@" release {print $2, $3, $4; exit}' conf/official_counts
 }
+
+speakers_of() { awk '$2 != last {++speakers; last = $2} END {print speakers + 0}' "$1"; }  # it is sorted by them
 
 words_of() { awk '{words += NF - 1} END {print words + 0}' "$1"; }
 

@@ -6,6 +6,7 @@ import unicodedata
 _SINGLE = dict.fromkeys(map(ord, "‘’‛`´ʼ′＇"), "'")
 _DOUBLE = dict.fromkeys(map(ord, "“”„‟«»″＂"), '"')
 _SPELLED = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ß": "ss", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i"})
+_BRACKETS = dict.fromkeys(map(ord, "()[]{}<>"), " ")
 _OTHER = re.compile(r"[^a-z' ]+")
 SPOKEN_SYMBOLS = "#$%&+=@£¥°§€±×÷"
 """Signs that are read aloud."""
@@ -67,12 +68,24 @@ def lost_in_plain(text: str) -> str:
     return "".join(sorted({*unspoken(text), *(letter for letter in text if letter in SPOKEN_SYMBOLS)}))
 
 
+def without_brackets(text: str) -> str:
+    """A sentence that was read aloud, for normalisers that take brackets for remarks: what they hold stays.
+
+    Quotes are straightened, and signs that are not seen go; case, punctuation and digits are left to the normaliser.
+    """
+    return straight_quotes(_visible(text)).translate(_BRACKETS)
+
+
 def _letters(text: str) -> str:
-    """Letters without accents, and without signs that are not seen, such as soft hyphens and marks of direction."""
-    decomposed = unicodedata.normalize("NFKD", text.translate(_SPELLED).replace("\u200b", " "))
-    return "".join(
-        letter for letter in decomposed if not unicodedata.combining(letter) and unicodedata.category(letter) != "Cf"
-    )
+    """Letters without accents."""
+    decomposed = unicodedata.normalize("NFKD", _visible(text).translate(_SPELLED))
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
+def _visible(text: str) -> str:
+    """Text without soft hyphens, marks of direction and other signs without a width; the blank among them is one."""
+    text = text.replace("\u200b", " ")
+    return text if text.isascii() else "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
 
 
 def _without_quotes(tokens: list[str]) -> list[str]:

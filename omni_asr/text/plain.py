@@ -56,7 +56,7 @@ def unspoken(text: str) -> str:
 def written_words(text: str) -> str:
     """Words as they are written, for scoring: what :func:`plain_words` gives, and beside it all that it would lose.
 
-    Digits, the point, comma or colon between two of them, signs that are read aloud and letters of other alphabets stay:
+    Digits, the point, comma or colon between two of them, signs that are read aloud and other alphabets stay:
     ``“It’s 2.5 km,” he said.`` gives ``it's 2.5 km he said``.
     """
     text = _letters(straight_quotes(text).lower()).lower()  # a compatibility letter may decompose to a capital

@@ -1,8 +1,8 @@
 """Make Kaldi data directories of Common Voice, English, of any release from 5.1 on.
 
 --corpus-dir is cv-corpus-<release>-<date>, its folder en, or what the former is in. Clips are MP3 and are read as they
-are. Text for training has a to z and ' only; sentences with digits, signs or letters that it cannot hold are left out of
-training and listed. dev and test keep every sentence: text_verbatim has all that is written, without punctuation and
+are. Text for training has a to z and ' only; sentences with digits, signs or letters that it cannot hold are left out
+of training and listed. dev and test keep every sentence: text_verbatim has all that is written, without punctuation and
 case, and text_whisper the sentence as it is, for Whisper's normaliser.
 
 Sets: train, dev, test, and validated, a larger training set: validated.tsv without the clips of dev and test.
@@ -126,7 +126,7 @@ def add_scored(writer: SetWriter, utterance: str, speaker: str, row: Row, audio:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Rows of a TSV file, whose columns have other places and company in each release. A quote is a letter as any other.
+    """Rows of a TSV file, whose columns are found by name: releases differ. A quote is a letter as any other.
 
     Raises:
         UserError: the file does not exist, or its first line lacks a column.

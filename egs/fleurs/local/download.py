@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def fetch_part(name: str, part: Part, folder: Path, url: str) -> Path | None:
-    """Fetch what is missing of the list of a set and of its audio into a folder en_us; return the archive if it is new."""
+    """Fetch what is missing of a set into a folder en_us; return the archive of its audio if it is new."""
     table, archive = f"{name}.tsv", f"audio/{name}.tar.gz"
     if part.table is None:
         fetch(Archive(f"{url}/{table}", *known(table, url)), folder)

@@ -10,7 +10,7 @@ from omni_asr.errors import UserError
 SETS = {"train": ("train",), "dev": ("dev", "validation"), "test": ("test",)}
 """Names that the sets have in copies."""
 LISTS = ("data/en_us", "en_us", "metadata/en_us", "snapshots/*/data/en_us", ".")
-"""Folders of the TSV files: of the hub, of its older archive, of lhotse, of the hub's cache; the last if named itself."""
+"""Folders of the TSV files: of the hub, its older archive, lhotse, the hub's cache, and one that is named itself."""
 
 
 @dataclass(frozen=True)

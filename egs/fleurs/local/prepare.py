@@ -2,8 +2,9 @@
 
 --corpus-dir is the folder with data/en_us or en_us (each <set>.tsv and audio/<set>/), or with metadata/en_us and en_us,
 as lhotse leaves it; archives are unpacked where they are. Text is the normalised transcription (column 4). Training has
-a to z and ' only; sentences with digits and other signs are left out of it and listed. dev and test keep every sentence:
-text_verbatim is column 4 with its digits, text_whisper the raw transcription (column 3), for Whisper's normaliser.
+a to z and ' only; sentences with digits and other signs are left out of it and listed. dev and test keep every
+sentence: text_verbatim is column 4 with its digits, text_whisper the raw transcription (column 3), for Whisper's
+normaliser.
 
 Sets: train, dev, test. No speakers are known: each take of a sentence is a speaker of its own.
 """
@@ -68,7 +69,7 @@ def write_set(preparation: Preparation, name: str, table: Path, audio: Path) -> 
     with preparation.writer(name, keep_empty=name != "train") as writer:
         for take, found in preparation.in_parallel(look, read_takes(table, writer)):
             if isinstance(found, AudioError):
-                writer.remove(take.name, f"{audio / take.file} cannot be read: {found}")
+                writer.remove(take.name, f"has audio that cannot be read: {found}")
                 continue
             if round(found.seconds * found.rate) != take.samples:
                 writer.notes["recordings whose length is not that of the list"] += 1

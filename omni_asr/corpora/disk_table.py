@@ -21,12 +21,11 @@ class DiskTable:
         for setting in ("journal_mode = off", "synchronous = off", "cache_size = -4096"):
             self._database.execute(f"PRAGMA {setting}")
         self._database.execute("CREATE TABLE entries (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
+        self._database.execute("BEGIN")  # once, and never to be committed: nobody else reads the file
 
     def add(self, entries: Iterable[tuple[str, str]]) -> None:
         """Add many entries; of those with one key the first stays."""
-        self._database.execute("BEGIN")
         self._database.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?)", entries)
-        self._database.execute("COMMIT")
 
     def get(self, key: str) -> str | None:
         """The value of a key; None where it has none."""

@@ -48,9 +48,8 @@ def plain_words(text: str) -> str:
 
 def unspoken(text: str) -> str:
     """Letters and digits of a text that :func:`plain_words` would lose, and with them what was said; sorted."""
-    return "".join(
-        sorted({letter for letter in _letters(text.lower()) if letter.isalnum() and not "a" <= letter <= "z"})
-    )
+    letters = _letters(straight_quotes(text).lower())
+    return "".join(sorted({letter for letter in letters if letter.isalnum() and not "a" <= letter <= "z"}))
 
 
 def written_words(text: str) -> str:
@@ -65,7 +64,7 @@ def written_words(text: str) -> str:
 
 def lost_in_plain(text: str) -> str:
     """What of a text is said and :func:`plain_words` loses: :func:`unspoken` and signs that are read aloud; sorted."""
-    return "".join(sorted({*unspoken(text), *(letter for letter in text if letter in SPOKEN_SYMBOLS)}))
+    return "".join(sorted({*unspoken(text), *(sign for sign in _letters(text) if sign in SPOKEN_SYMBOLS)}))
 
 
 def without_brackets(text: str) -> str:

@@ -77,7 +77,7 @@ def write_set(preparation: Preparation, release: Release, name: str, lengths: Di
         writer.release = release.version
         look = preparation.in_parallel(lambda row: (row, what_is_wrong(release, row)), read_rows(path))
         for row, problem in look:
-            speaker = row.client if row.client[:PREFIX] in shared else row.client[:PREFIX]
+            speaker = row.client if row.client[:PREFIX] in shared else row.client[:PREFIX] or row.clip
             utterance = f"{speaker}-{row.clip}"
             milliseconds = lengths.get(row.clip)
             if row.clip in held_out:
@@ -146,7 +146,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         )
         clip = clip.rsplit("/", 1)[-1].removesuffix(".mp3")
         is_whole = bool(clip) and len(fields) > columns["sentence"]
-        yield Row(client or clip or "nobody", clip or f"line{number}", sentence, gender, age, is_whole)
+        yield Row(client, clip or f"line{number}", sentence, gender, age, is_whole)
 
 
 def shared_prefixes(path: Path, folder: Path) -> set[str]:
@@ -154,7 +154,7 @@ def shared_prefixes(path: Path, folder: Path) -> set[str]:
     shared, previous = set(), ""
     with DiskTable(folder) as first:
         for row in read_rows(path):
-            if row.client != previous:  # rows of a speaker mostly stand together
+            if row.client and row.client != previous:  # rows of a speaker mostly stand together
                 prefix, previous = row.client[:PREFIX], row.client
                 first.add([(prefix, row.client)])
                 if first.get(prefix) != row.client:

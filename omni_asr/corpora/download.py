@@ -176,6 +176,8 @@ def unpack_beside(path: Path) -> None:
         UserError: as :func:`unpack`, or the folder has something of the same name.
     """
     partial = path.parent / f".unpacking.{path.name}"
+    if not (partial / ".unpacked").exists():
+        shutil.rmtree(partial, ignore_errors=True)  # what an interruption left, perhaps of another archive of this name
     unpack(path, partial)
     for child in sorted(partial.iterdir()):
         if child.name == ".unpacked":

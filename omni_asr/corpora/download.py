@@ -1,5 +1,6 @@
 """Fetching a corpus that is free: resumable, verified, never twice."""
 
+import gzip
 import hashlib
 import logging
 import os
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +39,13 @@ class Archive:
         url: where it is.
         size: its bytes, where they are known.
         md5: its checksum in hexadecimal, where it is known.
+        sha256: the same, for servers that give this one.
     """
 
     url: str
     size: int | None = None
     md5: str | None = None
+    sha256: str | None = None
 
     @property
     def name(self) -> str:
@@ -122,14 +126,14 @@ def _check(archive: Archive, path: Path, advice: str) -> None:
     size = path.stat().st_size
     if archive.size is not None and size != archive.size:
         raise UserError(f"{path} has {size} bytes, not the {archive.size} of {archive.url}; {advice}")
-    if archive.md5 is not None:
-        found = _md5(path)
-        if found != archive.md5:
-            raise UserError(f"{path} has the MD5 sum {found}, not the {archive.md5} of {archive.url}; {advice}")
+    for kind, expected in (("md5", archive.md5), ("sha256", archive.sha256)):
+        found = None if expected is None else _checksum(path, kind)
+        if found != expected:
+            raise UserError(f"{path} has the {kind.upper()} sum {found}, not the {expected} of {archive.url}; {advice}")
 
 
-def _md5(path: Path) -> str:
-    digest = hashlib.md5()
+def _checksum(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind)
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
@@ -147,19 +151,41 @@ def unpack(path: Path, folder: str | os.PathLike[str]) -> None:
     if mark.exists():
         log.info("%s is unpacked in %s, nothing to do", path.name, folder)
         return
-    folder.mkdir(parents=True, exist_ok=True)
     log.info("unpacking %s into %s", path, folder)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 archive.extractall(folder)
         else:
             with tarfile.open(path) as tar:
                 tar.extractall(folder, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise UserError(f"{path} cannot be unpacked into {folder} ({error}); remove it and start again") from None
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{path} is damaged and cannot be unpacked ({error}); remove it and start again") from None
+    except OSError as error:
+        what = f"{path} cannot be unpacked into {folder}"
+        raise UserError(f"{what} ({error}); is there room, and may you write there?") from None
     with atomic_write(mark) as file:
         file.write(f"{path.stat().st_size}\n")
+
+
+def unpack_beside(path: Path) -> None:
+    """Unpack a tar or zip file into the folder that it is in; what it holds appears there by rename, whole.
+
+    Raises:
+        UserError: as :func:`unpack`, or the folder has something of the same name.
+    """
+    partial = path.parent / f".unpacking.{path.name}"
+    if not (partial / ".unpacked").exists():
+        shutil.rmtree(partial, ignore_errors=True)  # what an interruption left, perhaps of another archive of this name
+    unpack(path, partial)
+    for child in sorted(partial.iterdir()):
+        if child.name == ".unpacked":
+            continue
+        if (path.parent / child.name).exists():
+            raise UserError(f"{path} would replace {path.parent / child.name}; remove one of them and start again")
+        child.rename(path.parent / child.name)
+    shutil.rmtree(partial)
 
 
 def fetch_all(archives: Sequence[Archive], folder: str | os.PathLike[str], keep: bool = False) -> None:

@@ -15,7 +15,8 @@ class CorpusTree:
     """The folders that together hold a corpus, such as discs or packages of a publisher.
 
     Paths are given as they are in the corpus, with ``/`` and perhaps the wildcards of :mod:`fnmatch` in their parts.
-    Case never matters. Folders are read once.
+    Case never matters. Folders are read once. What is hidden (``.name``) is only found where it is named so: an archive
+    may be half unpacked there.
 
     Raises:
         UserError: one of the folders does not exist.
@@ -98,6 +99,7 @@ class CorpusTree:
         listing = self._listing(folder)
         if any(letter in parts[0] for letter in "*?["):
             names = [name for lower in fnmatch.filter(listing, parts[0]) for name in listing[lower]]
+            names = [name for name in names if not name.startswith(".") or parts[0].startswith(".")]
         else:
             names = listing.get(parts[0], [])
         for name in sorted(names):
@@ -118,6 +120,6 @@ class CorpusTree:
     def _folders(self, folder: Path) -> list[Path]:
         try:
             with os.scandir(folder) as entries:
-                return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+                return sorted(Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] != ".")
         except OSError:
             return []

@@ -28,6 +28,8 @@ ROWS = [
         programs=("ffmpeg",),
         options=("--speed_perturb=false", "--test_sets=test_dev93 test_eval92 test_eval93"),
     ),
+    Row("commonvoice", ("train", "dev", "test")),
+    Row("fleurs", ("train", "dev", "test"), options=("--speed_perturb", "false")),
 ]
 ELSEWHERE = {
     "mini": "tests/tiny_recipe.sh, test_recipe_mini_data.py",

@@ -198,10 +198,8 @@ def bytes_in(folder: Path, pattern: str) -> int:
 def bench_size(options: argparse.Namespace, folder: Path) -> dict:
     """Bytes on the disk at several sizes."""
     rows = {}
-    print(
-        "\n| hours | utterances | features, MB | MB an hour | manifest, MB | bytes an utterance | shards, MB | written in, s |"
-    )
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    heads = ("hours", "utterances", "features, MB", "MB an hour", "manifest, MB", "bytes each", "shards, MB", "in s")
+    print(f"\n| {' | '.join(heads)} |\n|{' ---: |' * len(heads)}")
     for hours in options.hours:
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             audio, sharded = Path(temporary, "audio"), Path(temporary, "sharded")

@@ -93,7 +93,7 @@ def test_the_terminal_and_the_page_show_every_pair(folder, capsys):
     assert re.fullmatch(rf"{rate:.2f} \[\d+\.\d\d, \d+\.\d\d\]", lines[1][1])
     a, b = (read_experiment(folder / "exp" / name, folder / "data", ["test"]).sets[0] for name in names[:2])
     assert lines[1][2] == f"{matched_pairs(a.utterances, b.utterances).p:.3f}"
-    assert lines[1][3].startswith("^ ") and lines[1][3].endswith(" ***"), "omni is better than dense"
+    assert lines[1][3].startswith("↑ ") and lines[1][3].endswith(" ***"), "omni is better than dense"
 
 
 def test_several_seeds_are_tested_as_such(tmp_path, capsys):
@@ -107,7 +107,7 @@ def test_several_seeds_are_tested_as_such(tmp_path, capsys):
     rates = {name: read_rate(tmp_path / f"exp/{name}/decode_test/wer").percent for name in names}
     dense, omni = ([rates[name] for name in names if name.startswith(router)] for router in ("dense", "omni"))
     assert lines[1][1] == f"{statistics.mean(dense):.2f} ± {statistics.stdev(dense):.2f} (3)"
-    assert lines[1][2] == str(Difference(welch(dense, omni), "^")) and "*" in lines[1][2]
+    assert lines[1][2] == str(Difference(welch(dense, omni), "↑")) and "*" in lines[1][2]
     assert lines[1][3] == "-" and lines[3][1] == f"{rates['switch_base']:.2f} (1)"
 
 

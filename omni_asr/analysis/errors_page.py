@@ -35,14 +35,17 @@ def write_errors(
     out: str | os.PathLike[str],
     most: int = 30,
     with_audio: bool = True,
+    suffix: str = "",
 ) -> Path:
     """Write the page of a scored set with its ``most`` worst utterances to ``out`` and return its path.
+
+    ``suffix`` is that of the regime, one of SUFFIXES.
 
     Raises:
         UserError: the set is not scored.
     """
     path = Path(out)
-    text = render(read_errors(data_dir, decode_dir, most, with_audio))
+    text = render(read_errors(data_dir, decode_dir, most, with_audio, suffix))
     with atomic_write(path) as file:
         file.write(text)
     return path

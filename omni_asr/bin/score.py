@@ -50,6 +50,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="break results down by length, or by a utt2* or spk2* table of DATA_DIR or with its path (numbers in five "
         "bins, other values as they are); may be repeated",
     )
+    parser.add_argument(
+        "--bootstrap",
+        choices=["speakers", "utterances"],
+        default="",
+        help="what is drawn for the 95%% intervals; by default speakers where there are several",
+    )
     parser.add_argument("--train-text", type=Path, help="text of the training data, to list words that it lacks")
     parser.add_argument("data_dir", help="data directory with text and utt2spk")
     parser.add_argument("lang_dir", help="language directory, or - for none (words are compared as they are)")
@@ -60,9 +66,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     subsets = dict(text.partition("=")[::2] for text in options.subset)
     if not all(subsets.values()):
         raise UserError("--subset takes NAME=PREFIX, such as swbd=sw_")
+    if len(subsets) < len(options.subset):
+        raise UserError(f"--subset: a name is given twice in {' '.join(options.subset)}")
     regime = options.regime or ("glm" if options.glm else "verbatim")
-    protocol = Protocol(regime, options.stm, options.ctm, options.glm, subsets, options.by, options.train_text)
-    print(score(options.data_dir, options.decode_dir, protocol))
+    given = (options.stm, options.ctm, options.glm, subsets, options.by, options.train_text, options.bootstrap)
+    print(score(options.data_dir, options.decode_dir, Protocol(regime, *given)), regime)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ TALKS = {
         "AnnaHill_2004": (
             3.0,
             """\
-AnnaHill_2004 1 AnnaHill_2004 0.10 1.05 <o,f0,female> the ferry doesn 't(2) wait <sil> {NOISE} for us (AnnaHill_2004-0.10-1.05-F0_F-S1)
+AnnaHill_2004 1 AnnaHill_2004 0.10 1.05 <o,f0,female> the ferry doesn 't(2) wait <sil> {NOISE} for us (AnnaHill_2004-S1)
 AnnaHill_2004 1 AnnaHill_2004 1.05 2.95 <NA> that’s what the captain(3) 's brother said
 AnnaHill_2004 1 AnnaHill_2004 2.00 2.00 <o,f0,female> nothing lasts
 AnnaHill_2004 1 AnnaHill_2004 2.50 2.20 <o,f0,female> backwards
@@ -66,9 +66,9 @@ FinnWest_2010 1 FinnWest_2010 4.35 4.60 <o,f2,male>
 
 
 def make(root: Path) -> list[Path]:
-    """Write the copy, with the same talks once more in data/ and in another split: a talk whose name begins as another's
-    does, one without audio, one whose audio is cut, one without transcript, lines that are to be ignored in both cases,
-    that last no time or less, begin or end after the audio, occur twice, have no words; labels of every kind.
+    """Write the copy, with the same talks once more in data/ and in another split: a talk whose name begins as that of
+    another, one without audio, one whose audio is cut, one without transcript; lines that are to be ignored in both
+    cases, that last no time or less, begin or end after the audio, occur twice, have no words; labels of every kind.
     """
     top = root / "TEDLIUM_release-3"
     for split, talks in TALKS.items():

@@ -119,7 +119,7 @@ def write_set(preparation: Preparation, name: str, folder: Path, max_removed: fl
             writer.remove(audio[talk].stem, "has audio, but no line in an stm file")
         log.info("%s: %d talks; release 3 has %d", name, len(talks), TALKS[name])
         if wrong:
-            told = f"{folder}: the stm of {len(wrong)} of {len(talks)} talks ends after the audio, first that of {wrong[0]}"
+            told = f"{folder}: {len(wrong)} of {len(talks)} talks are shorter than their stm says, first {wrong[0]}"
             if len(wrong) > max_removed * len(talks):
                 raise UserError(f"{told}; {WRONG_AUDIO}")
             log.warning("%s; %s", told, WRONG_AUDIO)

@@ -162,20 +162,6 @@ def unpack(path: Path, folder: str | os.PathLike[str]) -> None:
         file.write(f"{path.stat().st_size}\n")
 
 
-def is_unpacked(archive: Archive, folder: str | os.PathLike[str], content: str | os.PathLike[str]) -> bool:
-    """Whether what an archive holds is in a folder: unpacked by :func:`fetch_all`, or put there by hand.
-
-    Args:
-        archive: the archive.
-        folder: where :func:`fetch_all` unpacks it.
-        content: something that is there once it is unpacked. It does not count where an interrupted run left the archive.
-    """
-    folder = Path(folder)
-    if (folder / ".unpacked" / archive.name).exists():
-        return True
-    return Path(content).exists() and not (folder / ".archives" / archive.name).exists()
-
-
 def fetch_all(archives: Sequence[Archive], folder: str | os.PathLike[str], keep: bool = False) -> None:
     """Fetch and unpack some archives; what is unpacked is not fetched again, and its archive is removed unless kept."""
     folder = Path(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 from prepare import SETS
 
 from omni_asr.bin import ArgumentParser, run_program
-from omni_asr.corpora.download import Archive, fetch_all, is_unpacked
+from omni_asr.corpora.download import Archive, fetch_all
 from omni_asr.errors import UserError
 
 URL = "https://www.openslr.org/resources/12"
@@ -36,15 +36,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unknown:
         raise UserError(f"there is no set {unknown[0]}; there are {', '.join(SETS)}")
     parts = dict.fromkeys(part for name in options.sets or SETS for part in SETS[name])
-    archives = {part: Archive(f"{options.url}/{part}.tar.gz", SIZES[part]) for part in parts}
-    folder = options.corpus_dir.parent
-    missing = [part for part in parts if not is_unpacked(archives[part], folder, options.corpus_dir / part)]
+    missing = [part for part in parts if not (options.corpus_dir / part).is_dir()]
     if not missing:
         print(f"{options.corpus_dir} has {', '.join(parts)}: nothing to fetch")
         return
     if options.corpus_dir.name != "LibriSpeech":  # the archives begin with this folder
         raise UserError(f"{options.corpus_dir} lacks {', '.join(missing)}; to fetch them, name a folder LibriSpeech")
-    fetch_all([archives[part] for part in missing], folder)
+    fetch_all([Archive(f"{options.url}/{part}.tar.gz", SIZES[part]) for part in missing], options.corpus_dir.parent)
 
 
 if __name__ == "__main__":

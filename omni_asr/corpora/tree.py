@@ -15,7 +15,7 @@ class CorpusTree:
     """The folders that together hold a corpus, such as discs or packages of a publisher.
 
     Paths are given as they are in the corpus, with ``/`` and perhaps the wildcards of :mod:`fnmatch` in their parts.
-    Case never matters. Folders are read once.
+    Case never matters, and what is hidden is not seen. Folders are read once.
 
     Raises:
         UserError: one of the folders does not exist.
@@ -85,7 +85,8 @@ class CorpusTree:
             listing: dict[str, list[str]] = {}
             try:
                 for name in os.listdir(folder):
-                    listing.setdefault(name.lower(), []).append(name)
+                    if not name.startswith("."):  # nothing of a corpus: .DS_Store, ._1.flac, .unpacked
+                        listing.setdefault(name.lower(), []).append(name)
             except OSError:
                 pass
             self._listings[folder] = listing
@@ -94,6 +95,6 @@ class CorpusTree:
     def _folders(self, folder: Path) -> list[Path]:
         try:
             with os.scandir(folder) as entries:
-                return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+                return sorted(Path(e.path) for e in entries if not e.name.startswith(".") and e.is_dir())
         except OSError:
             return []

@@ -23,7 +23,7 @@ class Row:
 ROWS = [
     Row("librispeech", ("train_960", "dev", "test_clean", "test_other", "dev_clean", "dev_other")),
     Row("tedlium", ("train", "dev", "test"), programs=("ffmpeg",)),
-    Row("voxpopuli", ("train", "dev", "test", "en_accented"), options=("--test_sets", "test dev en_accented")),
+    Row("voxpopuli", ("train", "dev", "test")),
 ]
 ELSEWHERE = {
     "mini": "tests/tiny_recipe.sh, test_recipe_mini_data.py",

@@ -49,7 +49,7 @@ ENTRIES = [
     Entry("train", WINTER, "17:02:11_4", "1201", "Backwards.", "backwards", "[(2.0, 1.0), (3.0, 3.0)]"),
     Entry("train", WINTER, "17:02:11_5", "1201", "Silence?", "silence", "[]"),
     Entry("train", WINTER, "17:02:11_6", "1201", "Broken times.", "broken times", "[(1.0, "),
-    Entry("train", "20990101-0900-PLENARY-1", "10:00:00_0", "1201", "Nobody kept it.", "nobody kept it", "[(0.0, 1.0)]"),
+    Entry("train", "20990101-0900-PLENARY-1", "10:00:00_0", "1201", "Not kept.", "not kept", "[(0.0, 1.0)]"),
     Entry("dev", SPRING, "10:40:05_0", "28115", 'He said: "Stop | wait."', "he said stop wait", "[(3.0, 3.7)]"),
     Entry("dev", WINTER, "18:20:00_1", "97", "Yes, 3 of them.", "yes three of them", "[(1.0, 1.6), (1.7, 2.0)]"),
     Entry("test", SPRING, "11:05:59_4", "124731", "We don’t need 20 new trains, Madam.",

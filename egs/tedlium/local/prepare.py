@@ -91,10 +91,9 @@ def find_audio(tree: CorpusTree, folder: Path) -> dict[str, Path]:
 
 
 def files_of(tree: CorpusTree, folder: Path) -> list[Path]:
-    """The files of a folder that is called like their suffix, but for hidden ones; none where there is no folder."""
+    """The files of a folder that is called like their suffix; none where there is no folder."""
     found = tree.inside(folder.parent, folder.name)
-    files = tree.files(found, f"*.{folder.name}") if found else []
-    return [path for path in files if not path.name.startswith(".")]
+    return tree.files(found, f"*.{folder.name}") if found else []
 
 
 def write_set(preparation: Preparation, name: str, folder: Path, max_removed: float) -> None:

@@ -137,6 +137,10 @@ class Sessions:
     def _folders(self) -> list[Path]:
         return [*self._tree.find_all("raw_audios/original"), *self._tree.find_all("original")]
 
+    def has_year(self, year: str) -> bool:
+        """Whether there are recordings of a year."""
+        return any(self._tree.inside(folder, year) for folder in self._folders)
+
     def find(self, session: str) -> Path | None:
         """The recording of a session."""
         found = (self._tree.inside(folder, f"{session[:4]}/{session}_original.ogg") for folder in self._folders)

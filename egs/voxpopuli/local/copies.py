@@ -1,47 +1,30 @@
 """Copies of VoxPopuli as they are found: cut by the official tool, from the dataset hub, or recordings to be cut."""
 
-import csv
-import gzip
+import json
 import os
 import re
-import zlib
+import subprocess
+import tempfile
 from ast import literal_eval
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from typing import TextIO
 
-from cutting import cut
+from cutting import Decoded, cut, decoded
+from rows import Row, read_annotation, read_table, safe_name
 
 from omni_asr.audio.source import AudioError
+from omni_asr.corpora.audio import probe
 from omni_asr.corpora.download import unpack
 from omni_asr.corpora.preparing import Preparation
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import TWICE
-from omni_asr.errors import UserError
-from omni_asr.kaldi.tables import stream_lines
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
-FIELD_LIMIT = 1 << 30
-"""Characters of a field of the annotation; a list of chunks is longer than the csv module expects."""
 _YEAR = re.compile(r"\d{4}")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A segment of the corpus."""
-
-    id: str
-    raw: str
-    """Words with case and punctuation; may be empty."""
-    normalized: str
-    speaker: str
-    split: str
-    audio: str = ""
-    missing: str = ""
-    """Why there is no audio."""
-    seconds: float | None = None
 
 
 class CutCopy:
@@ -92,39 +75,66 @@ class RawCopy:
         self._audio_dir = audio_dir / ("en_accented" if "accented" in annotation.name.lower() else "en")
 
     def rows(self, preparation: Preparation) -> Iterator[Row]:
-        """Segments with the files that they are cut into, in the order of the annotation."""
+        """Segments with the files that they are cut into, by session."""
         sessions = Sessions(preparation.tree)
-        yield from preparation.in_parallel(lambda entry: self._row(sessions, *entry), self._entries())
+        with tempfile.TemporaryDirectory(prefix=".sessions.", dir=preparation.data_dir) as folder:
+            groups = self._by_session(Path(folder, "entries"))
+            for rows in preparation.in_parallel(lambda group: list(self._cut(sessions, *group)), groups):
+                yield from rows
 
-    def _entries(self) -> Iterator[tuple[Mapping[str, str], bool]]:
-        """Rows of the annotation that belong to the split, and whether an earlier one has the same id."""
-        seen = set()
-        for entry in read_annotation(self.annotation):
-            if entry["split"] == self._split:
-                name = f"{entry['session_id']}-{entry['id_']}"
-                yield entry, name in seen
+    def _by_session(self, path: Path) -> Iterator[tuple[str, list[dict[str, str]]]]:
+        """The entries of the split, brought together on the disk, since every recording is decoded once."""
+        with open(path, "w", encoding="utf-8") as file:
+            for entry in read_annotation(self.annotation):
+                if entry["split"] == self._split:
+                    file.write(f"{entry['session_id']}\t{json.dumps(entry, ensure_ascii=False)}\n")
+        command = ["sort", "-s", "-t", "\t", "-k1,1", "-S", "256M", "-T", str(path.parent), "-o", str(path), str(path)]
+        subprocess.run(command, check=True, env={**os.environ, "LC_ALL": "C"})
+        with open(path, encoding="utf-8") as file:
+            for session, lines in groupby(file, lambda line: line.partition("\t")[0]):
+                yield session, [json.loads(line.partition("\t")[2]) for line in lines]
+
+    def _cut(self, sessions: "Sessions", session: str, entries: Iterable[Mapping[str, str]]) -> Iterator[Row]:
+        """The segments of a session, which is decoded if one of them is not cut yet."""
+        seen: set[str] = set()
+        source = sessions.find(session)
+        with ExitStack() as stack:
+            recording: Decoded | str = ""  # or why there is none
+            for entry in entries:
+                name = f"{session}-{entry['id_']}"
+                row = Row(name, entry["original_text"], entry["normed_text"], entry["speaker_id"], entry["split"])
+                target = self._audio_dir / session[:4] / f"{safe_name(name)}.flac"
+                if name in seen:
+                    yield replace(row, missing=TWICE)
+                elif not source:
+                    yield replace(row, missing=f"has no recording {session}_original.ogg")
+                elif not row.normalized.strip():
+                    yield row  # it is not used
+                else:
+                    if not target.exists() and recording == "":
+                        recording = self._decode(source, stack)
+                    yield with_audio(row, entry["vad"], recording, target)
                 seen.add(name)
 
-    def _row(self, sessions: "Sessions", entry: Mapping[str, str], is_again: bool) -> Row:
-        session = entry["session_id"]
-        name = f"{session}-{entry['id_']}"
-        row = Row(name, entry["original_text"], entry["normed_text"], entry["speaker_id"], entry["split"])
-        source = sessions.find(session)
-        if is_again:
-            return replace(row, missing=TWICE)
-        if not source:
-            return replace(row, missing=f"has no recording {session}_original.ogg")
-        if not row.normalized.strip():
-            return row  # it is not used
-        target = self._audio_dir / session[:4] / f"{safe_name(name)}.flac"
+    def _decode(self, source: Path, stack: ExitStack) -> Decoded | str:
         try:
-            chunks = [(float(chunk[0]), float(chunk[1])) for chunk in literal_eval(entry["vad"])]
-        except (ValueError, SyntaxError, TypeError, IndexError):
-            return replace(row, missing="has no list of times in the annotation")
-        try:
-            return replace(row, audio=str(target.absolute()), seconds=cut(source, chunks, target))
+            return stack.enter_context(decoded(source, self._audio_dir))
         except AudioError as error:
-            return replace(row, missing=f"cannot be cut: {error}")
+            return f"cannot be cut: {error}"
+
+
+def with_audio(row: Row, times: str, recording: Decoded | str, target: Path) -> Row:
+    """A segment with its file, which is cut where it is not there."""
+    try:
+        if not target.exists():
+            if isinstance(recording, str):
+                return replace(row, missing=recording)
+            cut(recording, [(float(chunk[0]), float(chunk[1])) for chunk in literal_eval(times)], target)
+        return replace(row, audio=str(target.absolute()), seconds=probe(target).seconds)
+    except AudioError as error:
+        return replace(row, missing=f"cannot be cut: {error}")
+    except (ValueError, SyntaxError, TypeError, IndexError):
+        return replace(row, missing="has no list of times in the annotation")
 
 
 class Sessions:
@@ -171,60 +181,3 @@ def audio_files(folders: Iterable[Path], deep: bool = True) -> dict[str, str]:
         if deep:
             files = audio_files(Path(entry.path) for entry in entries if entry.is_dir()) | files
     return files
-
-
-def read_table(path: Path, split: str) -> Iterator[Row]:
-    """Rows of ``asr_<split>.tsv``: a header, then fields between tabs, in which quotes mean nothing.
-
-    A line with more or fewer fields than the header is a row that says so in ``missing``.
-
-    Raises:
-        UserError: the header lacks a column.
-    """
-    names = ("id", "raw_text", "normalized_text", "speaker_id", "split")
-    columns: dict[str, int] = {}
-    for number, line in enumerate(stream_lines(path), 1):
-        fields = line.rstrip("\r").split("\t")
-        if number == 1:
-            columns = {name: index for index, name in enumerate(fields)}
-            _need(columns, names, path)
-        elif len(fields) == len(columns):
-            yield Row(*(fields[columns[name]] for name in names))
-        elif line.strip():
-            broken = f"has {len(fields)} fields, where the header has {len(columns)}"
-            yield Row(f"{path.stem}-line-{number}", "", "", "", split, missing=broken)
-
-
-def read_annotation(path: Path) -> Iterator[dict[str, str]]:
-    """Rows of ``asr_en.tsv.gz``: fields between ``|``, quoted as csv files are.
-
-    Raises:
-        UserError: the file is damaged, or lacks a column.
-    """
-    csv.field_size_limit(FIELD_LIMIT)
-    try:
-        with _open(path) as file:
-            reader = csv.DictReader(file, delimiter="|")
-            names = ("id_", "session_id", "speaker_id", "original_text", "normed_text", "vad", "split")
-            _need(reader.fieldnames or (), names, path)
-            for entry in reader:
-                yield {name: entry[name] or "" for name in names}
-    except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); fetch it again") from None
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return open(path, encoding="utf-8", newline="")
-
-
-def _need(columns: Collection[str], names: tuple[str, ...], path: Path) -> None:
-    missing = [name for name in names if name not in columns]
-    if missing:
-        raise UserError(f"{path} has no column {missing[0]}; is it a file of VoxPopuli?")
-
-
-def safe_name(text: str) -> str:
-    """A segment's id without what ids and paths must not have: ``16:10:06`` becomes ``16-10-06``."""
-    return re.sub(r"[^\w.-]", "-", text)

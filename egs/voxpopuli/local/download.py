@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from copies import CutCopy, RawCopy, Sessions, find_copy, read_annotation
+from copies import CutCopy, RawCopy, Sessions, find_copy
 from prepare import SETS
+from rows import read_annotation
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.download import Archive, fetch, fetch_all, was_interrupted

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from copies import Row, find_copy, safe_name
+from copies import find_copy
+from rows import Row, safe_name
 
 from omni_asr.bin import run_program
 from omni_asr.corpora.preparing import Preparation, PreparationParser

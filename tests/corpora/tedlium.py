@@ -50,7 +50,7 @@ EveLake_2009 1 EveLake_2009 2.30 4.10 <F0_M> we ’ll see
         "FinnWest_2010": (
             5.0,
             f"""\
-FinnWest_2010 1 FinnWest_2010 0.00 0.60 <o,f0,male> {IGNORE}
+FinnWest_2010 1 inter_segment_gap 0 0.60 <o,,unknown> {IGNORE}
 FinnWest_2010 1 FinnWest_2010 3.10 4.35 <o,f0,male> and it 's late
 FinnWest_2010 1 FinnWest_2010 0.60 2.30 <o,f0,male> so we 're(2) mending <sil> a <unk> roof
 FinnWest_2010 1 FinnWest_2010 2.30 3.10 <o,f0,male> {IGNORE} (FinnWest_2010-2.30-3.10-F0_M-S3)

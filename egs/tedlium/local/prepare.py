@@ -32,7 +32,7 @@ BEFORE, AFTER = 0.15, 0.10
 """Seconds by which segments of train are longer than their stm says, as in Kaldi."""
 SLACK = 1.0
 """Seconds that an stm may go beyond its audio before the two seem not to belong together."""
-OTHER_RELEASE = re.compile(r"release[-_ ]?[12]\b", re.IGNORECASE)
+OTHER_RELEASE = re.compile(r"ted-?lium[-_ ]?release[-_ ]?[12]\b", re.IGNORECASE)
 WRONG_AUDIO = "use the audio of release 3 only: release 2 has the same talks, but its files do not fit these stm files"
 
 

@@ -3,5 +3,5 @@
 # Segments of the corpus's stm, as Kaldi scores them, but for --regime whisper, which compares utterances.
 set -euo pipefail
 stm=(--stm "$1/stm")
-[[ -e $1/stm && " $* " != *" --regime whisper "* ]] || stm=()
+[[ -e $1/stm && " $* " != *" --regime"[\ =]"whisper "* ]] || stm=()
 exec "$(dirname "${BASH_SOURCE[0]}")/../../TEMPLATE/local/score.sh" "${stm[@]}" "$@"

@@ -19,6 +19,7 @@ TITLES = {
     "f2": Label("f2", "f2", "Telephone channel"),
     "male": Label("male", "Male", "Male talkers"),
     "female": Label("female", "Female", "Female talkers"),
+    "unknown": Label("unknown", "Unknown", "Between talkers"),
 }
 _LINE = re.compile(r"\s*(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)(?:\s+(<(?!unk>|sil>)\S*>)(?=\s|$))?(?:\s+(.*))?$")
 _CONDITION = re.compile(r"(f\w)_([mf])")

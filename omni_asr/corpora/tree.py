@@ -111,7 +111,8 @@ class CorpusTree:
             listing: dict[str, list[str]] = {}
             try:
                 for name in os.listdir(folder):
-                    listing.setdefault(name.lower(), []).append(name)
+                    if not name.startswith("."):  # nothing of a corpus: .DS_Store, ._1.flac, .unpacked
+                        listing.setdefault(name.lower(), []).append(name)
             except OSError:
                 pass
             self._listings[folder] = listing

@@ -30,6 +30,8 @@ ROWS = [
     ),
     Row("commonvoice", ("train", "dev", "test")),
     Row("fleurs", ("train", "dev", "test"), options=("--speed_perturb", "false")),
+    Row("tedlium", ("train", "dev", "test"), programs=("ffmpeg",)),
+    Row("voxpopuli", ("train", "dev", "test")),
 ]
 ELSEWHERE = {
     "mini": "tests/tiny_recipe.sh, test_recipe_mini_data.py",

@@ -22,6 +22,7 @@ class Row:
 
 ROWS = [
     Row("librispeech", ("train_960", "dev", "test_clean", "test_other", "dev_clean", "dev_other")),
+    Row("ami", ("train", "dev", "eval"), options=("--speed_perturb", "false")),
     Row("chime6", ("train", "dev", "eval"), options=("--speed_perturb", "false")),
 ]
 ELSEWHERE = {

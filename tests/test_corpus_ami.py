@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from corpora import ami
 from corpora.audio import write_audio
-from corpora.programs import local_module, run_local, tables
+from corpora.programs import ROOT, local_module, run_local, tables
 
 nxt, cutting, meetings = (local_module("ami", name) for name in ("nxt", "pieces", "meetings"))
 
@@ -123,6 +123,7 @@ def test_the_protocols(prepared, tmp_path):
     assert rate(decode / "wer") == "%WER 22.22 [ 2 / 9, 0 ins, 1 del, 1 sub ]"
     assert "Scoring regime: glm" in (decode / "wer").read_text() and (decode / "scoring/by_length.md").exists()
     assert rate(decode / "plain/wer") == "%WER 50.00 [ 5 / 10, 2 ins, 2 del, 1 sub ]"
+    assert (prepared / "eval/glm").read_bytes() == (ROOT / "egs/ami/conf/ami.glm").read_bytes()
     assert rate(decode / "wer_whisper") == "%WER 20.00 [ 2 / 10, 0 ins, 1 del, 1 sub ]"
 
 

@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-corpus_dir=(corpus)         # Folders with the meetings and the unpacked annotations; the first gets what stage 0 fetches
+corpus_dir=(corpus)         # Folders of the meetings and the unpacked annotations; stage 0 fetches into the first
 train_set=train
 valid_set=dev
 test_sets="eval dev"

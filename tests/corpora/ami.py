@@ -14,7 +14,8 @@ LONG = " ".join(
 SAID = {  # letter, headset and name of a speaker; segments, each of elements: see element()
     "ES2002a": {
         "A 0 MEE901": [
-            "0.50-0.70:So 0.70-1.20:we 1.20-1.50:start 1.50:. 1.60-1.90:It&#8217;s 1.90-2.20:café 2.20:? 2.30-2.60:Yeah",
+            "0.50-0.70:So 0.70-1.20:we 1.20-1.50:start 1.50:. 1.60-1.90:It&#8217;s 1.90-2.20:café 2.20:? "
+            "2.30-2.60:Yeah",
             "0.50-0.70:So 0.70-1.20:we 1.20-1.50:start",
             "<vocalsound/>",
             "3.00-3.40:M_P_3",
@@ -42,7 +43,9 @@ SAID = {  # letter, headset and name of a speaker; segments, each of elements: s
         "B 0 MEO915": [LONG, "right then"],
     },
     "IB4001": {"A 0 MIB916": ["0.20-0.60:Uh 0.60-0.90:huh 0.90:. 1.00-1.20:O_K", "2.00-2.02:a", "3.00:."]},
-    "EN2002a": {"A 0 MEE073": ["0.50-0.90:Um 0.90:, 1.00-1.50:we&#39;re 1.50-2.10:late 2.10:? 2.10-2.60:Uh-huh 2.60:."]},
+    "EN2002a": {
+        "A 0 MEE073": ["0.50-0.90:Um 0.90:, 1.00-1.50:we&#39;re 1.50-2.10:late 2.10:? 2.10-2.60:Uh-huh 2.60:."]
+    },
     "ES2004a": {
         "A 2 FEO919": ["0.50-0.90:Yes", "<gap/> 1.00-1.40:naïve <nonvocalsound/> 1.40-1.80:plan 1.80:."],
         "C 0 MEE920": ["0.70-1.30:Right 1.30:. 1.40-1.90:Go 1.90-2.30:on"],
@@ -53,7 +56,7 @@ PROLOG = '<?xml version="1.0" encoding="ISO-8859-1" standalone="yes"?>\n'
 
 
 def element(text: str, name: str) -> str:
-    """XML of ``start-end:word``, ``~start-end:broken``, ``time:,`` (punctuation), ``word`` without times, ``<tag/>``."""
+    """XML of ``start-end:word``, ``~start-end:broken``, ``time:,`` (punctuation), ``word`` (no times) or ``<tag/>``."""
     timed = re.fullmatch(r"(~?)([\d.]+)(?:-([\d.]+))?:(.*)", text)
     if text.startswith("<"):
         return f'{text[:-2]} nite:id="{name}" type="laugh"/>'
@@ -96,24 +99,28 @@ def write_annotations(folder: Path, others: list[str]) -> None:
             write_speaker(folder, meeting, letter, segments)
             if known:
                 channel, name = known.split()
-                rows.append(
-                    f'<speaker nite:id="{meeting}_{letter}" channel="{channel}" nxt_agent="{letter}" global_name="{name}"/>'
-                )
+                names = f'channel="{channel}" nxt_agent="{letter}" global_name="{name}"'
+                rows.append(f'<speaker nite:id="{meeting}_{letter}" {names}/>')
         heading = f'<meeting nite:id="meet_{meeting}" observation="{meeting}" duration="{SECONDS}">'
         meetings.append("\n".join([heading, *rows, "</meeting>"]))
     (folder / "corpusResources").mkdir()
     (folder / "corpusResources" / "meetings.xml").write_text(
-        "\n".join([f'{PROLOG}<nite:root nite:id="meetings" {NITE}>', *meetings, "</nite:root>\n"]), encoding="iso-8859-1"
+        "\n".join([f'{PROLOG}<nite:root nite:id="meetings" {NITE}>', *meetings, "</nite:root>\n"]),
+        encoding="iso-8859-1",
     )
     (folder / "AMI-metadata.xml").write_text("<corpus/>\n")
 
 
 def others() -> list[str]:
     """Meetings of the corpus of which the fake copy has no speech."""
-    series = [f"ES20{n:02d}" for n in range(2, 17)] + [f"IS100{n}" for n in range(10)] + [f"TS30{n:02d}" for n in range(3, 13)]
+    series = (
+        [f"ES20{n:02d}" for n in range(2, 17)]
+        + [f"IS100{n}" for n in range(10)]
+        + [f"TS30{n:02d}" for n in range(3, 13)]
+    )
     names = [f"{name}{part}" for name in series for part in "abcd"]
-    names += "EN2001b EN2001d EN2001e EN2003a EN2004a EN2005a EN2006a EN2006b EN2009b EN2009c EN2009d EN2002b EN2002c".split()
-    names += "EN2002d IB4002 IB4003 IB4004 IB4005 IB4010 IB4011".split()
+    names += "EN2001b EN2001d EN2001e EN2003a EN2004a EN2005a EN2006a EN2006b EN2009b EN2009c EN2009d".split()
+    names += "EN2002b EN2002c EN2002d IB4002 IB4003 IB4004 IB4005 IB4010 IB4011".split()
     names += [f"IN10{n}" for n in "01 02 05 07 08 09 12 13 14 16".split()]
     return [name for name in names if name not in SAID]
 

@@ -54,7 +54,9 @@ TRANSCRIPTS = {
     },
     "eval": {
         "S01": [said("0:00:00.30", "0:00:01.30", "So-called gravy", "P01", "S01", **KITCHEN)],
-        "S21": [said("0:00:00.305", "0:00:01.900", "Bye now", "P45", "S21", **LIVING)],  # three decimals, as from lhotse
+        "S21": [
+            said("0:00:00.305", "0:00:01.900", "Bye now", "P45", "S21", **LIVING)
+        ],  # three decimals, as from lhotse
     },
 }
 EMPTY = {"train": "S05 S06 S07 S08 S12 S13 S16 S17 S18 S20 S22 S23 S24".split(), "dev": [], "eval": []}

@@ -1,11 +1,12 @@
 """Make Kaldi data directories of the AMI meetings, on the headsets that the speakers wear.
 
---corpus-dir (perhaps several) holds <meeting>/audio/<meeting>.Headset-<n>.wav, in amicorpus/, wav_db/ or another folder,
-and the manual annotations 1.6.1 or 1.6.2 as the zip is unpacked: corpusResources/meetings.xml, words/, segments/.
+--corpus-dir (perhaps several) holds <meeting>/audio/<meeting>.Headset-<n>.wav, in amicorpus/, wav_db/ or another
+folder, and the manual annotations 1.6.1 or 1.6.2 as the zip is unpacked: corpusResources/meetings.xml, words/,
+segments/.
 
-Sets: train, dev, eval, by the partition full-corpus-ASR. Segments are cut, and utterances called, as in Kaldi's recipe.
-text is for training. stm and glm are how Kaldi scores dev and eval; text_verbatim has the same words for scoring without
-times, text_whisper for Whisper's normaliser.
+Sets: train, dev, eval, by the partition full-corpus-ASR. Segments are cut, and utterances called, as in Kaldi's
+recipe. text is for training. stm and glm are how Kaldi scores dev and eval; text_verbatim has the same words for
+scoring without times, text_whisper for Whisper's normaliser.
 """
 
 import shutil
@@ -106,7 +107,9 @@ def write_meeting(
     writer: SetWriter,
 ) -> None:
     """Add the recordings and utterances of everybody in a meeting."""
-    letters = {file.name.split(".")[1] for file in preparation.tree.files(annotations.folder / "segments", f"{meeting}.*")}
+    letters = {
+        file.name.split(".")[1] for file in preparation.tree.files(annotations.folder / "segments", f"{meeting}.*")
+    }
     if not letters:
         writer.remove(f"AMI_{meeting}", f"has no {annotations.folder}/segments/{meeting}.*.segments.xml")
     known = [letter for letter in sorted(letters) if (meeting, letter) in annotations.speakers]

@@ -44,7 +44,9 @@ def missing(folders: Sequence[Path], sets: Sequence[str]) -> list[str]:
     def lacks(path: str, names: Sequence[str]) -> bool:
         return any(not tree.find(path.format(session)) for name in names for session in SETS[name])
 
-    names = [name for name in sets if lacks("audio/*/{}_P*.wav", [name]) or tree.find(f".archives/CHiME6_{name}.tar.gz")]
+    names = [
+        name for name in sets if lacks("audio/*/{}_P*.wav", [name]) or tree.find(f".archives/CHiME6_{name}.tar.gz")
+    ]
     return names + ["transcriptions"] * lacks("transcriptions/*/{}.json", sets)
 
 

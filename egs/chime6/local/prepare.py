@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from words import REDACTED, scored_words, without_events
+from words import REDACTED, scored_words, whisper_words
 
 from omni_asr.audio.source import AudioError
 from omni_asr.bin import run_program
@@ -130,7 +130,7 @@ def write_utterance(
     if isinstance(audio, str):
         return writer.remove(f"{begins}.L-{times}", audio)
     scored = scored_words(words)
-    tables = {} if name == "train" else {"text_glm": scored, "text_whisper": without_events(words)}
+    tables = {} if name == "train" else {"text_glm": scored, "text_whisper": whisper_words(words)}
     for channel in channels(name, audio):
         side = "LR"[channel]
         segment = (f"{speaker}_{session}.{side}", start, end)

@@ -5,6 +5,7 @@ import re
 from omni_asr.text.plain import straight_quotes
 
 _EVENT = re.compile(r"\[[^\[\]]*\]")
+_DOTS = re.compile(r"\.{2,}")
 _PUNCTUATION = str.maketrans("", "", '".?,:;!')
 REDACTED = "[redacted]"
 
@@ -12,6 +13,11 @@ REDACTED = "[redacted]"
 def without_events(words: str) -> str:
     """A transcript without ``[laughs]``, ``[inaudible 0:12]`` and the like, its quotes straight."""
     return " ".join(_EVENT.sub(" ", straight_quotes(words)).split())
+
+
+def whisper_words(words: str) -> str:
+    """What Whisper's normaliser gets: no events, and no ``...``, of which it would make a word."""
+    return " ".join(_DOTS.sub(" ", without_events(words)).split())
 
 
 def scored_words(words: str) -> str:

@@ -3,6 +3,7 @@
 import functools
 import http.server
 import re
+import shutil
 import threading
 import zipfile
 
@@ -224,7 +225,14 @@ def test_it_fetches_what_is_missing_once(server, tmp_path):
     assert "1 of 64 recordings of eval are there" in done.stdout and len(asked) == 64
     assert (tmp_path / "corpus/amicorpus/EN2002d/audio/EN2002d.Headset-0.wav").stat().st_size > 3000
     assert (tmp_path / "corpus/annotations/corpusResources/meetings.xml").exists()
+    words = tmp_path / "corpus/annotations/words/ES2004a.A.words.xml"
+    words.unlink()  # as if unpacking had been interrupted
+    zipped = tmp_path / "site/AMICorpusAnnotations/ami_public_manual_1.6.2.zip"
+    (tmp_path / "corpus/annotations/.archives").mkdir()
+    shutil.copy(zipped, tmp_path / "corpus/annotations/.archives")
+    (tmp_path / "corpus/annotations/.unpacked" / zipped.name).unlink()
     done = run_local("ami", *options)
+    assert words.exists()
     assert "64 of 64 recordings of eval are there" in done.stdout and len(asked) == 64
     done = run_local("ami", *options, "--sets=dev")
     assert done.returncode and "the server says 404" in done.stderr.splitlines()[-1]

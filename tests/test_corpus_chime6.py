@@ -183,6 +183,12 @@ def test_it_fetches_what_is_missing_once_and_reads_it(server, corpus, prepared, 
     assert asked == [f"/CHiME6_{name}.tar.gz" for name in ("dev", "eval", "transcriptions")]
     done = run_local("chime6", *fetch)
     assert "nothing to fetch" in done.stdout and len(asked) == 3
+    (tmp_path / "corpus/.archives").mkdir()  # as if unpacking had been interrupted
+    shutil.copy(tmp_path / "site/CHiME6_dev.tar.gz", tmp_path / "corpus/.archives")
+    (tmp_path / "corpus/.unpacked/CHiME6_dev.tar.gz").unlink()
+    (tmp_path / "corpus/CHiME6_dev/CHiME6/audio/dev/S02_P06.wav").unlink()
+    done = run_local("chime6", *fetch)
+    assert done.returncode == 0 and len(asked) == 3, done.stderr
     done = prepare(tmp_path / "corpus", tmp_path / "data", "--sets=dev", "--sets=eval", "--max-removed=0.9")
     assert done.returncode == 0, done.stderr
     expected = {name: text for name, text in tables(prepared, corpus).items() if not name.startswith("train")}

@@ -35,8 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"there is no set {unknown[0]}; there are {', '.join(SETS)}")
     folder = options.corpus_dir[0]
     tree = CorpusTree([given for given in options.corpus_dir if given.is_dir()])
-    if not tree.find(MEETINGS):
-        fetch_all([Archive(f"{options.url}/{ANNOTATIONS}")], folder / "annotations")
+    annotations = Archive(f"{options.url}/{ANNOTATIONS}")
+    half = folder / "annotations" / ".archives" / annotations.name  # it is removed when all of it is unpacked
+    if half.exists() or not tree.find(MEETINGS):
+        fetch_all([annotations], folder / "annotations")
     there = find_headsets(tree)
     wanted = [
         (meeting, f"{meeting}.Headset-{number}.wav")

@@ -31,23 +31,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     unknown = [name for name in sets if name not in SETS]
     if unknown:
         raise UserError(f"there is no set {unknown[0]}; there are {', '.join(SETS)}")
-    names = missing([folder for folder in options.corpus_dir if folder.is_dir()], sets)
-    if not names:
+    archives = [Archive(f"{options.url}/CHiME6_{name}.tar.gz") for name in missing(options.corpus_dir, sets)]
+    if not archives:
         print(f"{options.corpus_dir[0]} has {', '.join(sets)}: nothing to fetch")
-    fetch_all([Archive(f"{options.url}/CHiME6_{name}.tar.gz") for name in names], options.corpus_dir[0])
+    fetch_all(archives, options.corpus_dir[0])
 
 
 def missing(folders: Sequence[Path], sets: Sequence[str]) -> list[str]:
-    """Archives, by the part of their names that differs, of which a session is not there or which are half unpacked."""
-    tree = CorpusTree(folders)
+    """Archives, by what differs in their names, of which a session is not there, or that are half unpacked."""
+    tree = CorpusTree([folder for folder in folders if folder.is_dir()])
 
-    def lacks(path: str, names: Sequence[str]) -> bool:
-        return any(not tree.find(path.format(session)) for name in names for session in SETS[name])
+    def lacks(archive: str, path: str, names: Sequence[str]) -> bool:
+        half = folders[0] / ".archives" / f"CHiME6_{archive}.tar.gz"  # an archive is removed when all of it is there
+        return half.exists() or any(not tree.find(path.format(session)) for name in names for session in SETS[name])
 
-    names = [
-        name for name in sets if lacks("audio/*/{}_P*.wav", [name]) or tree.find(f".archives/CHiME6_{name}.tar.gz")
-    ]
-    return names + ["transcriptions"] * lacks("transcriptions/*/{}.json", sets)
+    names = [name for name in sets if lacks(name, "audio/*/{}_P*.wav", [name])]
+    return names + ["transcriptions"] * lacks("transcriptions", "transcriptions/*/{}.json", sets)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for meeting in SETS[name]
         for number in range(HEADSETS.get(meeting, 4))
     ]
-    missing = [(meeting, file) for meeting, file in wanted if f"{meeting}.{file.split('.')[1].lower()}" not in there]
+    missing = [(meeting, file) for meeting, file in wanted if file.removesuffix(".wav").lower() not in there]
     print(f"{len(wanted) - len(missing)} of {len(wanted)} recordings of {', '.join(sets)} are there")
     for meeting, file in missing:
         archive = Archive(f"{options.url}/AMICorpusMirror/amicorpus/{meeting}/audio/{file}")

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, meetings in SETS.items():
         if not preparation.wants(name):
             continue
-        if options.sets is None and not any(file.partition(".")[0] in meetings for file in headsets):
+        if options.sets is None and not any(f"{meeting}.headset-0".lower() in headsets for meeting in meetings):
             continue
         with preparation.writer(name) as writer:
             for meeting in meetings:
@@ -90,11 +90,10 @@ def find_annotations(tree: CorpusTree) -> Annotations:
 
 
 def find_headsets(tree: CorpusTree) -> dict[str, Path]:
-    """Recordings of headsets by their names, such as ``ES2011a.headset-0``; case does not matter."""
+    """Recordings of headsets by their names in lower case, such as ``es2011a.headset-0``."""
     found: dict[str, Path] = {}
     for path in tree.find_all("*/audio/*.headset-*.wav", depth=2):
-        meeting, _, rest = path.stem.partition(".")
-        found.setdefault(f"{meeting}.{rest.lower()}", path)
+        found.setdefault(path.stem.lower(), path)
     return found
 
 
@@ -116,7 +115,7 @@ def write_meeting(
     for letter in sorted(letters.difference(known)):
         writer.remove(f"AMI_{meeting}_{letter}", f"is no speaker of {MEETINGS}")
     speakers = [annotations.speakers[meeting, letter] for letter in known]
-    paths = [headsets.get(f"{meeting}.headset-{speaker.channel}") for speaker in speakers]
+    paths = [headsets.get(f"{meeting}.headset-{speaker.channel}".lower()) for speaker in speakers]
     audio = preparation.in_parallel(_probe, paths)
     for letter, speaker, found in zip(known, speakers, audio, strict=True):
         recording = f"AMI_{meeting}_H{int(speaker.channel):02d}"

@@ -289,7 +289,9 @@ def test_a_link_that_leads_outside_is_refused(tmp_path):
 def test_a_damaged_archive_is_one_line(tmp_path, keep):
     path = tar(tmp_path / "a.tar.gz", ["x/1.txt"])
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UserError, match="a.tar.gz cannot be unpacked into .*remove it and start again") as caught:
+    with pytest.raises(
+        UserError, match="a.tar.gz is damaged and cannot be unpacked into .*remove it and start again"
+    ) as caught:
         unpack(path, tmp_path / "out")
     assert "\n" not in str(caught.value)
 

@@ -89,7 +89,7 @@ def _breakdown(table: Table) -> str:
     heads, rows = table
     rate, sure = heads.index("Err"), heads.index(INTERVAL_COLUMN)
     drawn = [_numbers(f"{cells[rate]} {cells[sure]}") for cells in rows]
-    widest = max((max(numbers) for numbers in drawn), default=0) or 1
+    widest = max((number for numbers in drawn for number in numbers), default=0) or 1
     lines = [
         row([*map(escape, cells), _range(numbers, widest)])
         for cells, numbers in zip(rows[:MOST_ROWS], drawn[:MOST_ROWS], strict=True)

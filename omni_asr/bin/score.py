@@ -9,7 +9,8 @@ by_utt2snr.md for --by utt2snr, and oov, the words that the training text lacks,
 
 With --stm, references are segments with times, and so are hypotheses: those of --ctm, or the decoded words at the times
 in DECODE_DIR/tokens.jsonl. A word counts in the segment where its middle lies; optional (words) may be left out and
-fragments- match their beginnings, as in hubscr.pl. --glm applies a global map to both sides first.
+fragments- match their beginnings, as in hubscr.pl. --glm applies a global map to both sides first; without --stm, to
+DATA_DIR/text_glm, if there, or DATA_DIR/text, and DECODE_DIR/text.
 
 Every result names its regime. Whisper's (--regime whisper) has files of its own: wer_whisper, scoring_whisper/.
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--regime", choices=list(REGIMES), help=f"{regimes}. Default: glm with --glm, else verbatim")
     parser.add_argument("--stm", type=Path, help="references with times, instead of DATA_DIR/text")
     parser.add_argument("--ctm", type=Path, help="recognised words with times, instead of the decoded ones")
-    parser.add_argument("--glm", type=Path, help="global map applied to both sides; needs --stm")
+    parser.add_argument("--glm", type=Path, help="global map applied to both sides")
     parser.add_argument(
         "--subset",
         action="append",

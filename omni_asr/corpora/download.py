@@ -186,7 +186,9 @@ def unpack(path: Path, folder: str | os.PathLike[str]) -> None:
         _extract(path, folder)
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be unpacked into {folder} ({reason}); remove it and start again") from None
+        raise UserError(
+            f"{path} is damaged and cannot be unpacked into {folder} ({reason}); remove it and start again"
+        ) from None
     except OSError as error:
         advice = "make room and start again" if _is_full(error) else "may you write there?"
         raise UserError(f"{path} cannot be unpacked into {folder} ({error}); {advice}") from None

@@ -67,8 +67,8 @@ class Protocol:
     def __post_init__(self) -> None:
         if (self.regime == "glm") != (self.glm is not None):
             raise UserError("--regime glm and --glm FILE belong together; Whisper's normaliser takes the glm's place")
-        if not self.stm and (self.glm or self.ctm):
-            raise UserError("--glm and --ctm need --stm: rules and times apply to references with times")
+        if self.ctm and not self.stm:
+            raise UserError("--ctm needs --stm: words with times are compared with references with times")
         for name in self.subsets:
             if not _NAME.fullmatch(name) or name == "all":
                 raise UserError(f"--subset {name!r}: a name of letters, digits and . + - _ was expected, and not 'all'")
@@ -215,6 +215,8 @@ def _align_texts(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
     dropped: list[str] = []
     if protocol.regime == "whisper":
         transcripts, dropped = _normalized(transcripts)
+    if protocol.glm:
+        transcripts = _mapped(transcripts, protocol.glm)
     utterances = align_words(transcripts)
     subsets = {
         name: _subset(name, [u for u in utterances if u.id.startswith(prefix)])
@@ -282,6 +284,24 @@ def _normalized(transcripts: Transcripts) -> tuple[Transcripts, list[str]]:
         transcripts.speakers,
         [name for name in transcripts.missing if references[name]],
     ), dropped
+
+
+def _mapped(transcripts: Transcripts, glm: Path) -> Transcripts:
+    """Both sides rewritten by a global map, each utterance as one line."""
+
+    def rewrite(texts: Mapping[str, str], kinds: tuple[str, str]) -> dict[str, str]:
+        rules, rewritten = Filter(read_glm(glm, kinds)), {}
+        for name, text in texts.items():
+            try:
+                rewritten[name] = rules.text(text)
+            except UserError as error:
+                raise UserError(f"utterance {name}: {error}") from None
+            if "{" in rewritten[name]:
+                raise UserError(f"{glm}: alternatives need --stm; utterance {name} becomes {rewritten[name]!r}")
+        return rewritten
+
+    references = rewrite(transcripts.references, ("trn", "ref"))
+    return replace(transcripts, references=references, hypotheses=rewrite(transcripts.hypotheses, ("trn", "hyp")))
 
 
 def _normalized_segments(scored: Scored) -> tuple[Scored, list[str]]:

@@ -32,6 +32,8 @@ ROWS = [
     Row("fleurs", ("train", "dev", "test"), options=("--speed_perturb", "false")),
     Row("tedlium", ("train", "dev", "test"), programs=("ffmpeg",)),
     Row("voxpopuli", ("train", "dev", "test")),
+    Row("ami", ("train", "dev", "eval"), options=("--speed_perturb", "false")),
+    Row("chime6", ("train", "dev", "eval"), options=("--speed_perturb", "false")),
 ]
 ELSEWHERE = {
     "mini": "tests/tiny_recipe.sh, test_recipe_mini_data.py",

@@ -30,19 +30,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all whose parts are there."""
     parser = PreparationParser(__doc__)
     options = parser.parse_args(argv)
-    preparation = Preparation(options)
     for name in options.sets or []:
         if name not in SETS:
             parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
-    for name, parts in SETS.items():
-        found = [preparation.tree.find(part) for part in parts]
-        if options.sets is None and not all(found):
-            continue
-        if not preparation.wants(name):
-            continue
+    preparation = Preparation(options)
+    wanted = options.sets or [name for name, parts in SETS.items() if all(map(preparation.tree.find, parts))]
+    if not wanted:
+        preparation.tree.need(*PARTS)
+    for name in dict.fromkeys(wanted):
+        folders = [preparation.tree.need(part) for part in SETS[name]]
         with preparation.writer(name) as writer:
-            for part in parts:
-                write_part(preparation, preparation.tree.need(part), writer)
+            for folder in folders:
+                write_part(preparation, folder, writer)
 
 
 def write_part(preparation: Preparation, folder: Path, writer: SetWriter) -> None:

@@ -74,7 +74,7 @@ evaluate() {
     shift 2
     for value in "$@"; do options+=(--corpus_dir "${value}"); done
     for value in "${set[@]}"; do options+=(--set "${value}"); done
-    link_recipe "${recipe}"
+    change link_recipe "${recipe}"
     run "data/${recipe}/run.sh" --stage 1 --stop_stage 5 --model "${model}" --exp_dir "exp/${name}" --test_sets "${sets}" \
         --regime whisper --results exp/RESULTS.md --checkpoint "${checkpoint}" --nj "${nj}" --ngpu "${ngpu}" --cmd "${cmd}" \
         --max_removed "${max_removed}" --force "${force}" "${options[@]}"
@@ -103,12 +103,15 @@ if [[ -n ${corpora_root} ]]; then
 fi
 ((${#folders[@]})) || fail "--corpora_root is missing: the folder that the corpora are in"
 
-lock data/.lock
-mkdir -p "${out}"
-[[ ! -e ${out}/model || $(< "${out}/model") == "${model}" ]] ||
-    fail "${out} holds the results of $(< "${out}/model"); give --tag NAME for those of ${model}"
-echo "${model}" > "${out}/model"
-found=$(python local/find.py --columns "${columns}" --recipes .. --found "${out}/found.json" "${folders[@]}") || stop
+if [[ ${dry_run} == false ]]; then
+    lock data/.lock
+    mkdir -p "${out}"
+    [[ ! -e ${out}/model || $(< "${out}/model") == "${model}" ]] ||
+        fail "${out} holds the results of $(< "${out}/model"); give --tag NAME for those of ${model}"
+    echo "${model}" > "${out}/model"
+    folders+=(--found "${out}/found.json")
+fi
+found=$(python local/find.py --columns "${columns}" --recipes .. "${folders[@]}") || stop
 failed=()
 while IFS= read -r -u 3 line; do
     IFS=$'\t' read -r -a fields <<< "${line}"

@@ -80,6 +80,11 @@ class Measured:
         """How many utterances the copy of the corpus has."""
         return len(self.utterances) + self.dropped
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are as many utterances as the set has, where that is known."""
+        return self.column.utterances in (None, self.size)
+
 
 @dataclass(frozen=True)
 class Benchmark:

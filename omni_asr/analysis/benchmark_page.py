@@ -14,7 +14,7 @@ from omni_asr.scoring.bootstrap import Interval
 from omni_asr.scoring.regimes import REGIMES
 from omni_asr.scoring.results import short_number
 
-NONE = "–"
+NONE, PARTIAL = "–", "*"
 COLOURS = ("#0072b2", "#e69f00", "#6b7480", "#cc79a7", "#009e73")
 """Of the model, and of published systems; told apart without colour vision."""
 STYLE = """
@@ -78,10 +78,13 @@ def _introduction(benchmark: Benchmark) -> str:
             f"**{all_of_them - there} of {all_of_them} columns are missing, so there is no average.** The last column "
             f"is the plain mean of the {there} that are there, for every system."
         )
-    return (
-        f"Word error rates in percent with 95 % intervals, regime {regime} ({REGIMES[regime]}), each over the whole "
-        f"set. {mean}{source}"
+    partly = (
+        ""
+        if all(column.is_whole for column in benchmark.there)
+        else (f" {PARTIAL}: not as many utterances as the official set has, so not to be compared.")
     )
+    regime = f"regime {regime} ({REGIMES[regime]})"
+    return f"Word error rates in percent with 95 % intervals, {regime}. {mean}{partly}{source}"
 
 
 def _table(benchmark: Benchmark) -> tuple[list[str], list[list[str]]]:
@@ -110,7 +113,7 @@ def _table(benchmark: Benchmark) -> tuple[list[str], list[list[str]]]:
 def _cell(measured: Measured) -> str:
     if measured.problem:
         return NONE
-    return f"{measured.percent:.2f}" + _sure(measured.interval)
+    return f"{measured.percent:.2f}{'' if measured.is_whole else PARTIAL}" + _sure(measured.interval)
 
 
 def _sure(interval: Interval | None) -> str:
@@ -130,8 +133,7 @@ def _details(benchmark: Benchmark) -> list[list[str]]:
     rows = []
     for one in benchmark.there:
         column, sure = one.column, one.interval
-        official = column.utterances
-        size = f"{one.size:,}" + (f" of {official:,}" if official not in (None, one.size) else "")
+        size = f"{one.size:,}" + ("" if one.is_whole else f" of {column.utterances:,}")
         remarks = [column.note] if column.note else []
         remarks += [f"{one.dropped} without a word after normalisation"] if one.dropped else []
         rows.append(
@@ -184,15 +186,19 @@ def _rates(benchmark: Benchmark) -> str:
         shown = []
         for place, cell in enumerate(cells):
             rate, _, sure = cell.partition("\n")
-            best = rate != NONE and rows[0][place] != NONE and float(rate) == _least(rows, place)
+            best = rate != NONE and rows[0][place] != NONE and _value(rate) == _least(rows, place)
             text = f'<span class="best">{rate}</span>' if best else rate
             shown.append(text + (f"<small>{sure}</small>" if sure else ""))
         lines.append(page.row([name, *shown], kind="this" if index == 0 else ""))
     return page.table(["", *(escape(head).replace("-", "&#8209;") for head in heads)], lines, kind="benchmark")
 
 
+def _value(cell: str) -> float:
+    return float(cell.partition("\n")[0].rstrip(PARTIAL))
+
+
 def _least(rows: Sequence[Sequence[str]], place: int) -> float:
-    return min(float(row[place].partition("\n")[0]) for row in rows if row[place] != NONE)
+    return min(_value(row[place]) for row in rows if row[place] != NONE)
 
 
 def _named(index: int, name: str) -> str:

@@ -26,5 +26,6 @@ ROWS = [
 ELSEWHERE = {
     "mini": "tests/tiny_recipe.sh, test_recipe_mini_data.py",
     "fsdd": "test_recipe_fsdd_data.py",
+    "benchmark": "test_recipe_benchmark.py",
 }
 """Recipes that are tested by other files."""

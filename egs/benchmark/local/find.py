@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpora-root", help="folder that the corpora are in, or in folders of it")
     parser.add_argument("--dir", action="append", default=[], metavar="RECIPE=DIR", help="folder of a recipe's corpus")
     parser.add_argument("--recipes", type=Path, required=True, help="folder with the recipes")
-    parser.add_argument("--found", type=Path, required=True, help="file to write")
+    parser.add_argument("--found", type=Path, help="file to write, if any")
     options = parser.parse_args(argv)
     plan = read_plan(options.columns)
     given: dict[str, list[str]] = {}
@@ -40,9 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UserError(f"--{recipe}_dir: {options.columns} has no column of the recipe {recipe}")
     tree = CorpusTree([options.corpora_root] if options.corpora_root else [])
     found = {recipe: find(plan, recipe, tree, given.get(recipe, []), options.recipes) for recipe in recipes}
-    with atomic_write(options.found) as file:
-        json.dump({recipe: asdict(one) for recipe, one in found.items()}, file, indent=1)
-        file.write("\n")
+    if options.found:
+        with atomic_write(options.found) as file:
+            json.dump({recipe: asdict(one) for recipe, one in found.items()}, file, indent=1)
+            file.write("\n")
     for recipe, one in found.items():
         if not one.problem:
             print(recipe, " ".join(plan.sets(recipe)), *one.folders, sep="\t")

@@ -92,7 +92,7 @@ def test_corpora_are_found_by_the_names_that_people_have(benchmark):
     )
     named = {
         "wsj": "LDC/ldc93s6b --corpus_dir @/LDC/LDC94S13B", "ami": "amicorpus --corpus_dir @/ami_public_manual_1.6.2",
-        "callhome": "LDC/LDC2002S09 --corpus_dir @/LDC/LDC2002T43", "commonvoice": "cv-corpus-17.0-2024-03-15",
+        "switchboard": "LDC/LDC2002S09 --corpus_dir @/LDC/LDC2002T43", "commonvoice": "cv-corpus-17.0-2024-03-15",
         "fleurs": "data", "voxpopuli": "VoxPopuli",
     }  # fmt: skip
     for recipe, folders in named.items():
@@ -115,8 +115,8 @@ def test_what_is_not_there_and_what_fails(benchmark):
     )
     table = (benchmark.dir / "exp/omni_base/benchmark.md").read_text()
     assert (
-        "- CHiME-6: egs/chime6 failed\n- CallHome: LDC2002T43 (Hub5'00 transcripts) not found below "
-        f"{benchmark.corpora}; --callhome_dir names its place\n"
+        "- CHiME-6: egs/chime6 failed\n- CallHome, Switchboard: LDC2002T43 (Hub5'00 transcripts) not found below "
+        f"{benchmark.corpora}; --switchboard_dir names its place\n"
     ) in table
     assert "3 of 11 columns are missing, so there is no average" in table and "| VoxPopuli | vox | test |" in table
     (benchmark.corpora / "CHiME6/broken").unlink()

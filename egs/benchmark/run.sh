@@ -16,8 +16,7 @@ corpora_root=               # Folder that the corpora are in, or in folders of i
 librispeech_dir=()          # LibriSpeech, if it is elsewhere; this option and those of the others may be repeated
 wsj_dir=()                  # LDC93S6B and LDC94S13B
 tedlium_dir=()              # TED-LIUM release 3
-switchboard_dir=()          # LDC2002S09 and LDC2002T43
-callhome_dir=()             # LDC2002S09 and LDC2002T43
+switchboard_dir=()          # Hub5'00, also for CallHome: LDC2002S09 and LDC2002T43
 ami_dir=()                  # AMI, recordings and annotations
 chime6_dir=()               # CHiME-6
 commonvoice_dir=()          # A release of Common Voice
@@ -87,7 +86,7 @@ stop() {
 }
 
 folders=()
-for recipe in librispeech wsj tedlium switchboard callhome ami chime6 commonvoice fleurs voxpopuli; do
+for recipe in librispeech wsj tedlium switchboard ami chime6 commonvoice fleurs voxpopuli; do
     declare -n _values=${recipe}_dir
     for folder in "${_values[@]}"; do
         folder=$(found "${folder}")

@@ -17,6 +17,9 @@ from omni_asr.scoring.reports import read_per_utterance
 from omni_asr.scoring.results import read_rate
 from omni_asr.scoring.sclite import Utterance, by_speaker
 
+SLACK = 0.01
+"""Share of the utterances of a set by which versions of a corpus, such as AMI's 1.6.1 and 1.6.2, may differ."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -82,8 +85,9 @@ class Measured:
 
     @property
     def is_whole(self) -> bool:
-        """Whether these are as many utterances as the set has, where that is known."""
-        return self.column.utterances in (None, self.size)
+        """Whether these are about as many utterances as the set has, where that is known."""
+        official = self.column.utterances
+        return official is None or abs(self.size - official) <= SLACK * official
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def _details(benchmark: Benchmark) -> list[list[str]]:
     rows = []
     for one in benchmark.there:
         column, sure = one.column, one.interval
-        size = f"{one.size:,}" + ("" if one.is_whole else f" of {column.utterances:,}")
+        size = f"{one.size:,}" + (f" of {column.utterances:,}" if column.utterances else "")
         remarks = [column.note] if column.note else []
         remarks += [f"{one.dropped} without a word after normalisation"] if one.dropped else []
         rows.append(

@@ -1,9 +1,10 @@
 """Fetching a corpus that is free: resumable, verified, never twice."""
 
-import errno
+import gzip
 import hashlib
 import http.client
 import logging
+import lzma
 import os
 import shutil
 import tarfile
@@ -44,11 +45,13 @@ class Archive:
         url: where it is.
         size: its bytes, where they are known.
         md5: its checksum in hexadecimal, where it is known.
+        sha256: the same, for servers that give this one.
     """
 
     url: str
     size: int | None = None
     md5: str | None = None
+    sha256: str | None = None
 
     @property
     def name(self) -> str:
@@ -152,14 +155,14 @@ def _check(archive: Archive, path: Path, advice: str) -> None:
     size = path.stat().st_size
     if archive.size is not None and size != archive.size:
         raise UserError(f"{path} has {size} bytes, not the {archive.size} of {archive.url}; {advice}")
-    if archive.md5 is not None:
-        found = _md5(path)
-        if found != archive.md5.lower():
-            raise UserError(f"{path} has the MD5 sum {found}, not the {archive.md5} of {archive.url}; {advice}")
+    for kind, expected in (("md5", archive.md5), ("sha256", archive.sha256)):
+        found = None if expected is None else _checksum(path, kind)
+        if expected is not None and found != expected.lower():
+            raise UserError(f"{path} has the {kind.upper()} sum {found}, not the {expected} of {archive.url}; {advice}")
 
 
-def _md5(path: Path) -> str:
-    digest = hashlib.md5()
+def _checksum(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind)
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
@@ -177,14 +180,16 @@ def unpack(path: Path, folder: str | os.PathLike[str]) -> None:
     if mark.exists():
         log.info("%s is unpacked in %s, nothing to do", path.name, folder)
         return
-    folder.mkdir(parents=True, exist_ok=True)
     log.info("unpacking %s into %s", path, folder)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         _extract(path, folder)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        advice = "make room and start again" if _is_full(error) else "remove it and start again"
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be unpacked into {folder} ({reason}); {advice}") from None
+        raise UserError(f"{path} is damaged and cannot be unpacked ({reason}); remove it and start again") from None
+    except OSError as error:
+        what = f"{path} cannot be unpacked into {folder}"
+        raise UserError(f"{what} ({error}); is there room, and may you write there?") from None
     with atomic_write(mark) as file:
         file.write(f"{path.stat().st_size}\n")
 
@@ -201,8 +206,23 @@ def _extract(path: Path, folder: Path) -> None:
         archive.extractall(folder)
 
 
-def _is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+def unpack_beside(path: Path) -> None:
+    """Unpack a tar or zip file into the folder that it is in; what it holds appears there by rename, whole.
+
+    Raises:
+        UserError: as :func:`unpack`, or the folder has something of the same name.
+    """
+    partial = path.parent / f".unpacking.{path.name}"
+    if not (partial / MARKS).exists():
+        shutil.rmtree(partial, ignore_errors=True)  # what an interruption left, perhaps of another archive of this name
+    unpack(path, partial)
+    for child in sorted(partial.iterdir()):
+        if child.name == MARKS:
+            continue
+        if (path.parent / child.name).exists():
+            raise UserError(f"{path} would replace {path.parent / child.name}; remove one of them and start again")
+        child.rename(path.parent / child.name)
+    shutil.rmtree(partial)
 
 
 def is_unpacked(archive: Archive, folder: str | os.PathLike[str]) -> bool:

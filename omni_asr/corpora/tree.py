@@ -15,7 +15,8 @@ class CorpusTree:
     """The folders that together hold a corpus, such as discs or packages of a publisher.
 
     Paths are given as they are in the corpus, with ``/`` and perhaps the wildcards of :mod:`fnmatch` in their parts.
-    Case never matters, and what is hidden is not seen. Folders are read once.
+    Case never matters. Folders are read once. What is hidden (``.name``) is only found where it is named so: an archive
+    may be half unpacked there, and other systems leave ``._1.flac``.
 
     Raises:
         UserError: one of the folders does not exist.
@@ -74,6 +75,7 @@ class CorpusTree:
         listing = self._listing(folder)
         if any(letter in parts[0] for letter in "*?["):
             names = [name for lower in fnmatch.filter(listing, parts[0]) for name in listing[lower]]
+            names = [name for name in names if not name.startswith(".") or parts[0].startswith(".")]
         else:
             names = listing.get(parts[0], [])
         for name in sorted(names):
@@ -85,8 +87,7 @@ class CorpusTree:
             listing: dict[str, list[str]] = {}
             try:
                 for name in os.listdir(folder):
-                    if not name.startswith("."):  # nothing of a corpus: .DS_Store, ._1.flac, .unpacked
-                        listing.setdefault(name.lower(), []).append(name)
+                    listing.setdefault(name.lower(), []).append(name)
             except OSError:
                 pass
             self._listings[folder] = listing
@@ -95,6 +96,6 @@ class CorpusTree:
     def _folders(self, folder: Path) -> list[Path]:
         try:
             with os.scandir(folder) as entries:
-                return sorted(Path(e.path) for e in entries if not e.name.startswith(".") and e.is_dir())
+                return sorted(Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] != ".")
         except OSError:
             return []

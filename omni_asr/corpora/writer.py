@@ -50,6 +50,8 @@ class SetWriter:
         self.keep_empty, self.max_removed = keep_empty, max_removed
         self.notes: Counter[str] = Counter()
         """How often something was mended, by what it was."""
+        self.release: str | None = None
+        """Release of the corpus, where it has several; ``conf/official_counts`` then has lines ``<set>@<release>``."""
         self._seconds: dict[str, float] = {}
         self._used: set[str] = set()
         self._reasons: Counter[str] = Counter()
@@ -165,6 +167,8 @@ class SetWriter:
             kept, speakers, seconds = self._write_utterances(tables)
             self._write_recordings(tables)
             self._write_removed(tables)
+        if self.release is not None:
+            (final / "release").write_text(f"{self.release}\n", encoding="utf-8")
         self._report(kept, speakers, seconds)
         lost = sum(self._reasons.values())
         if kept and lost > self.max_removed * (kept + lost):

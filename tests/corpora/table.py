@@ -22,6 +22,8 @@ class Row:
 
 ROWS = [
     Row("librispeech", ("train_960", "dev", "test_clean", "test_other", "dev_clean", "dev_other")),
+    Row("commonvoice", ("train", "dev", "test")),
+    Row("fleurs", ("train", "dev", "test"), options=("--speed_perturb", "false")),
 ]
 ELSEWHERE = {
     "mini": "tests/tiny_recipe.sh, test_recipe_mini_data.py",

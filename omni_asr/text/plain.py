@@ -45,12 +45,14 @@ def plain_words(text: str) -> str:
 def unspoken(text: str) -> str:
     """Letters and digits of a text that :func:`plain_words` would lose, and with them what was said; sorted."""
     return "".join(
-        sorted({letter for letter in _letters(text.lower()) if letter.isalnum() and not "a" <= letter <= "z"})
+        sorted(letter for letter in set(_letters(text.lower())) if letter.isalnum() and not "a" <= letter <= "z")
     )
 
 
 def _letters(text: str) -> str:
     """Letters without accents."""
+    if text.isascii():  # most texts, and what follows is slow
+        return text
     decomposed = unicodedata.normalize("NFKD", text.translate(_SPELLED))
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 

@@ -82,7 +82,7 @@ case ${program} in
     compute_cmvn) cp "$1/feats.scp" "$2" ;;
     join)
         mkdir -p "$1"
-        for file in feats.scp utt2num_frames fbank.conf text utt2spk corpora; do echo "x-1 ${file}" > "$1/${file}"; done ;;
+        for file in feats.scp utt2num_frames text utt2spk corpora; do echo "x-1 ${file}" > "$1/${file}"; done ;;
     perturb_speed) cp -r "$1" "$2" ;;
     train_tokenizer) mkdir "${last}"; cp "$5" "${last}/tokens.txt" ;;
     train)

@@ -1,8 +1,8 @@
 """LibriSpeech (OpenSLR 12), which more than one recipe reads: its parts, sets and archives.
 
 A part is a folder ``dev-clean/`` and so on, with ``<reader>/<chapter>/<reader>-<chapter>-<n>.flac`` and a
-``<reader>-<chapter>.trans.txt`` in each chapter. Words are lower-cased, which is all that training needs; scoring ignores
-case.
+``<reader>-<chapter>.trans.txt`` in each chapter. Words are lower-cased, which is all that training needs; scoring
+ignores case.
 """
 
 from collections.abc import Sequence

@@ -172,8 +172,8 @@ class SetWriter:
             listed = self.path.with_name(f"{self.path.name}.{REMOVED}")
             shutil.copyfile(final / REMOVED, listed)
             raise UserError(
-                f"{self.path.name}: {lost} of {kept + lost} utterances are lost, more than {self.max_removed:.0%}, most "
-                f"often because one {self._reasons.most_common(1)[0][0]}; all are listed in {listed}; is the copy "
+                f"{self.path.name}: {lost} of {kept + lost} utterances are lost, more than {self.max_removed:.0%}, "
+                f"most often because one {self._reasons.most_common(1)[0][0]}; all are listed in {listed}; is the copy "
                 "complete? --max_removed allows more"
             )
         if not kept:

@@ -8,7 +8,7 @@ class Row:
     """A recipe with a corpus.
 
     ``tests/corpora/<name>.py`` makes a fake copy with ``make(root)``, which returns the values of ``--corpus_dir``;
-    ``tests/corpora/expected/<name>/<set>/<table>`` is what must be in ``data/``, with CORPUS for the folder of the copy.
+    ``tests/corpora/expected/<name>/<set>/<table>`` is what must be in ``data/``, with CORPUS for the copy's folder.
     """
 
     name: str

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measure stage 1 on a long manifest: time and peak memory of preparing, validating and splitting a data directory.
 
-Writes a manifest like Libriheavy's, with cuts of chapters whose audio files are empty, since stage 1 does not open them;
-prepares it by egs/libriheavy, and runs the programs that stages 1 and 2 run on the data directory. Memory is the largest
-resident set of any one process (VmHWM).
+Writes a manifest like Libriheavy's, with cuts of chapters whose audio files are empty, since stage 1 does not open
+them; prepares it by egs/libriheavy, and runs the programs that stages 1 and 2 run on the data directory. Memory is the
+largest resident set of any one process.
 
     tools/bench/prepare.py                                          1,000,000 cuts, with one process and with three
     tools/bench/prepare.py --cuts 10000 100000 1000000 --nj 1       how it grows

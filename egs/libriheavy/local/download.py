@@ -72,8 +72,8 @@ def fetch_audio(parts: Sequence[str], folder: Path, url: str) -> None:
     free = shutil.disk_usage(exists).free
     if needed > free:
         raise UserError(
-            f"{', '.join(missing)} of Libri-Light need {needed / 1e9:,.0f} GB while they are unpacked, and {exists} has "
-            f"{free / 1e9:,.0f} GB; name a place on a larger disk with --corpus_dir .../librilight, or fetch {url} by hand"
+            f"{', '.join(missing)} of Libri-Light need {needed / 1e9:,.0f} GB while they are unpacked, and {exists} "
+            f"has {free / 1e9:,.0f} GB; name a place on a larger disk with --corpus_dir .../librilight"
         )
     fetch_all([Archive(f"{url}/{part}.tar") for part in missing], folder)
 

@@ -131,8 +131,8 @@ def _cut(row: dict[str, Any]) -> Cut:
 def words_of(texts: list[str]) -> tuple[str | None, bool]:
     """Words for training, and whether they are what the recogniser heard; None where neither text has all words.
 
-    The book's text is taken, in plain words. Where it has numbers, signs or foreign letters, whose words are not written,
-    the aligned output of the recogniser has them.
+    The book's text is taken, in plain words. Where it has numbers, signs or foreign letters, whose words are not
+    written, the aligned output of the recogniser has them.
     """
     book, heard = texts[0], texts[1] if len(texts) > 1 else ""
     if _is_written_out(book):

@@ -88,17 +88,23 @@ def cut(recording: str, place: int, words: list[str], number: int) -> dict:
 
 
 def measure(command: list[str]) -> dict[str, float]:
-    """Run a program; seconds, and the largest resident set of it and of its children in MB."""
+    """Run a program; seconds, processor seconds, and the largest resident set of it or of a child in MB."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LC_ALL": "C"}
     started = time.perf_counter()
     wrapper = (
         "import resource, subprocess, sys; status = subprocess.run(sys.argv[1:]).returncode; "
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr); sys.exit(status)"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+        "print(used.ru_maxrss, used.ru_utime + used.ru_stime, file=sys.stderr); sys.exit(status)"
     )
     done = subprocess.run([sys.executable, "-c", wrapper, *command], env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"tools/bench/prepare.py: error: {' '.join(command)} failed: {done.stderr[-2000:]}")
-    return {"seconds": time.perf_counter() - started, "mb": int(done.stderr.splitlines()[-1]) / 1024}
+    kilobytes, processor = done.stderr.splitlines()[-1].split()
+    return {
+        "seconds": time.perf_counter() - started,
+        "processor_seconds": float(processor),
+        "mb": int(kilobytes) / 1024,
+    }
 
 
 def bench(folder: Path, cuts: int, jobs: list[int], parts: int) -> dict[str, dict[str, float]]:
@@ -127,13 +133,16 @@ def main() -> None:
     parser.add_argument("--json", help="write the figures here")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
-    print("\n| cuts | step | s | MB |\n| ---: | --- | ---: | ---: |")
+    print("\n| cuts | step | s | processor s | MB |\n| ---: | --- | ---: | ---: | ---: |")
     figures = {}
     for cuts in options.cuts:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             figures[cuts] = bench(Path(folder), cuts, options.nj, options.parts)
         for step, row in figures[cuts].items():
-            print(f"| {cuts:,} | {step} | {row['seconds']:.1f} | {row['mb']:.0f} |", flush=True)
+            print(
+                f"| {cuts:,} | {step} | {row['seconds']:.1f} | {row['processor_seconds']:.1f} | {row['mb']:.0f} |",
+                flush=True,
+            )
     if options.json:
         Path(options.json).write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -174,7 +174,9 @@ def test_an_unpacking_that_was_cut_off_is_done_again(root, corpus, tmp_path, ser
     script = tmp_path / "fetch.py"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(root / 'egs/librispeech/local')!r}); import download\n"
-        f"download.SIZES = {json.dumps({'test-other': len(server.content)})}\ndownload.main()\n"
+        "from omni_asr.corpora import librispeech\n"
+        f"librispeech.SIZES = {json.dumps({'test-other': len(server.content)})}\n"
+        "download.main()\n"
     )
     command = [sys.executable, str(script), f"--corpus_dir={corpus}", "--sets=test_other"]
     environment = {**os.environ, "PYTHONPATH": str(root)}

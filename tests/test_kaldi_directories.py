@@ -268,3 +268,16 @@ def test_open_segments_stay_open(tmp_path):
     assert fix(folder).kept == 3
     perturb_speed(folder, tmp_path / "sp", [0.5])
     assert read(tmp_path / "sp", "segments")[1] == "sp0.5-a-2 sp0.5-r1 3 -1"
+
+
+def test_few_speakers_are_split_between_recordings(tmp_path):
+    segments = "\n".join(f"a-{n} r{n // 3} {n} {n + 1}" for n in range(6))
+    text = "\n".join(f"a-{n} X" for n in range(6))
+    utt2spk = "\n".join(f"a-{n} a" for n in range(6))
+    spk2utt = "a " + " ".join(f"a-{n}" for n in range(6))
+    source = small_dir(
+        tmp_path / "d", wav_scp="r0 a.wav\nr1 b.wav", segments=segments, text=text, utt2spk=utt2spk, spk2utt=spk2utt
+    )
+    parts = split_data_dir(source, 2)
+    assert [read(parts / number, "wav.scp") for number in "12"] == [["r0 a.wav"], ["r1 b.wav"]]
+    assert len(read(split_data_dir(source, 3) / "1", "text")) == 2, "too few recordings: by utterance"

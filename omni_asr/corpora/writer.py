@@ -24,6 +24,7 @@ REMOVED = "removed_in_preparation"
 MAX_REMOVED = 0.05
 SORT_MEMORY = "256M"
 _PARTICULAR = re.compile(r"\S*\d\S*|/\S+|'[^']*'|\"[^\"]*\"")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufeff]")
 TWICE = "occurs twice in the corpus; the first is kept"
 
 
@@ -171,7 +172,7 @@ class SetWriter:
             (final / "release").write_text(f"{self.release}\n", encoding="utf-8")
         self._report(kept, speakers, seconds)
         lost = sum(self._reasons.values())
-        if kept and lost > self.max_removed * (kept + lost):
+        if lost and (not kept or lost > self.max_removed * (kept + lost)):
             listed = self.path.with_name(f"{self.path.name}.{REMOVED}")
             shutil.copyfile(final / REMOVED, listed)
             raise UserError(
@@ -249,7 +250,7 @@ class SetWriter:
         return self._folder / f"rows.{kind}"
 
     def _row(self, kind: str, name: str, value: Any) -> None:
-        if not name or any(letter.isspace() for letter in name):
+        if name.split() != [name]:
             raise UserError(f"{self.path.name}: {name!r} cannot be an id: it is empty or has a blank in it")
         self._rows[kind].write(_line(name, value))
 
@@ -301,11 +302,7 @@ class Tables:
 
 def clean(text: str) -> str:
     """Text whose words are separated by single blanks, whatever white space or control characters separated them."""
-    return " ".join(
-        "".join(
-            " " if ord(letter) < 32 or 127 <= ord(letter) < 160 or letter == "\ufeff" else letter for letter in text
-        ).split()
-    )
+    return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def _line(name: str, value: Any) -> str:

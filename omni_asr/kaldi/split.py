@@ -1,5 +1,6 @@
 """Splitting a data directory into parts for parallel jobs."""
 
+import itertools
 import logging
 import os
 import shutil
@@ -14,7 +15,8 @@ log = logging.getLogger(__name__)
 def split_data_dir(path: str | os.PathLike[str], parts: int, per_utt: bool = False) -> Path:
     """Write ``<path>/split<parts>/{1..parts}`` and return that folder; an older one is replaced.
 
-    Speakers stay whole, as in Kaldi, unless ``per_utt`` is set or there are fewer speakers than parts.
+    Speakers stay whole, as in Kaldi, unless ``per_utt`` is set or there are fewer speakers than parts. Then neighbours
+    of one recording stay together, so that a job opens it once, where there are recordings enough.
 
     Raises:
         UserError: there are fewer utterances than parts.
@@ -30,7 +32,11 @@ def split_data_dir(path: str | os.PathLike[str], parts: int, per_utt: bool = Fal
         if len(by_speaker) >= parts:
             groups = list(by_speaker.values())
         else:
-            log.info("%s: %d speakers, %d parts: split by utterance", path, len(by_speaker), parts)
+            by_recording = _neighbours(data)
+            if len(by_recording) >= parts:
+                groups = by_recording
+            what = "recording" if groups is by_recording else "utterance"
+            log.info("%s: %d speakers, %d parts: split by %s", path, len(by_speaker), parts, what)
     out = data.path / f"split{parts}"
     temporary = out.with_name(f".{out.name}.tmp.{os.getpid()}")
     try:
@@ -42,6 +48,13 @@ def split_data_dir(path: str | os.PathLike[str], parts: int, per_utt: bool = Fal
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out
+
+
+def _neighbours(data: DataDir) -> list[list[str]]:
+    """Utterances that follow each other and are parts of one recording."""
+    segments = data.segments or {}
+    recordings = ((segments[utt].recording if utt in segments else utt, utt) for utt in data.utterances)
+    return [[utt for _, utt in run] for _, run in itertools.groupby(recordings, key=lambda pair: pair[0])]
 
 
 def partition(groups: list[list[str]], parts: int) -> list[list[str]]:

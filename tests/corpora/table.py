@@ -24,6 +24,11 @@ ROWS = [
     Row("librispeech", ("train_960", "dev", "test_clean", "test_other", "dev_clean", "dev_other")),
     Row("commonvoice", ("train", "dev", "test")),
     Row("fleurs", ("train", "dev", "test"), options=("--speed_perturb", "false")),
+    Row(
+        "libriheavy",
+        ("medium", "lh_dev", "dev", "test_clean"),
+        options=("--train_set", "medium", "--test_sets", "test_clean lh_dev"),
+    ),
 ]
 ELSEWHERE = {
     "mini": "tests/tiny_recipe.sh, test_recipe_mini_data.py",

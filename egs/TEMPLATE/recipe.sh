@@ -295,9 +295,9 @@ make_features() {
 }
 
 make_cmvn() {
-    local dir=data/${features_of_train} marker=data/.done/cmvn_${features_of_train} description made=fbank
-    [[ -z ${train_sets} ]] || made=join
-    description=$(describe "@${dir}/feats.scp" "@${dir}/fbank.conf" "@data/.done/${made}_${features_of_train}")
+    local dir=data/${features_of_train} marker=data/.done/cmvn_${features_of_train} description maker="fbank"
+    [[ -z ${train_sets} ]] || maker="join"
+    description=$(describe "@${dir}/feats.scp" "@${dir}/fbank.conf" "@data/.done/${maker}_${features_of_train}")
     if complete "${marker}" "${description}" "${dir}/cmvn.ark"; then
         log "stage 2: ${dir}/cmvn.ark is complete, nothing to do"
         return 0

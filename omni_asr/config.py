@@ -87,6 +87,9 @@ class DataConfig:
     """Walk through archives that omni-asr shard shuffled, pool by pool, instead of reading all over the set."""
     shards_per_pool: Positive = 4
     """Archives whose utterances are mixed in batches; each batch of a step (ranks x accumulate) has such a pool."""
+    weights: str = ""
+    """How often an epoch sees the utterances of each corpus of a joined directory: ``librispeech=1 commonvoice=0.5``
+    has every second one of Common Voice, drawn anew in each epoch; corpora that are not named have 1."""
     time_masks: Count = 2
     """SpecAugment: time masks per utterance; 0 for none."""
     time_mask_frames: Count = 40

@@ -80,6 +80,9 @@ case ${program} in
     collect_feats)
         for file in utt2num_frames fbank.conf feats.scp; do echo "a-1 ${file}" > "$3/${file}"; done ;;
     compute_cmvn) cp "$1/feats.scp" "$2" ;;
+    join)
+        mkdir -p "$1"
+        for file in feats.scp utt2num_frames text utt2spk corpora; do echo "x-1 ${file}" > "$1/${file}"; done ;;
     perturb_speed) cp -r "$1" "$2" ;;
     train_tokenizer) mkdir "${last}"; cp "$5" "${last}/tokens.txt" ;;
     train)

@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from omni_asr.corpora import download, progress
-from omni_asr.corpora.download import Archive, fetch, fetch_all, is_unpacked, unpack, was_interrupted
+from omni_asr.corpora.download import Archive, fetch, fetch_all, is_unpacked, unpack, unpack_beside, was_interrupted
 from omni_asr.errors import UserError
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
@@ -142,6 +142,13 @@ def test_another_size_is_known_before_anything_is_fetched(server, tmp_path):
     with pytest.raises(UserError, match=r"data.bin has 5120000 bytes, not 7: it is not the file that is expected"):
         fetch(archive(server, size=7), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_sha256_is_checked_where_a_server_gives_that(server, tmp_path):
+    right = Archive(server.url, sha256=hashlib.sha256(CONTENT).hexdigest().upper())
+    assert fetch(right, tmp_path).read_bytes() == CONTENT
+    with pytest.raises(UserError, match="has the SHA256 sum .*, not the 00 of"):
+        fetch(Archive(server.url, sha256="00"), tmp_path)
 
 
 def test_another_checksum_is_an_error_and_nothing_stays(server, tmp_path):
@@ -271,7 +278,7 @@ def test_archives_are_unpacked_once(tmp_path, pack):
 @pytest.mark.parametrize("pack", [tar, pack_zip])
 def test_a_path_that_leads_outside_is_refused(tmp_path, pack):
     path = pack(tmp_path / "a.archive", ["x/1.txt", "../evil.txt"])
-    with pytest.raises(UserError, match="cannot be unpacked into .*outside"):
+    with pytest.raises(UserError, match="cannot be unpacked .*outside"):
         unpack(path, tmp_path / "out")
     assert not (tmp_path / "evil.txt").exists() and not (tmp_path / "out/.unpacked").exists()
 
@@ -289,9 +296,7 @@ def test_a_link_that_leads_outside_is_refused(tmp_path):
 def test_a_damaged_archive_is_one_line(tmp_path, keep):
     path = tar(tmp_path / "a.tar.gz", ["x/1.txt"])
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(
-        UserError, match="a.tar.gz is damaged and cannot be unpacked into .*remove it and start again"
-    ) as caught:
+    with pytest.raises(UserError, match="a.tar.gz is damaged and cannot be unpacked .*remove it") as caught:
         unpack(path, tmp_path / "out")
     assert "\n" not in str(caught.value)
 
@@ -308,6 +313,23 @@ def test_what_was_fetched_and_unpacked_is_not_fetched_again(server, tmp_path):
     assert [path.name for path in other.parent.iterdir()] == ["other.part"]  # another one is gone on with later
     fetch_all([wanted], tmp_path / "out")
     assert server.ranges == [None]
+
+
+def test_a_disk_without_room_is_not_the_archive_s_fault(tmp_path):
+    path = tar(tmp_path / "a.tar", ["x/1.txt"], "w")
+    (tmp_path / "out").write_text("no folder")
+    with pytest.raises(UserError, match="a.tar cannot be unpacked into .*; is there room, and may you write there"):
+        unpack(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("pack", [tar, pack_zip])
+def test_beside_an_archive_things_appear_whole(tmp_path, pack):
+    path = pack(tmp_path / "a.archive", ["x/1.txt", "x/2.txt"])
+    (tmp_path / ".unpacking.a.archive/x").mkdir(parents=True)  # cut off
+    unpack_beside(path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.archive", "x"] and (tmp_path / "x/2.txt").exists()
+    with pytest.raises(UserError, match="a.archive would replace .*/x; remove one of them"):
+        unpack_beside(path)
 
 
 def test_archives_are_kept_on_request(server, tmp_path):

@@ -8,6 +8,7 @@ from omni_asr.bin import run_program
 from omni_asr.bin import split as split_program
 from omni_asr.bin import subset as subset_program
 from omni_asr.errors import UserError
+from omni_asr.kaldi import split as split_module
 from omni_asr.kaldi.combine import combine
 from omni_asr.kaldi.data_dir import DataDir
 from omni_asr.kaldi.fix import fix
@@ -268,3 +269,47 @@ def test_open_segments_stay_open(tmp_path):
     assert fix(folder).kept == 3
     perturb_speed(folder, tmp_path / "sp", [0.5])
     assert read(tmp_path / "sp", "segments")[1] == "sp0.5-a-2 sp0.5-r1 3 -1"
+
+
+def test_few_speakers_are_split_between_recordings(tmp_path):
+    segments = "\n".join(f"a-{n} r{n // 3} {n} {n + 1}" for n in range(6))
+    text = "\n".join(f"a-{n} X" for n in range(6))
+    utt2spk = "\n".join(f"a-{n} a" for n in range(6))
+    spk2utt = "a " + " ".join(f"a-{n}" for n in range(6))
+    source = small_dir(
+        tmp_path / "d", wav_scp="r0 a.wav\nr1 b.wav", segments=segments, text=text, utt2spk=utt2spk, spk2utt=spk2utt
+    )
+    parts = split_data_dir(source, 2)
+    assert [read(parts / number, "wav.scp") for number in "12"] == [["r0 a.wav"], ["r1 b.wav"]]
+    assert len(read(split_data_dir(source, 3) / "1", "text")) == 2, "too few recordings: by utterance"
+
+
+@pytest.mark.parametrize("segmented", [True, False])
+@pytest.mark.parametrize("per_utt", [True, False])
+def test_splitting_line_by_line_and_in_memory_are_the_same(tmp_path, monkeypatch, segmented, per_utt):
+    utts = [(f"s{n % 7}-{n:03d}", f"s{n % 7}", f"r{n % 5}") for n in range(40)]
+    utts.sort()
+    tables = {
+        "wav_scp": [f"r{n} {n}.wav" for n in range(5)] if segmented else [f"{utt} {utt}.wav" for utt, _, _ in utts],
+        "text": [f"{utt} X" for utt, _, _ in utts],
+        "utt2spk": [f"{utt} {speaker}" for utt, speaker, _ in utts],
+        "spk2gender": [f"s{n} f" for n in range(7)],
+        "feats_scp": [f"{utt} f:1" for utt, _, _ in utts[3:]],
+    }
+    if segmented:
+        tables["segments"] = [f"{utt} {recording} 0 1" for utt, _, recording in utts]
+    source = write_dir(tmp_path / "d", **{name: "\n".join(lines) for name, lines in tables.items()})
+    (source / "fbank.conf").write_text("--num-mel-bins=5\n")
+    fast = snapshot(split_data_dir(source, 4, per_utt))
+
+    def refuse(self):
+        raise split_module._Unsorted
+
+    monkeypatch.setattr(split_module._Splitter, "write", refuse)
+    assert snapshot(split_data_dir(source, 4, per_utt)) == fast
+    assert sum(name.endswith("utt2spk") for name in fast) == 4
+
+
+def snapshot(folder):
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omni_asr.config import DataConfig
-from omni_asr.data.sampler import EpochPlan, plan_batches, plan_epoch
+from omni_asr.data.sampler import EpochPlan, Weights, plan_batches, plan_epoch
 
 LENGTHS = np.random.default_rng(0).integers(20, 900, 500)
 CONFIG = DataConfig(batch_frames=6000, max_utterances=40)
@@ -110,3 +110,43 @@ def test_an_utterance_above_the_budget_stands_alone():
     assert as_lists(plan_batches([10, 5000, 12], 100, 40)) == [[1], [2, 0]]
     assert plan_batches([], 100, 40) == []
     assert len(plan_epoch(np.empty(0, np.int32), CONFIG, 1, 0)) == 0
+
+
+HALVES = np.array([0, 200, 500])
+
+
+def seen(plan: EpochPlan) -> np.ndarray:
+    """How often each utterance is in the batches of a plan, before the last step is filled up."""
+    batches = [batch for step in range(plan.batches) for batch in plan.batches_of(step)]
+    return np.bincount(np.concatenate(batches), minlength=500)
+
+
+def test_weights_of_one_change_nothing():
+    for shards in (None, [np.arange(start, start + 50) for start in range(0, 500, 50)]):
+        plain = steps_of(plan_epoch(LENGTHS, CONFIG, 1, 3, 2, shards))
+        assert steps_of(plan_epoch(LENGTHS, CONFIG, 1, 3, 2, shards, Weights(HALVES, (1.0, 1.0)))) == plain
+
+
+def test_weights_repeat_and_draw_anew_in_each_epoch():
+    weights = Weights(HALVES, (2.5, 0.5))
+    counts = [seen(plan_epoch(LENGTHS, CONFIG, 1, epoch, weights=weights)) for epoch in range(2)]
+    for count in counts:
+        assert set(count[:200]) == {2, 3} and count[:200].sum() == 500
+        assert set(count[200:]) == {0, 1} and count[200:].sum() == 150
+    assert (counts[0] != counts[1]).any()
+    assert (counts[0] == seen(plan_epoch(LENGTHS, CONFIG, 1, 0, weights=weights))).all()
+
+
+def test_weights_hold_on_average_in_pools_and_plans_go_on_from_any_step():
+    shards = [np.arange(shard, 500, 100) for shard in range(100)]  # of five utterances each, of both ranges
+    config = DataConfig(batch_frames=3000, shards_per_pool=1)
+    weights = Weights(HALVES, (1.0, 0.3))
+    total = np.zeros(500)
+    for epoch in range(20):
+        plan = plan_epoch(LENGTHS, config, 1, epoch, 1, shards, weights)
+        total += seen(plan)
+    assert (total[:200] == 20).all()
+    assert abs(total[200:].mean() / 20 - 0.3) < 0.02
+    plan, again = (plan_epoch(LENGTHS, config, 1, 7, 4, shards, weights) for _ in range(2))
+    keys = [indices.tolist() for _, indices in plan.walk()]
+    assert [indices.tolist() for _, indices in again.walk(5)] == keys[5 * 4 :]

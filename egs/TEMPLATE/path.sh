@@ -3,7 +3,7 @@
 # The active environment is used where it has what omni_asr needs, and the modules that the recipe names in
 # PYTHON_MODULES; otherwise tools/venv, made on first use.
 
-_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+_root=$(cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../.." && pwd)
 
 _python_suits() {
     "$1" - ${PYTHON_MODULES-} 2> /dev/null << 'PYTHON'

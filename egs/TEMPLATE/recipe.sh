@@ -29,6 +29,8 @@ corpus_dir=("${corpus_dir[@]}")                  # Where the corpus is
 checkpoint=${checkpoint-average}                 # Weights to decode with: average, best, last, running, ema or a step
 model=${model-}                                  # Decode with this model (file or experiment) instead of training one
 train_set=${train_set-train}                     # Data directory for training, below data/
+train_sets=${train_sets-}                       # Train on sets of several recipes together: "librispeech/train_960 commonvoice/train"
+train_weights=${train_weights-}                 # How often an epoch sees each of them, e.g. "1 0.5"; once when empty
 valid_set=${valid_set-dev}                       # Data directory for validation
 test_sets=${test_sets-test}                      # Data directories to decode and score
 token_type=${token_type-unigram}                 # Output units: char, bpe or unigram
@@ -51,6 +53,8 @@ template=$(dirname "${BASH_SOURCE[0]}")
 called_from=${_called_from}
 # shellcheck source=utils/common.sh
 source "${template}/utils/common.sh"
+# shellcheck source=utils/joining.sh
+source "${template}/utils/joining.sh"
 (($# == 0)) || fail "unexpected argument '$1'; options start with -- (--help lists them)"
 if declare -F after_options > /dev/null; then after_options; fi
 
@@ -100,8 +104,10 @@ fi
 
 read -r -a test_names <<< "${test_sets}"
 ((${#test_names[@]})) || fail "--test_sets names no set"
+own_train_sets=("${train_set}") joined_names=() joined_dirs=() weights=
+plan_joining
 _sets=("${test_names[@]}")
-[[ -n ${model} ]] || _sets=("${train_set}" "${valid_set}" "${test_names[@]}")
+[[ -n ${model} ]] || _sets=("${own_train_sets[@]}" "${valid_set}" "${test_names[@]}")
 all_sets=()  # what this run works on, each set once; a model from outside needs only the test sets
 for _name in "${_sets[@]}"; do
     [[ " ${all_sets[*]} " == *" ${_name} "* ]] || all_sets+=("${_name}")
@@ -112,14 +118,16 @@ download_arguments=("${arguments[@]}")
 hand_on corpus_dir "${data_opts[@]}"
 data_arguments=("${arguments[@]}")
 features_of_train=${train_set}
-[[ ${speed_perturb} == false ]] || features_of_train=${train_set}_sp
+[[ ${speed_perturb} == false || -n ${train_sets} ]] || features_of_train=${train_set}_sp
 _units=${token_type}
 [[ ${token_type} == char ]] || _units+=${vocab_size}
-lang_dir=${lang_dir-data/lang_${_units}}
+lang_dir=${lang_dir-data/lang_${_units}${train_sets:+_${train_set}}}
 train_overrides=(--set "data.max_removed=${max_removed}") decode_overrides=()
+[[ -z ${weights} ]] || train_overrides+=(--set "data.weights=${weights}")
 for _override in "${set[@]}"; do
     case ${_override} in
         model.router=*) fail "--set ${_override} stands beside --router ${router}; use --router alone" ;;
+        data.weights=*) fail "--set ${_override}: give --train_sets and --train_weights" ;;
         train.seed=*) fail "--set ${_override} stands beside --seed ${seed}; use --seed alone" ;;
         decode.*) decode_overrides+=(--set "${_override}") ;;
         *) train_overrides+=(--set "${_override}") ;;
@@ -223,18 +231,21 @@ stage_2() {  # features, their statistics, output units
     for name in "${all_sets[@]}"; do
         need 1 "data/${name}/wav.scp" "data/${name}/text" "data/${name}/utt2spk"
     done
-    [[ ${speed_perturb} == false || -n ${model} ]] || perturb_train
     for name in "${all_sets[@]}"; do
-        [[ ${name} != "${train_set}" || -n ${model} ]] || name=${features_of_train}
+        if [[ ${speed_perturb} == true && -z ${model} && " ${own_train_sets[*]} " == *" ${name} "* ]]; then
+            perturb "${name}"
+            name+=_sp
+        fi
         make_features "${name}"
     done
     [[ -z ${model} ]] || return 0
+    [[ -z ${train_sets} ]] || join_train_sets
     make_cmvn
     make_tokens
 }
 
-perturb_train() {
-    local dir=data/${train_set} marker=data/.done/perturb_${train_set} description
+perturb() {
+    local dir=data/$1 marker=data/.done/perturb_$1 description
     description=$(describe "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/text" "@${dir}/utt2spk")
     if complete "${marker}" "${description}" "${dir}_sp/wav.scp"; then return 0; fi
     begin_step "${marker}"
@@ -284,8 +295,9 @@ make_features() {
 }
 
 make_cmvn() {
-    local dir=data/${features_of_train} marker=data/.done/cmvn_${features_of_train} description
-    description=$(describe "@${dir}/feats.scp" "@${dir}/fbank.conf" "@data/.done/fbank_${features_of_train}")
+    local dir=data/${features_of_train} marker=data/.done/cmvn_${features_of_train} description maker="fbank"
+    [[ -z ${train_sets} ]] || maker="join"
+    description=$(describe "@${dir}/feats.scp" "@${dir}/fbank.conf" "@data/.done/${maker}_${features_of_train}")
     if complete "${marker}" "${description}" "${dir}/cmvn.ark"; then
         log "stage 2: ${dir}/cmvn.ark is complete, nothing to do"
         return 0

@@ -12,9 +12,11 @@ corpus_dir=corpus/LibriSpeech   # The folder with dev-clean/, test-clean/, ...; 
 train_set=train_960             # train_clean_100, train_clean_360, train_other_500, train_460 or train_960
 valid_set=dev
 test_sets="test_clean test_other dev_clean dev_other"
-config=conf/base.yaml             # 8 experts in each of 26 layers; 84m.yaml is its dense twin
+config=conf/base.yaml           # 8 experts in each of 26 layers; 84m.yaml is its dense twin
 token_type=unigram
 vocab_size=1024
+regime=whisper                  # Papers give either: words as they are, and after Whisper's normaliser
+PYTHON_MODULES=whisper_normalizer  # for that
 download_opts=(sets)
 data_opts=(sets nj max_removed)
 

@@ -63,10 +63,14 @@ class AudioReader:
             segment = self._segments.get(utterance) if self._segments is not None else None
             groups.setdefault(segment.recording if segment else utterance, []).append(utterance)
         for utterances in groups.values():
-            for utterance in utterances:
+            for utterance in sorted(utterances, key=self._start):  # an MP3 is read from front to back only
                 yield self.read(utterance)
         for note, count in self.notes.items():
             log.info("%s: %s (%d utterances)", self.data.path, note, count)
+
+    def _start(self, utterance: str) -> float:
+        segment = self._segments.get(utterance) if self._segments is not None else None
+        return segment.start if segment is not None else 0.0
 
     def read(self, utterance: str) -> Audio | Failure:
         """Audio of one utterance, in any order; neighbours of one recording share the open file."""

@@ -17,6 +17,7 @@ import torch
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.config import Config, load_config
+from omni_asr.data.corpora import corpora_of, describe
 from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.features import check_features, features_of
 from omni_asr.data.loading import STOPPING
@@ -77,8 +78,11 @@ def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, device: t
         start_from(model, config.train.init, tokenizer)
     train_set.check_archives(config.data.shards)
     train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts" if ranks.first else None)
+    corpora = corpora_of(train_set, config.data.weights)
     if ranks.first:
         open_experiment(exp_dir, config, command_line())
+        for line in describe(train_set, corpora, config.features.frame_shift_ms):
+            logging.getLogger("train").info(line)
     ranks.wait()
     if starts:
         logging.getLogger("train").info("weights start from %s", config.train.init)

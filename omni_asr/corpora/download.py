@@ -1,10 +1,10 @@
 """Fetching a corpus that is free: resumable, verified, never twice."""
 
-import errno
 import gzip
 import hashlib
 import http.client
 import logging
+import lzma
 import os
 import shutil
 import tarfile
@@ -184,16 +184,26 @@ def unpack(path: Path, folder: str | os.PathLike[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _extract(path, folder)
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path} is damaged and cannot be unpacked into {folder} ({reason}); remove it and start again"
-        ) from None
+        raise UserError(f"{path} is damaged and cannot be unpacked ({reason}); remove it and start again") from None
     except OSError as error:
-        advice = "make room and start again" if _is_full(error) else "may you write there?"
-        raise UserError(f"{path} cannot be unpacked into {folder} ({error}); {advice}") from None
+        what = f"{path} cannot be unpacked into {folder}"
+        raise UserError(f"{what} ({error}); is there room, and may you write there?") from None
     with atomic_write(mark) as file:
         file.write(f"{path.stat().st_size}\n")
+
+
+def _extract(path: Path, folder: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        with tarfile.open(path) as tar:
+            tar.extractall(folder, filter="data")
+        return
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():  # zipfile would put them elsewhere without a word
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise zipfile.BadZipFile(f"{name!r} would be extracted outside of it")
+        archive.extractall(folder)
 
 
 def unpack_beside(path: Path) -> None:
@@ -213,22 +223,6 @@ def unpack_beside(path: Path) -> None:
             raise UserError(f"{path} would replace {path.parent / child.name}; remove one of them and start again")
         child.rename(path.parent / child.name)
     shutil.rmtree(partial)
-
-
-def _extract(path: Path, folder: Path) -> None:
-    if not zipfile.is_zipfile(path):
-        with tarfile.open(path) as tar:
-            tar.extractall(folder, filter="data")
-        return
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():  # zipfile would put them elsewhere without a word
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise zipfile.BadZipFile(f"{name!r} would be extracted outside of it")
-        archive.extractall(folder)
-
-
-def _is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_unpacked(archive: Archive, folder: str | os.PathLike[str]) -> bool:

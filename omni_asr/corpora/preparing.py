@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,11 +53,26 @@ class Preparation:
 
     def in_parallel(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results of ``work`` in the order of the items, ``--nj`` at a time: for opening files, not for computing."""
-        waiting: deque[Future[Result]] = deque()
         with ThreadPoolExecutor(self.jobs) as pool:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > 4 * self.jobs:  # a corpus may have millions of items
-                    yield waiting.popleft().result()
-            while waiting:
+            yield from self._in_order(pool, work, items)
+
+    def in_processes(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Results of ``work`` in the order of the items, from ``--nj`` processes: for computing, such as parsing.
+
+        ``work`` is a function of a module, items and results travel between processes: hand over some hundred lines at
+        a time. With one job it is called here.
+        """
+        if self.jobs == 1:
+            yield from map(work, items)
+            return
+        with ProcessPoolExecutor(self.jobs - 1) as pool:  # this process has work of its own: reading and writing
+            yield from self._in_order(pool, work, items)
+
+    def _in_order(self, pool: Executor, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 4 * self.jobs:  # a corpus may have millions of items
                 yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -16,7 +16,7 @@ class CorpusTree:
 
     Paths are given as they are in the corpus, with ``/`` and perhaps the wildcards of :mod:`fnmatch` in their parts.
     Case never matters. Folders are read once. What is hidden (``.name``) is only found where it is named so: an archive
-    may be half unpacked there.
+    may be half unpacked there, and other systems leave ``._1.flac``.
 
     Raises:
         UserError: one of the folders does not exist.
@@ -111,8 +111,7 @@ class CorpusTree:
             listing: dict[str, list[str]] = {}
             try:
                 for name in os.listdir(folder):
-                    if not name.startswith("."):  # nothing of a corpus: .DS_Store, ._1.flac, .unpacked
-                        listing.setdefault(name.lower(), []).append(name)
+                    listing.setdefault(name.lower(), []).append(name)
             except OSError:
                 pass
             self._listings[folder] = listing

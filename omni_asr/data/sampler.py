@@ -5,6 +5,9 @@ frames, and the batches shuffled. This is done pool by pool. Without shards ther
 shards a pool is a few archives drawn anew in each epoch, and is planned when training comes to it: memory does not grow
 with the number of utterances, and reads stay within the archives of a pool.
 
+Weights have a range of utterances seen more or less often: 2 puts each twice into its pool; of 0.5 half are drawn, anew
+in every epoch.
+
 An optimizer step takes ``group`` batches: those of all ranks, and of each rank as many as it accumulates. The epoch's
 batches, in their order and filled up from their start, are cut into ``group`` *lanes* of equal length; step s takes
 batch s of every lane. Rank r of R walks lanes r * group / R and the following, so every rank has as many batches as
@@ -22,8 +25,17 @@ from omni_asr.config import DataConfig
 
 BLUR = 0.05
 """Lengths are multiplied by 1 up to this more or less before they are sorted."""
+WEIGHTS = 1
+"""Marks the random numbers that weights draw with, so that they move no others."""
 BLOCK = 1 << 16
 """Lengths that are Python numbers at a time."""
+
+
+class Weights(NamedTuple):
+    """How often an epoch has utterances: those from ``bounds[i]`` to ``bounds[i + 1]`` ``factors[i]`` times."""
+
+    bounds: NDArray
+    factors: tuple[float, ...]
 
 
 def plan_batches(frames: Sequence[int] | NDArray, budget: int, most: int) -> list[NDArray]:
@@ -47,6 +59,7 @@ def plan_epoch(
     epoch: int,
     group: int = 1,
     shards: Sequence[NDArray] | None = None,
+    weights: Weights | None = None,
 ) -> "EpochPlan":
     """Plan the batches of one epoch; with the same arguments they are the same in every process.
 
@@ -57,8 +70,9 @@ def plan_epoch(
         epoch: number of the pass over the data.
         group: batches in one optimizer step: ranks x ``optim.accumulate``.
         shards: utterances of each archive; None makes one pool of all.
+        weights: how often utterances are seen; None, or weights of 1, have each of them once.
     """
-    return EpochPlan(frames, config, seed, epoch, group, shards)
+    return EpochPlan(frames, config, seed, epoch, group, shards, weights)
 
 
 class Pool(NamedTuple):
@@ -85,9 +99,11 @@ class EpochPlan:
         epoch: int,
         group: int,
         shards: Sequence[NDArray] | None,
+        weights: Weights | None = None,
     ) -> None:
         self.frames, self.config, self.seed, self.epoch = frames, config, seed, epoch
         self.group, self.shards = group, shards
+        self.weights = weights if weights is not None and any(factor != 1 for factor in weights.factors) else None
         drawn = self._random(0).permutation(len(shards)) if shards is not None else np.zeros(1, np.int64)
         width = config.shards_per_pool
         self._drawn = [drawn[start : start + width] for start in range(0, len(drawn), width)]
@@ -135,10 +151,26 @@ class EpochPlan:
         frames, chosen, random = self.frames, None, self._random(0)
         if self.shards is not None:
             chosen = np.concatenate([self.shards[shard] for shard in self._drawn[number]])
-            frames, random = frames[chosen], self._random(1 + number)
+            random = self._random(1 + number)
+        if self.weights is not None:
+            chosen = self._weigh(np.arange(len(frames)) if chosen is None else chosen, number)
+        if chosen is not None:
+            frames = frames[chosen]
         order = np.argsort(-(frames * random.uniform(1 - BLUR, 1 + BLUR, len(frames))), kind="stable")
         bounds = _cut(frames[order], self.config.batch_frames, self.config.max_utterances)
         return Pool(order if chosen is None else chosen[order], bounds, random.permutation(len(bounds) - 1))
+
+    def _weigh(self, utterances: NDArray, pool: int) -> NDArray:
+        """Utterances as often as their weights want; what is left of a weight beyond whole numbers is drawn."""
+        assert self.weights is not None
+        random = np.random.default_rng((self.seed, self.epoch, pool, WEIGHTS))
+        range_of = np.searchsorted(self.weights.bounds, utterances, side="right") - 1
+        parts = []
+        for number, factor in enumerate(self.weights.factors):
+            mine, whole = utterances[range_of == number], int(factor)
+            drawn = int((factor - whole) * len(mine) + random.random())  # on average exact, however small the pool
+            parts += [mine] * whole + [random.permutation(mine)[:drawn]]
+        return np.concatenate(parts)
 
     def _random(self, stream: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, self.epoch, stream) if stream else (self.seed, self.epoch))

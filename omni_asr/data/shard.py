@@ -15,6 +15,7 @@ from omni_asr.data.dataset import UtteranceSet
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.data_dir import COPIED, kind_of
+from omni_asr.kaldi.join import CORPORA
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def write_shards(
             offset_N[chosen] = _write_shard(source, chosen, _ark(out_dir, shard, shards))
             bar.update(len(chosen))
     for path in sorted(data_dir.iterdir()):
-        if path.is_file() and path.name != "feats.scp" and (kind_of(path.name) or path.name in COPIED):
+        if path.is_file() and path.name != "feats.scp" and (kind_of(path.name) or path.name in (*COPIED, CORPORA)):
             with atomic_write(out_dir / path.name, "wb") as file, open(path, "rb") as original:
                 shutil.copyfileobj(original, file)
     arks = [os.path.abspath(_ark(out_dir, shard, shards)) for shard in range(shards)]

@@ -3,7 +3,7 @@
 import functools
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,31 +93,46 @@ class DataDir:
         """
         if not self.has("segments"):
             return None
-        path, segments = self.path / "segments", {}
+        segments: dict[str, Segment] = {}
+        for number, utterance, segment in self.read_segments():
+            if utterance in segments:
+                where = f"{self.path / 'segments'}:{number}"
+                raise UserError(f"{where}: {utterance!r} occurs a second time; ids must be unique")
+            segments[utterance] = segment
+        return segments
+
+    def read_segments(self) -> Iterator[tuple[int, str, Segment]]:
+        """Line, utterance and segment of each line of segments, one after the other.
+
+        Raises:
+            UserError: a line does not have four fields with two numbers.
+        """
+        path = self.path / "segments"
         for number, utterance, value in read_entries(path):
-            fields = value.split()
             try:
-                recording, start, end = fields
+                recording, start, end = value.split()
                 segment = Segment(recording, float(start), float(end))
             except ValueError:
                 raise UserError(f"{path}:{number}: expected '<utt> <recording> <start> <end>' in seconds") from None
-            if utterance in segments:
-                raise UserError(f"{path}:{number}: {utterance!r} occurs a second time; ids must be unique")
-            segments[utterance] = segment
-        return segments
+            yield number, utterance, segment
 
     @functools.cached_property
     def channels(self) -> dict[str, int]:
         """Channel of each recording (A or 1 is 0, B or 2 is 1) by reco2file_and_channel; empty without that file."""
-        channels = {}
-        if self.has("reco2file_and_channel"):
-            path = self.path / "reco2file_and_channel"
-            for number, recording, value in read_entries(path):
-                letter = value.split()[-1]
-                if len(value.split()) != 2 or not (letter.isdecimal() or len(letter) == 1):
-                    raise UserError(f"{path}:{number}: expected '<recording> <file> <channel>' such as 'A' or '1'")
-                channels[recording] = int(letter) - 1 if letter.isdecimal() else ord(letter.upper()) - ord("A")
-        return channels
+        return dict(self.read_channels())
+
+    def read_channels(self) -> Iterator[tuple[str, int]]:
+        """Recording and channel of each line of reco2file_and_channel, one after the other.
+
+        Raises:
+            UserError: a line is malformed.
+        """
+        path = self.path / "reco2file_and_channel"
+        for number, recording, value in read_entries(path) if path.is_file() else ():
+            letter = value.split()[-1]
+            if len(value.split()) != 2 or not (letter.isdecimal() or len(letter) == 1):
+                raise UserError(f"{path}:{number}: expected '<recording> <file> <channel>' such as 'A' or '1'")
+            yield recording, int(letter) - 1 if letter.isdecimal() else ord(letter.upper()) - ord("A")
 
     def recordings_of(self, utterances: Collection[str]) -> set[str]:
         """Recordings that utterances are parts of."""

@@ -35,7 +35,7 @@ class Interval:
     high: float
     blocks: int
     unit: str
-    """What the blocks are: ``speakers`` or ``utterances``."""
+    """What the blocks are: ``speakers`` or ``utterances``; of a mean, ``sets``."""
 
     def __str__(self) -> str:
         return f"[{self.low:.2f}, {self.high:.2f}]"
@@ -46,17 +46,40 @@ def interval(utterances: Sequence[Utterance], unit: str = "") -> Interval | None
 
     ``unit`` is what is drawn, ``speakers`` or ``utterances``; by default speakers where there are several.
     """
-    speakers, total = by_speaker(utterances)
-    unit = unit or ("speakers" if len(speakers) > 1 else "utterances")
-    counts = [block.counts for block in (speakers if unit == "speakers" else utterances)]
-    if len(counts) < 2 or not total.counts.words:
+    counts, unit = _blocks(utterances, unit)
+    if len(counts) < 2 or not counts[:, 1].any():
         return None
-    low, high = percentiles(np.array([[c.errors, c.words] for c in counts]))
+    low, high = percentiles(counts)
     return Interval(low, high, len(counts), unit)
 
 
+def mean_interval(groups: Sequence[Sequence[Utterance]]) -> Interval | None:
+    """The interval of the plain mean of the error rates of several sets; None where one of them has none.
+
+    The sets are drawn independently of each other.
+    """
+    counts = [_blocks(group)[0] for group in groups]
+    if not counts or any(len(blocks) < 2 or not blocks[:, 1].any() for blocks in counts):
+        return None
+    rates = np.mean([_replications(blocks, SEED + number) for number, blocks in enumerate(counts)], axis=0)
+    return Interval(*_ends(rates), len(counts), "sets")
+
+
 def percentiles(blocks: npt.NDArray[np.int64], seed: int = SEED) -> tuple[float, float]:
-    """Ends of the interval, in percent, from the (blocks, 2) errors and reference words.
+    """Ends of the interval, in percent, from the (blocks, 2) errors and reference words."""
+    return _ends(_replications(blocks, seed))
+
+
+def _blocks(utterances: Sequence[Utterance], unit: str = "") -> tuple[npt.NDArray[np.int64], str]:
+    """Errors and reference words of what is drawn, (blocks, 2), and what that is."""
+    speakers, _ = by_speaker(utterances)
+    unit = unit or ("speakers" if len(speakers) > 1 else "utterances")
+    counts = [block.counts for block in (speakers if unit == "speakers" else utterances)]
+    return np.array([[c.errors, c.words] for c in counts], dtype=np.int64).reshape(-1, 2), unit
+
+
+def _replications(blocks: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.float64]:
+    """Error rates of so many samples, in percent.
 
     Blocks with equal counts are alike, so what is drawn is how often each of the K different ones comes: a multinomial
     of K numbers instead of one of n choices, the same distribution. In 20,000 utterances a few hundred differ.
@@ -70,7 +93,10 @@ def percentiles(blocks: npt.NDArray[np.int64], seed: int = SEED) -> tuple[float,
     ]
     errors, words = np.concatenate(sums).T.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):  # nothing but wordless blocks drawn: as in Counts.percent
-        rates = np.where((errors == 0) & (words == 0), 0.0, 100 * errors / words)
+        return np.where((errors == 0) & (words == 0), 0.0, 100 * errors / words)
+
+
+def _ends(rates: npt.NDArray[np.float64]) -> tuple[float, float]:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(rates, [tail, 1 - tail], method="inverted_cdf")
     return float(low), float(high)

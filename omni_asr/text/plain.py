@@ -49,7 +49,7 @@ def plain_words(text: str) -> str:
 def unspoken(text: str) -> str:
     """Letters and digits of a text that :func:`plain_words` would lose, and with them what was said; sorted."""
     letters = _letters(straight_quotes(text).lower())
-    return "".join(sorted({letter for letter in letters if letter.isalnum() and not "a" <= letter <= "z"}))
+    return "".join(sorted(letter for letter in set(letters) if letter.isalnum() and not "a" <= letter <= "z"))
 
 
 def written_words(text: str) -> str:
@@ -77,6 +77,8 @@ def without_brackets(text: str) -> str:
 
 def _letters(text: str) -> str:
     """Letters without accents."""
+    if text.isascii():  # most texts, and what follows is slow
+        return text
     decomposed = unicodedata.normalize("NFKD", _visible(text).translate(_SPELLED))
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 

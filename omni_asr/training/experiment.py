@@ -64,9 +64,10 @@ def open_experiment(exp_dir: Path, config: Config, command: str) -> None:
 
 
 def _refuse_difference(old: dict[str, Any], new: dict[str, Any], exp_dir: Path) -> None:
+    defaults = config_to_dict(Config())  # what an option did before it was there
     for section, values in new.items():
         for key, value in values.items():
-            before = old.get(section, {}).get(key, "unset")
+            before = old.get(section, {}).get(key, defaults[section][key])
             if before != value and f"{section}.{key}" not in FREE_KEYS:
                 raise UserError(
                     f"{exp_dir} was started with {section}.{key} = {before}, now it is {value}; "

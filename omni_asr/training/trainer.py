@@ -21,6 +21,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from omni_asr.config import Config
 from omni_asr.data.batch import Batch
+from omni_asr.data.corpora import as_weights, corpora_of
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
 from omni_asr.data.loading import STOPPING, Interrupted, Key, load_batches
 from omni_asr.data.sampler import EpochPlan, plan_epoch
@@ -107,6 +108,7 @@ class Trainer:
         data, seed = config.data, config.train.seed
         augment = SpecAugment(data, seed) if data.time_masks > 0 or data.frequency_masks > 0 else None
         self.dataset = BatchDataset(train_set, augment, read_ahead=data.shards)
+        self.weights = as_weights(corpora_of(train_set, data.weights))
         self.plan = self._plan(0)
         self._steps_of: dict[int, int] = {}
         """Steps of each epoch that loading has come to."""
@@ -246,7 +248,9 @@ class Trainer:
         """The batches of an epoch, the same on all ranks."""
         data, train = self.config.data, self.train_set
         shards = train.shards if data.shards else None
-        return plan_epoch(train.frames, data, self.config.train.seed, epoch, self.batches_per_step, shards)
+        return plan_epoch(
+            train.frames, data, self.config.train.seed, epoch, self.batches_per_step, shards, self.weights
+        )
 
     def _keys(self) -> Iterator[Key]:
         """What this rank loads, epoch after epoch, from where training stands; read ahead of training."""

@@ -34,9 +34,15 @@ ROWS = [
     Row("voxpopuli", ("train", "dev", "test")),
     Row("ami", ("train", "dev", "eval"), options=("--speed_perturb", "false")),
     Row("chime6", ("train", "dev", "eval"), options=("--speed_perturb", "false")),
+    Row(
+        "libriheavy",
+        ("medium", "lh_dev", "dev", "test_clean"),
+        options=("--train_set", "medium", "--test_sets", "test_clean lh_dev"),
+    ),
 ]
 ELSEWHERE = {
     "mini": "tests/tiny_recipe.sh, test_recipe_mini_data.py",
     "fsdd": "test_recipe_fsdd_data.py",
+    "benchmark": "test_recipe_benchmark.py",
 }
 """Recipes that are tested by other files."""

@@ -1,0 +1,157 @@
+"""What Libriheavy's manifests say: cuts of chapters, with the text of the book and what a recogniser heard.
+
+A manifest is gzipped JSON, one cut a line; see https://github.com/k2-fsa/libriheavy. The files are increments: the set
+``medium`` is ``small`` and ``medium`` together.
+"""
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omni_asr.errors import UserError
+from omni_asr.text.plain import plain_words, straight_quotes, unspoken
+
+SETS = {
+    "small": ("small",),
+    "medium": ("small", "medium"),
+    "large": ("small", "medium", "large"),
+    "lh_dev": ("dev",),
+    "lh_test_clean": ("test_clean",),
+    "lh_test_other": ("test_other",),
+    "lh_test_clean_large": ("test_clean_large",),
+    "lh_test_other_large": ("test_other_large",),
+}
+"""Manifests of each set."""
+CHUNK = 1000
+"""Lines that are read together: 3 MB."""
+_SAID = re.compile(r"[0-9&%$£€+=@°§]")
+"""What stands for words that are not written."""
+
+Lines = tuple[str, int, list[bytes]]
+"""A file, the number of a line from 1, and lines from there."""
+
+
+def manifest(name: str) -> str:
+    """File name of a manifest."""
+    return f"libriheavy_cuts_{name}.jsonl.gz"
+
+
+def audio_parts(name: str) -> tuple[str, ...]:
+    """Folders of Libri-Light that the audio of a set is in; dev and test sets are in ``large``."""
+    return SETS[name] if name in ("small", "medium", "large") else ("large",)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An utterance. ``problem`` says why it cannot be used; the fields between are then empty."""
+
+    name: str
+    speaker: str = ""
+    words: str = ""
+    recording: str = ""
+    path: str = ""
+    """Of the recording, from the folder of Libri-Light."""
+    length: float | None = None
+    """Seconds of the recording."""
+    start: float = 0.0
+    end: float = 0.0
+    heard: bool = False
+    """Whether the words are the recogniser's."""
+    problem: str = ""
+
+
+def chunks(path: Path) -> Iterator[Lines]:
+    """Lines of a manifest, some at a time.
+
+    Raises:
+        UserError: it cannot be read or is truncated.
+    """
+    lines: list[bytes] = []
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                lines.append(line)
+                if len(lines) == CHUNK:
+                    yield str(path), number - len(lines) + 1, lines
+                    lines = []
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} ends or breaks after line {number} ({error}); remove it and fetch it again") from None
+    if lines:
+        yield str(path), number - len(lines) + 1, lines
+
+
+def read_cuts(lines: Lines) -> list[Cut]:
+    """The cuts of some lines; a function of its own so that other processes can call it.
+
+    Raises:
+        UserError: a line is no cut of Libriheavy.
+    """
+    path, first, content = lines
+    cuts = []
+    for number, line in enumerate(content, first):
+        if line.strip():
+            try:
+                cuts.append(_cut(json.loads(line)))
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+                what = f"{type(error).__name__}: {error}"
+                raise UserError(f"{path}:{number}: not a cut of Libriheavy ({what}); fetch the file again") from None
+    return cuts
+
+
+def _cut(row: dict[str, Any]) -> Cut:
+    recording, start = row["recording"], float(row["start"])
+    supervision = row["supervisions"][0] if row["supervisions"] else {}
+    speaker = str(supervision.get("speaker") or "")
+    name = _flat(row["id"])
+    if not speaker:
+        return Cut(f"lh-{name}", problem="has no speaker")
+    speaker = f"lh-{_flat(speaker).zfill(5)}"
+    words, heard = words_of(supervision["custom"]["texts"])
+    if words is None:
+        return Cut(f"{speaker}-{name}", speaker, problem="has numbers or signs that the recogniser did not spell out")
+    return Cut(
+        name=f"{speaker}-{name}",
+        speaker=speaker,
+        words=words,
+        recording=f"{speaker}-{_flat(recording['id'])}",
+        path=_inside_librilight(recording["sources"][0]["source"]),
+        length=recording.get("duration"),
+        start=start,
+        end=start + float(row["duration"]),
+        heard=heard,
+    )
+
+
+def words_of(texts: list[str]) -> tuple[str | None, bool]:
+    """Words for training, and whether they are what the recogniser heard; None where neither text has all words.
+
+    The book's text is taken, in plain words. Where it has numbers, signs or foreign letters, whose words are not
+    written, the aligned output of the recogniser has them.
+    """
+    book, heard = texts[0], texts[1] if len(texts) > 1 else ""
+    if _is_written_out(book):
+        return plain_words(book), False
+    if heard and _is_written_out(heard):
+        return plain_words(heard), True
+    return None, True
+
+
+def _is_written_out(text: str) -> bool:
+    return not _SAID.search(text) and (text.isascii() or not unspoken(straight_quotes(text)))
+
+
+def _flat(name: str) -> str:
+    """An id without slashes and blanks."""
+    return "_".join(name.replace("/", " ").split())
+
+
+def _inside_librilight(source: str) -> str:
+    """A path from the folder of Libri-Light: the manifests begin with ``download/librilight/``."""
+    before, found, after = source.partition("librilight/")
+    return after if found else before.removeprefix("download/").lstrip("/")

@@ -1,0 +1,232 @@
+"""A benchmark of several corpora: its columns, and what a model reached in each."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from omni_asr.errors import UserError
+from omni_asr.kaldi.tables import read_lines, read_table
+from omni_asr.scoring.bootstrap import Interval, interval, mean_interval
+from omni_asr.scoring.regimes import REGIMES, SUFFIXES
+from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring.results import read_rate
+from omni_asr.scoring.sclite import Utterance, by_speaker
+
+SLACK = 0.01
+"""Share of the utterances of a set by which versions of a corpus, such as AMI's 1.6.1 and 1.6.2, may differ."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One set of a recipe, or a part of it, and the error rates that others published for it."""
+
+    name: str
+    recipe: str
+    set: str
+    published: tuple[float | None, ...]
+    """In percent, in the order of the systems."""
+    subset: str = ""
+    """What the ids of its utterances begin with."""
+    utterances: int | None = None
+    """How many it has, where every copy of the corpus has as many."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A benchmark as its file describes it."""
+
+    regime: str
+    systems: tuple[str, ...]
+    columns: tuple[Column, ...]
+    corpora: Mapping[str, Mapping[str, Mapping[str, Sequence[str]]]]
+    """By recipe: ``needs`` and ``takes``, whose packages have names and patterns of folders."""
+    source: str = ""
+    """Where the published figures are from."""
+
+    def sets(self, recipe: str) -> list[str]:
+        """Sets of a recipe, each once."""
+        return list(dict.fromkeys(column.set for column in self.columns if column.recipe == recipe))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the corpus of a recipe is, or why it is not measured."""
+
+    folders: tuple[str, ...] = ()
+    release: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A column of the table."""
+
+    column: Column
+    release: str
+    problem: str = ""
+    """Why there is no figure."""
+    utterances: Sequence[Utterance] = ()
+    dropped: int = 0
+    """Utterances without a word after normalisation."""
+    percent: float = 0.0
+    words: int = 0
+    interval: Interval | None = None
+
+    @property
+    def size(self) -> int:
+        """How many utterances the copy of the corpus has."""
+        return len(self.utterances) + self.dropped
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are about as many utterances as the set has, where that is known."""
+        official = self.column.utterances
+        return official is None or abs(self.size - official) <= SLACK * official
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A model on all columns."""
+
+    model: str
+    plan: Plan
+    columns: Sequence[Measured]
+    info: Mapping[str, Any] = field(default_factory=dict)
+    """What the model says of itself."""
+    note: str = ""
+
+    @property
+    def there(self) -> list[Measured]:
+        """Columns with a figure."""
+        return [column for column in self.columns if not column.problem]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every column has a figure."""
+        return len(self.there) == len(self.columns)
+
+    def absent(self) -> list[str]:
+        """The columns without a figure, and why; those of one reason in one line."""
+        reasons: dict[str, list[str]] = {}
+        for column in self.columns:
+            if column.problem:
+                reasons.setdefault(column.problem, []).append(column.column.name)
+        return [f"{', '.join(names)}: {problem}" for problem, names in reasons.items()]
+
+    def mean(self) -> tuple[float, Interval | None]:
+        """Plain mean of the columns with a figure, and its interval."""
+        rates = [column.percent for column in self.there]
+        return sum(rates) / len(rates), mean_interval([column.utterances for column in self.there])
+
+    def published_mean(self, system: int, partly: bool) -> float | None:
+        """Plain mean of a system over all columns, or over those with a figure here; None where it lacks one."""
+        rates = [column.column.published[system] for column in (self.there if partly else self.columns)]
+        known = [rate for rate in rates if rate is not None]
+        return sum(known) / len(known) if known and len(known) == len(rates) else None
+
+
+def read_plan(path: str | os.PathLike[str]) -> Plan:
+    """Read the file of a benchmark, as ``egs/benchmark/conf/columns.yaml``.
+
+    Raises:
+        UserError: it is missing, or not of that form.
+    """
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        systems = tuple(map(str, tree.get("systems", ())))
+        columns = tuple(
+            Column(**{**row, "published": tuple(row.get("published", [None] * len(systems)))})
+            for row in tree["columns"]
+        )
+        plan = Plan(tree["regime"], systems, columns, tree.get("corpora", {}), str(tree.get("source", "")))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is no benchmark ({reason}); see egs/benchmark/conf/columns.yaml") from None
+    if plan.regime not in REGIMES:
+        raise UserError(f"{path}: there is no regime {plan.regime!r}; there are {', '.join(REGIMES)}")
+    for column in columns:
+        if len(column.published) != len(systems):
+            raise UserError(f"{path}: {column.name} has {len(column.published)} figures of {len(systems)} systems")
+    return plan
+
+
+def read_found(path: str | os.PathLike[str]) -> dict[str, Found]:
+    """Read where the corpora were found, as ``egs/benchmark/local/find.py`` writes it.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        return {
+            recipe: Found(tuple(row["folders"]), row["release"], row["problem"])
+            for recipe, row in json.loads(Path(path).read_text(encoding="utf-8")).items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not what egs/benchmark writes ({error}); remove it and run that again") from None
+
+
+def measure(
+    plan: Plan, found: Mapping[str, Found], recipes: str | os.PathLike[str], name: str, note: str = ""
+) -> Benchmark:
+    """Read what the recipes left in ``<recipes>/<recipe>/{data,exp/<name>}``.
+
+    Raises:
+        UserError: a file of a scored set is damaged, or no column has a figure.
+    """
+    columns, info = [], dict[str, Any]()
+    for column in plan.columns:
+        where = found.get(column.recipe, Found(problem="was not looked for"))
+        measured = Measured(column, where.release, where.problem)
+        if not where.problem:
+            folder = Path(recipes, column.recipe)
+            decode_dir = folder / "exp" / name / f"decode_{column.set}"
+            measured = _read(measured, folder / "data" / column.set, decode_dir, plan.regime)
+            info = info or _info(decode_dir)
+        columns.append(measured)
+    benchmark = Benchmark(name, plan, columns, info, note)
+    if not benchmark.there:
+        raise UserError(f"no column has a figure ({'; '.join(benchmark.absent())})")
+    return benchmark
+
+
+def _info(decode_dir: Path) -> dict[str, Any]:
+    try:
+        info = json.loads((decode_dir / "model_info.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return info if isinstance(info, dict) else {}
+
+
+def _read(measured: Measured, data_dir: Path, decode_dir: Path, regime: str) -> Measured:
+    """The figures of one column."""
+    column, suffix = measured.column, SUFFIXES[regime]
+    rate = read_rate(decode_dir / f"wer{suffix}")
+    if rate.regime != regime:
+        raise UserError(f"{decode_dir}/wer{suffix} is scored in the regime {rate.regime}, not {regime}")
+    folder = decode_dir / f"scoring{suffix}"
+    speakers = read_table(data_dir / "utt2spk")
+    utterances = [  # segments of an stm have ids of their own, <speaker>-<number>
+        replace(utterance, speaker=speakers.get(utterance.id) or utterance.id.rpartition("-")[0])
+        for utterance in read_per_utterance(folder / "per_utt")
+        if utterance.id.startswith(column.subset)
+    ]
+    dropped = sum(line.startswith(column.subset) for line in read_lines(folder / "dropped_utts"))
+    if not utterances:
+        return replace(measured, problem=f"no utterance of {data_dir} begins with {column.subset!r}")
+    counts = by_speaker(utterances)[1].counts
+    return replace(
+        measured,
+        utterances=utterances,
+        dropped=dropped,
+        percent=counts.percent,
+        words=counts.words,
+        interval=interval(utterances),
+    )

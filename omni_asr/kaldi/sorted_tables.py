@@ -1,0 +1,61 @@
+"""Sorted tables walked side by side, so that none of them is in memory."""
+
+import os
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from omni_asr.kaldi.tables import sort_key, split_line, stream_lines
+
+SORT_MEMORY = "64M"
+
+
+class Key(NamedTuple):
+    """An id, and the number of its line."""
+
+    name: str
+    line: int
+
+
+def keys_of(path: str | os.PathLike[str]) -> Iterator[Key]:
+    """Ids of a table and their lines."""
+    for number, line in enumerate(stream_lines(path), 1):
+        yield Key(split_line(line)[0], number)
+
+
+def differences(found: Iterable[Key], expected: Iterable[Key]) -> Iterator[tuple[Key, bool]]:
+    """What only one of two sorted sequences of different ids has; True for what is expected and not found."""
+    left, right = iter(found), iter(expected)
+    mine, other = next(left, None), next(right, None)
+    while mine is not None or other is not None:
+        if mine is not None and other is not None and mine.name == other.name:
+            mine, other = next(left, None), next(right, None)
+        elif other is None or (mine is not None and sort_key(mine.name) < sort_key(other.name)):
+            assert mine is not None
+            yield mine, False
+            mine = next(left, None)
+        else:
+            yield other, True
+            other = next(right, None)
+
+
+def sort_keys(keys: Iterable[Key], path: Path) -> int:
+    """Write ids that come by their lines into a file, sorted, each with its first line; return how many there are."""
+    previous = None
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for key in keys:
+            if key.name != previous:
+                file.write(f"{key.name}\t{key.line}\n")
+            previous = key.name
+    options = ["-t", "\t", "-S", SORT_MEMORY, "-T", str(path.parent), "-o", str(path), str(path)]
+    subprocess.run(["sort", "-s", "-u", "-k1,1", *options], check=True, env={**os.environ, "LC_ALL": "C"})
+    return sum(1 for _ in read_keys(path))
+
+
+def read_keys(path: Path) -> Iterator[Key]:
+    """What :func:`sort_keys` wrote."""
+    with open(path, encoding="utf-8", newline="\n") as file:
+        for line in file:
+            name, _, number = line.partition("\t")
+            yield Key(name, int(number))

@@ -1,0 +1,193 @@
+"""The table of a benchmark, from what recipes leave."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from report_helpers import Page
+
+from omni_asr.analysis.benchmark import Column, Found, Plan, measure, read_found, read_plan
+from omni_asr.analysis.benchmark_page import html, markdown
+from omni_asr.bin import benchmark as program
+from omni_asr.bin import run_program
+from omni_asr.errors import UserError
+from omni_asr.scoring.bootstrap import interval, mean_interval
+from omni_asr.scoring.sclite import Utterance
+from omni_asr.scoring.score import Protocol, score
+
+WORDS = "river stone garden window candle bridge forest table yellow summer".split()
+
+
+def scored(folder, name, rates, regime="whisper"):
+    """A decoded and scored set: for each beginning of ids, 20 words of two speakers with so many words wrong."""
+    data, decoded = folder / "data" / name, folder / "exp/omni_base" / f"decode_{name}"
+    rows = []
+    for prefix, wrong in rates.items():
+        for speaker in range(2):
+            hypothesis = ["wrong" if index + 10 * speaker < wrong else word for index, word in enumerate(WORDS)]
+            rows.append((f"{prefix}s{speaker}-1", f"{prefix}s{speaker}", " ".join(WORDS), " ".join(hypothesis)))
+        rows.append((f"{prefix}s1-2", f"{prefix}s1", "mhm", "mhm"))
+    for place, table, column in [(data, "utt2spk", 1), (data, "text", 2), (decoded, "text", 3)]:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / table).write_text("".join(f"{row[0]} {row[column]}\n" for row in sorted(rows)))
+    (decoded / "model_info.json").write_text(json.dumps({"router": "omni", "params_total": 5_213_000}))
+    score(data, decoded, Protocol(regime))
+
+
+@pytest.fixture
+def recipes(root, tmp_path):
+    """Every set of the eleven columns; column number i has i of 20 words wrong."""
+    plan = read_plan(root / "egs/benchmark/conf/columns.yaml")
+    rates = {}
+    for number, column in enumerate(plan.columns, 1):
+        rates.setdefault((column.recipe, column.set), {})[column.subset] = number
+    for (recipe, name), wrong in rates.items():
+        scored(tmp_path / recipe, name, wrong)
+    return tmp_path
+
+
+@pytest.fixture
+def plan(root):
+    return read_plan(root / "egs/benchmark/conf/columns.yaml")
+
+
+@pytest.fixture
+def found(plan):
+    return {column.recipe: Found(("/corpora/x",), f"{column.recipe}-1.0") for column in plan.columns}
+
+
+def test_the_columns_are_the_published_ones(root, plan):
+    assert [column.name for column in plan.columns] == (
+        "AMI-IHM, CHiME-6, Common Voice, FLEURS, CallHome, Switchboard, LibriSpeech clean, LibriSpeech other, "
+        "WSJ nov92, TED-LIUM, VoxPopuli".split(", ")
+    )
+    means = [round(sum(rates) / 11, 2) for rates in zip(*(c.published for c in plan.columns), strict=True)]
+    assert means == [11.48, 11.84, 11.75]  # as published, so no figure is mistyped
+    assert {column.recipe for column in plan.columns} == set(plan.corpora)
+    options = (root / "egs/benchmark/run.sh").read_text()
+    assert set(re.findall(r"^(\w+)_dir=\(\)", options, re.MULTILINE)) == set(plan.corpora)
+    assert plan.sets("librispeech") == ["test_clean", "test_other"]
+
+
+def test_eleven_columns_and_their_plain_mean(plan, found, recipes):
+    """By hand: 5 % to 55 % in steps of 5, mean 30; the halves of Hub5'00 each for itself."""
+    benchmark = measure(plan, found, recipes, "omni_base")
+    assert [round(column.percent, 2) for column in benchmark.columns] == [5.0 * number for number in range(1, 12)]
+    assert benchmark.is_complete and round(benchmark.mean()[0], 2) == 30.0
+    low, high = benchmark.mean()[1].low, benchmark.mean()[1].high
+    assert low < 30 < high
+    assert {(column.size, column.dropped, column.words) for column in benchmark.columns} == {(3, 1, 20)}
+    text = markdown(benchmark)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert rows[0][-2:] == ["VoxPopuli", "Average of 11"]
+    assert rows[2][0] == "**omni_base**" and rows[2][1].startswith("5.00*") and rows[2][-1].startswith("30.00 (")
+    assert [row[-1] for row in rows[3:6]] == ["11.48", "11.84", "11.75"]
+    details = {row[0]: row for row in rows[8:]}
+    assert details["CallHome"][1:4] == ["switchboard-1.0", "eval2000, en_*", "whisper"]
+    assert "1 without a word after normalisation" in details["CallHome"][4]
+    assert details["CallHome"][5:8] == ["3 of 2,628", "20", "25.00"] and details["CallHome"][-1] == "2 speakers"
+    assert details["Common Voice"][5] == "3"  # its official number depends on the release
+    assert "not as many utterances as the official set has" in text
+
+
+def test_a_partial_table_has_no_average(plan, found, recipes):
+    """The first three columns are not there: the mean of the others is given for every system, and named as such."""
+    for recipe in ("ami", "chime6"):
+        found[recipe] = Found(problem="the corpus is not there")
+    found["commonvoice"] = Found(problem="egs/commonvoice failed")
+    benchmark = measure(plan, found, recipes, "omni_base", "From fixtures.")
+    assert not benchmark.is_complete and round(benchmark.mean()[0], 2) == 37.5  # of 20 to 55
+    text = markdown(benchmark)
+    assert "**From fixtures.**" in text
+    assert "3 of 11 columns are missing, so there is no average" in text
+    assert "- AMI-IHM, CHiME-6: the corpus is not there\n- Common Voice: egs/commonvoice failed\n" in text
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert rows[0][-2:] == ["Average of 11", "Mean of the 8 here"]
+    assert rows[2][1:4] == ["–"] * 3 and rows[2][-2] == "–" and rows[2][-1].startswith("37.50 (")
+    assert rows[3][-2:] == ["11.48", "7.99"]  # (8.4 + 15 + 13.5 + 3.3 + 7.3 + 3.7 + 4.2 + 8.5) / 8
+
+
+def test_the_page_is_well_formed_and_escapes(plan, found, recipes):
+    found["ami"] = Found(problem="<not> found")
+    benchmark = measure(plan, found, recipes, "omni_base", "<i>From fixtures</i>")
+    seen = Page(html(benchmark)).seen
+    assert "<i>From fixtures</i>" in seen and "AMI-IHM: <not> found" in seen
+    assert "Mean of the 10 here" in seen and "Omni-router 246 M (140 M active)" in seen and "5.21 M" in seen
+
+
+def test_the_mean_s_interval_is_narrower_than_those_of_its_sets():
+    """Variances of independent sums add, so the width is the root of the sum of squares, over the number of sets."""
+    source = np.random.default_rng(1)
+
+    def one_set():
+        for number in range(50):
+            letters = "".join(source.choice(["S", "C"], 40, p=[0.25, 0.75]))
+            yield Utterance(f"{number}", f"s{number}", ["w"] * 40, ["w"] * 40, letters)
+
+    sets = [list(one_set()) for _ in range(4)]
+    four = mean_interval(sets)
+    widths = [alone.high - alone.low for alone in map(interval, sets)]
+    assert four.high - four.low == pytest.approx(np.hypot.reduce(widths) / 4, rel=0.05)
+    assert (four.blocks, four.unit) == (4, "sets") and four == mean_interval(sets)
+    assert mean_interval([]) is None and mean_interval([sets[0], sets[0][:1]]) is None
+
+
+def test_figures_of_another_regime_are_refused(plan, found, recipes, tmp_path):
+    scored(tmp_path / "other", "test", {"": 1}, "verbatim")
+    one = Plan("verbatim", (), (Column("Other", "other", "test", ()),), {})
+    assert round(measure(one, {"other": Found(("/x",))}, tmp_path, "omni_base").mean()[0]) == 5
+    wer = recipes / "fleurs/exp/omni_base/decode_test/wer_whisper"
+    wer.write_text(wer.read_text().replace("whisper", "verbatim"))
+    with pytest.raises(UserError, match="is scored in the regime verbatim, not whisper"):
+        measure(plan, found, recipes, "omni_base")
+    wer.unlink()
+    with pytest.raises(UserError, match="wer_whisper does not exist; score this set first"):
+        measure(plan, found, recipes, "omni_base")
+
+
+def test_nothing_at_all_is_an_error(plan, found, recipes):
+    nothing = {recipe: Found(problem="gone") for recipe in found}
+    with pytest.raises(UserError, match=r"no column has a figure \(AMI-IHM, CHiME-6, .*VoxPopuli: gone\)"):
+        measure(plan, nothing, recipes, "omni_base")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is no benchmark"),
+        ("regime: whisper", "is no benchmark"),
+        ("[1]", "is no benchmark"),
+        ("{regime: loud, columns: []}", "there is no regime 'loud'"),
+        ("{regime: glm, columns: [{name: A, recipe: a, set: t, size: 1}]}", "unexpected keyword argument 'size'"),
+        (
+            "{regime: glm, systems: [x, y], columns: [{name: A, recipe: a, set: t, published: [1]}]}",
+            "A has 1 figures of 2",
+        ),
+    ],
+)
+def test_a_damaged_plan_is_one_line(tmp_path, text, said):
+    (tmp_path / "columns.yaml").write_text(text)
+    with pytest.raises(UserError, match=re.escape(said)) as caught:
+        read_plan(tmp_path / "columns.yaml")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_plan(tmp_path / "none.yaml")
+
+
+def test_the_program(root, found, recipes, tmp_path, capsys):
+    rows = {name: {"folders": one.folders, "release": one.release, "problem": ""} for name, one in found.items()}
+    (tmp_path / "found.json").write_text(json.dumps(rows))
+    assert read_found(tmp_path / "found.json") == found
+    options = ["--columns", str(root / "egs/benchmark/conf/columns.yaml"), "--found", str(tmp_path / "found.json")]
+    options += ["--recipes", str(recipes), "--name", "omni_base", "--out", str(tmp_path / "out")]
+    assert run_program(program.main, options) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("AMI-IHM: 5.00 [") and said[11].startswith("average of 11: 30.00 [")
+    assert (tmp_path / "out/benchmark.md").exists() and said[-1] == str(tmp_path / "out/benchmark.html")
+    assert run_program(program.main, [*options, "--failed", "ami"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "AMI-IHM: - (egs/ami failed)" and said[11] == "no average: 1 columns are missing"
+    (tmp_path / "found.json").write_text("{")
+    assert run_program(program.main, options) == 1
+    assert "found.json is not what egs/benchmark writes" in capsys.readouterr().err

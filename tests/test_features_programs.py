@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import kaldiio
 import numpy as np
 import pytest
 import soundfile
-from kaldi_helpers import read, write_dir
+from kaldi_helpers import read, small_dir, write_dir
 
 from omni_asr.bin import collect_feats, compute_cmvn, make_fbank, run_program, split
+from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import num_frames, read_matrix
+from omni_asr.kaldi.features import collect_features
 from omni_asr.kaldi.tables import read_table
 from omni_asr.kaldi.validate import validate
 
@@ -133,3 +137,23 @@ def test_audio_shorter_than_a_frame_is_named(tmp_path):
 def test_statistics_without_features_are_refused(data, capsys):
     assert run(compute_cmvn, data, data / "cmvn.ark") == 1
     assert "feats.scp does not exist" in capsys.readouterr().err
+
+
+def test_two_jobs_with_one_utterance_and_unknown_ones_are_named(tmp_path):
+    folder = small_dir(tmp_path / "d")
+    prefix = tmp_path / "f"
+    for job, lines in ((1, "b-1 x:1\na-1 x:2\n"), (2, "a-1 x:3\n")):
+        for suffix, content in (("scp", lines), ("utt2num_frames", ""), ("failed", ""), ("conf", "--a=1\n")):
+            Path(f"{prefix}.{job}.{suffix}").write_text(content)
+    with pytest.raises(UserError, match=r"f\.2\.scp: 'a-1' is in an earlier job too"):
+        collect_features(folder, 2, str(prefix))
+    Path(f"{prefix}.2.scp").write_text("z-1 x:3\n")
+    with pytest.raises(UserError, match=r"utterance 'z-1' is not in"):
+        collect_features(folder, 2, str(prefix))
+    Path(f"{prefix}.2.scp").write_text("")
+    Path(f"{prefix}.2.failed").write_text("a-2 it is\ttruncated\n")
+    for job, lines in ((1, "b-1 5\na-1 6\n"), (2, "")):
+        Path(f"{prefix}.{job}.utt2num_frames").write_text(lines)
+    assert collect_features(folder, 2, str(prefix), 0.5) == (2, {"a-2": "it is\ttruncated"})
+    assert (folder / "feats.scp").read_text() == "a-1 x:2\nb-1 x:1\n"
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from kaldi_helpers import read, small_dir, write_dir
 
@@ -147,3 +149,20 @@ def test_fix_refuses_to_leave_nothing(tmp_path):
 def test_fix_says_what_it_cannot_mend(tmp_path):
     with pytest.raises(UserError, match="speaker 'x' is not the start"):
         fix(small_dir(tmp_path / "d", utt2spk="a-1 a\na-2 x\nb-1 b"))
+
+
+def test_memory_does_not_grow_with_the_directory(tmp_path):
+    utts = [(f"s{number // 20:05d}-{number:06d}", f"s{number // 20:05d}") for number in range(20000)]
+    folder = write_dir(
+        tmp_path / "d",
+        utt2spk="\n".join(" ".join(pair) for pair in utts),
+        spk2utt="\n".join(f"s{s:05d} " + " ".join(u for u, _ in utts[20 * s : 20 * s + 20]) for s in range(1000)),
+        text="\n".join(f"{utt} {'word ' * 20}x" for utt, _ in utts),
+        segments="\n".join(f"{utt} r{number // 3:05d} 0 1" for number, (utt, _) in enumerate(utts)),
+        wav_scp="\n".join(f"r{number:05d} x.wav" for number in range(6667)),
+    )
+    tracemalloc.start()
+    counts = validate(folder, feats=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert counts == {"utt": 20000, "spk": 1000, "reco": 6667} and peak < 1 << 20

@@ -48,9 +48,14 @@ def sort_keys(keys: Iterable[Key], path: Path) -> int:
             if key.name != previous:
                 file.write(f"{key.name}\t{key.line}\n")
             previous = key.name
-    options = ["-t", "\t", "-S", SORT_MEMORY, "-T", str(path.parent), "-o", str(path), str(path)]
-    subprocess.run(["sort", "-s", "-u", "-k1,1", *options], check=True, env={**os.environ, "LC_ALL": "C"})
+    sort_lines(path, "-s", "-u", "-k1,1")
     return sum(1 for _ in read_keys(path))
+
+
+def sort_lines(path: Path, *options: str) -> None:
+    """Sort a file in its place by fields between tabs, with options of ``sort``."""
+    places = ["-t", "\t", "-S", SORT_MEMORY, "-T", str(path.parent), "-o", str(path), str(path)]
+    subprocess.run(["sort", *options, *places], check=True, env={**os.environ, "LC_ALL": "C"})
 
 
 def read_keys(path: Path) -> Iterator[Key]:

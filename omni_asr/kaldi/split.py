@@ -4,14 +4,13 @@ import itertools
 import logging
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import COPIED, DERIVED, MAY_BE_EMPTY, DataDir, kind_of, write_data_dir
-from omni_asr.kaldi.sorted_tables import SORT_MEMORY
+from omni_asr.kaldi.sorted_tables import sort_lines
 from omni_asr.kaldi.tables import read_entries
 
 log = logging.getLogger(__name__)
@@ -173,8 +172,7 @@ class _Splitter:
                 if utterance != key:  # an utterance without a segment: the slow way knows what to do
                     raise _Unsorted
                 file.write(f"{segment.recording}\t{number}\n")
-        options = ["-u", "-t", "\t", "-k1,1", "-k2,2n", "-S", SORT_MEMORY, "-T", str(self.folder)]
-        subprocess.run(["sort", *options, "-o", path, path], check=True, env={**os.environ, "LC_ALL": "C"})
+        sort_lines(path, "-u", "-k1,1", "-k2,2n")
         with open(path, encoding="utf-8", newline="\n") as file:
             for line in file:
                 recording, _, part = line.rstrip("\n").partition("\t")

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
+from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
 from omni_asr.scoring.regimes import REGIMES
 from omni_asr.scoring.score import Protocol, score
 
@@ -35,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--stm", type=Path, help="references with times, instead of DATA_DIR/text")
     parser.add_argument("--ctm", type=Path, help="recognised words with times, instead of the decoded ones")
     parser.add_argument("--glm", type=Path, help="global map applied to both sides; needs --stm")
+    parser.add_argument(
+        "--hyp-filter",
+        choices=list(HYPOTHESIS_FILTERS),
+        default="",
+        help="what the protocol does to recognised words first: hub5 drops hesitations, fragments and events; needs --stm",
+    )
     parser.add_argument(
         "--subset",
         action="append",
@@ -61,7 +68,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not all(subsets.values()):
         raise UserError("--subset takes NAME=PREFIX, such as swbd=sw_")
     regime = options.regime or ("glm" if options.glm else "verbatim")
-    protocol = Protocol(regime, options.stm, options.ctm, options.glm, subsets, options.by, options.train_text)
+    protocol = Protocol(
+        regime,
+        options.stm,
+        options.ctm,
+        options.glm,
+        subsets,
+        options.by,
+        options.train_text,
+        options.hyp_filter,
+    )
     print(score(options.data_dir, options.decode_dir, protocol))
 
 

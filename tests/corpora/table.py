@@ -22,6 +22,18 @@ class Row:
 
 ROWS = [
     Row("librispeech", ("train_960", "dev", "test_clean", "test_other", "dev_clean", "dev_other")),
+    Row(
+        "switchboard",
+        ("train_nodup", "train_dev", "eval2000"),
+        ("ffmpeg",),
+        ("--dev_utterances", "2", "--max_same", "2", "--vocab_size", "40", "--speed_perturb", "false"),
+    ),
+    Row(
+        "callhome",
+        ("train", "devtest", "eval2000_callhm", "evltest"),
+        ("ffmpeg",),
+        ("--vocab_size", "40", "--speed_perturb", "false"),
+    ),
 ]
 ELSEWHERE = {
     "mini": "tests/tiny_recipe.sh, test_recipe_mini_data.py",

@@ -143,7 +143,9 @@ def test_equal_to_hubscr_after_the_filter_of_kaldi(decoded):
     write_ctm("all.ctm", tokens)
     found = score_all()
     for name, other in (("all", "^$"), ("swbd", "^en_"), ("callhm", "^sw_")):
-        filters = f"grep -v '{other}' all.ctm | grep -i -v -E '{EVENTS}' | grep -i -v -E '{HESITATIONS}' | grep -v -- '-$'"
+        filters = (
+            f"grep -v '{other}' all.ctm | grep -i -v -E '{EVENTS}' | grep -i -v -E '{HESITATIONS}' | grep -v -- '-$'"
+        )
         shell(f"{filters} > {name}.hyp.ctm; grep -v '{other}' data/eval2000/stm > {name}.stm; cp data/eval2000/glm glm")
         command = f"{HUBSCR} -p {Path(HUBSCR).parent} -V -l english -h hub5 -g glm -r {name}.stm {name}.hyp.ctm"
         shell(command)

@@ -175,9 +175,13 @@ def write_segments(
         elif isinstance(problem := recordings[span.call], str):
             writer.remove(name, problem)
         else:
-            segment, text = (span.recording, *wide[name]), said[name].text
+            words = said[name].text
             writer.utterance(
-                name, span.recording, spoken_words(text), segment=segment, text_whisper=whisper_words(text)
+                name,
+                span.recording,
+                spoken_words(words),
+                segment=(span.recording, *wide[name]),
+                text_whisper=whisper_words(words),
             )
     expected = {prefix: CALLS for prefix in ("sw_", "en_") if any(call.startswith(prefix) for call in recordings)}
     for prefix, count in expected.items():
@@ -258,7 +262,7 @@ def spoken_words(text: str) -> str:
 
 
 def whisper_words(text: str) -> str:
-    """A reference as papers give it to Whisper's normaliser: without tags and optional words, one branch of each choice.
+    """A reference for Whisper's normaliser: without tags and optional words, with one branch of each choice.
 
     Parentheses are taken out one pair at a time: what lies between two hesitations stays.
     """

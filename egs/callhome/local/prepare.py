@@ -3,7 +3,8 @@
 --corpus-dir is a folder of LDC97S42, LDC97T14, LDC2002S09 or LDC2002T43, or one that holds several of them. Calls of
 eval2000 come from the same collection: train, devtest and evltest never have them, where eval2000 is there to tell.
 
-Sets: train, devtest, evltest (the test of 1997); eval2000_callhm (the one of published tables), eval2000, eval2000_swbd.
+Sets: train, devtest, evltest (the test of 1997); eval2000_callhm (the one of published tables), eval2000,
+eval2000_swbd.
 """
 
 import logging

@@ -115,7 +115,7 @@ class Training:
     def write(self, names: Sequence[str], dev_utterances: int, max_same: int) -> None:
         """Write sets. Transcripts are read twice: for the first utterances and for how often words occur, and again."""
         repeats: Counter[bytes] = Counter()
-        first = heapq.nsmallest(dev_utterances, self._keys(repeats))
+        first = heapq.nsmallest(max(1, dev_utterances), self._keys(repeats))[:dev_utterances]  # of 0 it reads nothing
         held_out = {name for _, name, _ in first}
         repeats.subtract(words for _, _, words in first)
         if "train_dev" in names:

@@ -75,7 +75,7 @@ def spelt_out(word: str, phones: list[str]) -> str | None:
         candidates += [(word.removesuffix(end), "'s", phones[:-1]) for end in ("'s", "s") if word.endswith(end)]
     for stem, ending, heard in candidates:
         letters = list(stem.lower())
-        if letters and all(letter in LETTERS for letter in letters):
-            if " ".join(LETTERS[letter] for letter in letters).split() == heard and len(letters) + len(ending) > 1:
-                return " ".join(letters) + ending
+        named = " ".join(LETTERS.get(letter, "?") for letter in letters).split()
+        if named == heard and len(letters) + len(ending) > 1:
+            return " ".join(letters) + ending
     return None

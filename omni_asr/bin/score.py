@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--hyp-filter",
         choices=list(HYPOTHESIS_FILTERS),
         default="",
-        help="what the protocol does to recognised words first: hub5 drops hesitations, fragments and events; needs --stm",
+        help="what the protocol does to recognised words: hub5 drops hesitations, fragments and events; needs --stm",
     )
     parser.add_argument(
         "--subset",

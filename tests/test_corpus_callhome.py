@@ -99,7 +99,7 @@ def test_turns(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("%um, so &Ines said [[aside]] ((maybe)) late {laugh}", "um so ines said maybe late"),
+        ("%um, so &Ines said [[aside]] ((perhaps)) late {laugh}", "um so ines said perhaps late"),
         ("mhm (( )) [static] -- you're (()) it", "mhm you're it"),
         ("[noise/] so [/noise] th- -cause -- ~NBC's", "so cause n b c's"),
         ("*glimmed* +wen+ #both# //not you//", "glimmed wen both not you"),

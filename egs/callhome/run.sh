@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # CallHome American English: the CallHome half of eval2000, which papers call CallHome, and the corpus of 1997.
 #
-#   ./run.sh --corpus_dir /ldc/LDC97S42 --corpus_dir /ldc/LDC97T14 --corpus_dir ...   all stages; --corpus_dir /ldc will do
+#   ./run.sh --corpus_dir /ldc/LDC97S42 --corpus_dir /ldc/LDC97T14 --corpus_dir ...    all stages; or --corpus_dir /ldc
 #   ./run.sh --corpus_dir /ldc --model ../switchboard/exp/omni_base                evaluate a model from elsewhere
 #   ./run.sh --corpus_dir /ldc --model ... --test_sets eval2000_callhm             the published column only
 # shellcheck disable=SC2034

@@ -8,7 +8,7 @@ from corpora.eval2000 import make_eval2000
 SECONDS = 6.0
 TURNS = {
     "train/en_4801": [
-        "0.20 1.105 A: %um, so &Ines said [[mimicking]] it’s {laugh} late",
+        "0.20 1.105 A: %um, so &Ines said [[a cough]] it’s {laugh} late",
         "1.10 1.90 B1: mhm (( )) [static] -- you're kidding",
         "and then it just st- stopped",
         "",
@@ -16,8 +16,8 @@ TURNS = {
         "and on it goes",
         "2.00 2.60 B: <contraction e_form=\"[we=>we]['re=>are]\">we're [noise/] //not you// [/noise]",
         "#both# *glimmed* -cause",
-        "2.60 3.10 A: ((maybe)) Friday",
-        "3.10 3.50 A: he said <Spanish que> then",
+        "2.60 3.10 A: ((perhaps)) Friday",
+        "3.10 3.50 A: he said <French oui> then",
         "3.50 3.90 A: {cough}",
         "3.90 4.40 A2: the ~FBI, twenty-five, uh-huh?",
         "4.40 4.80 A: 25 of them",

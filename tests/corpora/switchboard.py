@@ -10,8 +10,8 @@ AUDIO = {"sw02901": "swb1_d1/data", "SW02902": "SWB1_D2/DATA", "sw02903": "swb1_
 TRANSCRIPTS = {
     "2901A": [
         (0.0, 0.4, "[silence]"),
-        (0.4, 1.435, "well [laughter-really] i[t]- it's [noise] them_1 {glimmed} <b_aside> hold on <e_aside>"),
-        (1.435, 2.5, "[goin'/going] -[be]cause CDs of IBM's are a C D [vocalized-noise]"),
+        (0.4, 1.435, "well [laughter-maybe] i[t]- it's [noise] them_1 {glimmed} <b_aside> hold on <e_aside>"),
+        (1.435, 2.5, "[rowin'/rowing] -[be]cause CDs of IBM's are a C D [vocalized-noise]"),
         (2.5, 3.0, "uh-huh"),
         (2.5, 3.0, "uh-huh"),
         (3.0, 3.4, "[noise] uh-huh [laughter]"),
@@ -24,7 +24,7 @@ TRANSCRIPTS = {
     "2901B": [
         (0.0, 0.7, "[laughter] [vocalized-noise]"),
         (0.7, 1.2, "uh-huh"),
-        (1.2, 2.0, "ab[solute]- -[an]y [laughter-wha[t]-] [lem[guini]-/linguini] yes -[k]now[n]-"),
+        (1.2, 2.0, "to[morrow]- -[a]cross [laughter-wha[t]-] [lem[guini]-/linguini] yes -[k]now[n]-"),
         (2.0, 2.6, "the tv's at the US us"),
     ],
     "2902A": [(0.0, 1.0, "uh-huh"), (1.0, 2.0, "nobody knows"), (1.0, 2.0, "nobody knows")],

@@ -34,12 +34,12 @@ class Turn:
 
     @property
     def is_guess(self) -> bool:
-        """Whether some of its words are guessed: ``((maybe))``."""
+        """Whether some of its words are guessed: ``((perhaps))``."""
         return bool(_GUESS.search(self.text))
 
     @property
     def is_foreign(self) -> bool:
-        """Whether something is said in another language: ``<Spanish que>``."""
+        """Whether something is said in another language: ``<French oui>``."""
         return bool(_FOREIGN.search(_marks_removed(self.text)))
 
     @property

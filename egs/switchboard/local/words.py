@@ -1,5 +1,6 @@
 """Words of the MS-State transcripts of Switchboard, as training texts have them."""
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,17 +18,18 @@ LETTERS = {
 
 _MARKS = {"[silence]", "<b_aside>", "<e_aside>"}
 _RULES = [
-    (re.compile(r"^(-?)\[laughter-(.+)\](-?)$", re.IGNORECASE), r"\1\2\3"),  # said laughing: [laughter-really]
-    (re.compile(r"^\[(.+)/.+\](-?)$"), r"\1\2"),  # as pronounced: [goin'/going]
-    (re.compile(r"^-?\[[^][]+\](?=.)"), "-"),  # the beginning is missing: -[an]y
-    (re.compile(r"(?<=.)\[[^][]+\]-?$"), "-"),  # the end is missing: ab[solute]-
-    (re.compile(r"^\{(.+)\}$"), r"\1"),  # coined: {gizmodic}
+    (re.compile(r"^(-?)\[laughter-(.+)\](-?)$", re.IGNORECASE), r"\1\2\3"),  # said laughing: [laughter-maybe]
+    (re.compile(r"^\[(.+)/.+\](-?)$"), r"\1\2"),  # as pronounced: [rowin'/rowing]
+    (re.compile(r"^-?\[[^][]+\](?=.)"), "-"),  # the beginning is missing: -[a]cross
+    (re.compile(r"(?<=.)\[[^][]+\]-?$"), "-"),  # the end is missing: to[morrow]-
+    (re.compile(r"^\{(.+)\}$"), r"\1"),  # coined: {glimmed}
     (re.compile(r"_\d+"), ""),  # another pronunciation: them_1
 ]
 _EVENT = re.compile(r"^-?\[[^][]*\]-?$")
 _ACRONYM = re.compile(r"[A-Za-z]+(?:'s)?")
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def bare_word(token: str) -> str:
     """The word of a token; a fragment begins or ends with ``-``."""
     for pattern, replacement in _RULES:
@@ -38,7 +40,7 @@ def bare_word(token: str) -> str:
 def spoken_words(text: str, acronyms: Mapping[str, str]) -> str:
     """The words of a transcript.
 
-    Noises and asides go, and so do words that break off (``ab-``): optional to the test, they are better not learnt.
+    Noises and asides go, and so do words that break off (``to-``): optional to the test, they are better not learnt.
     A word whose beginning is swallowed stays with what is heard of it (``-[be]cause`` is ``cause``). ``acronyms`` say
     how those are spelt.
     """

@@ -84,11 +84,11 @@ def test_compressed_speech_needs_sph2pipe(corpus, tmp_path):
 
 def test_turns(tmp_path):
     path = tmp_path / "en_4999.txt"
-    path.write_bytes(b"# head\n\n 1.5 2.25 A: se\xf1or\n\n2.0 1.0 B2: dropped\nwith all of it\n3 4 B : last")
+    path.write_bytes(b"# head\n\n 1.5 2.25 A: se\xf1or\n\n2.0 1.0 B2: dropped\n#with# all of it\n# end\n3 4 B : last")
     turns = list(load("turns").read_turns(path))
     assert [(turn.start, turn.end, turn.side, turn.number, turn.text) for turn in turns] == [
         (1.5, 2.25, "A", "", "señor"),
-        (2.0, 1.0, "B", "2", "dropped with all of it"),
+        (2.0, 1.0, "B", "2", "dropped #with# all of it"),
         (3.0, 4.0, "B", "", "last"),
     ]
     path.write_text("# head\nand so on\n")

@@ -57,7 +57,7 @@ def read_turns(path: Path) -> Iterator[Turn]:
     turn = None
     for number, line in enumerate(_lines(path), 1):
         line = line.strip()
-        if not line or line.startswith("#"):
+        if not line or line.startswith("#") and (turn is None or line.count("#") == 1):  # later on, "#both# of us"
             continue
         match = _TURN.fullmatch(line)
         if match:

@@ -101,6 +101,27 @@ def test_truncated_files_are_named(tmp_path, suffix):
     assert any(word in reason(path) for word in ("truncated", "lost sync", "decoding fails"))
 
 
+@pytest.mark.parametrize("options", [{}, {"subtype": "OPUS"}])
+def test_parts_of_ogg_are_those_of_the_whole(tmp_path, options):
+    """Libsndfile's own seek misses parts of this file."""
+    tone = 0.3 * np.sin(2 * np.pi * 220 * np.arange(6 * RATE) / RATE * (1 + np.arange(6 * RATE) // 3200 % 5 / 5))
+    soundfile.write(tmp_path / "a.ogg", tone, RATE, format="OGG", **options)
+    recording = Recording(str(tmp_path / "a.ogg"))
+    whole = Recording(str(tmp_path / "a.ogg")).read(0, recording.frames)
+    for start in (4 * RATE, 64000, 76000, 1600, 16000, 65435, 80180, 93000):
+        np.testing.assert_allclose(recording.read(start, start + 2000), whole[start : start + 2000], atol=2)
+
+
+def test_ogg_that_is_cut_within_its_last_page(tmp_path):
+    soundfile.write(tmp_path / "a.ogg", SINE, RATE)
+    data = (tmp_path / "a.ogg").read_bytes()
+    last = data.rindex(b"OggS")
+    assert Recording(str(tmp_path / "a.ogg")).frames == RATE
+    for size in (last + 10, last + 26, last + 30, (last + len(data)) // 2, len(data) - 1):
+        (tmp_path / "a.ogg").write_bytes(data[:size])
+        assert reason(tmp_path / "a.ogg").startswith("truncated") or "no samples" in reason(tmp_path / "a.ogg")
+
+
 def test_compressed_sphere_gets_a_hint(tmp_path):
     header = b"NIST_1A\n   1024\nchannel_count -i 1\nsample_coding -s26 pcm,embedded-shorten-v2.00\nend_head\n"
     (tmp_path / "a.wv1").write_bytes(header.ljust(1024) + b"ajkg" + bytes(99))

@@ -18,6 +18,7 @@ from omni_asr.analysis.differences import Difference
 from omni_asr.analysis.experiment import Experiment, read_experiment
 from omni_asr.bin import compare, run_program
 from omni_asr.scoring.results import read_rate
+from omni_asr.scoring.score import score as score_set
 from omni_asr.scoring.seeds import welch
 from omni_asr.scoring.significance import matched_pairs
 
@@ -93,7 +94,7 @@ def test_the_terminal_and_the_page_show_every_pair(folder, capsys):
     assert re.fullmatch(rf"{rate:.2f} \[\d+\.\d\d, \d+\.\d\d\]", lines[1][1])
     a, b = (read_experiment(folder / "exp" / name, folder / "data", ["test"]).sets[0] for name in names[:2])
     assert lines[1][2] == f"{matched_pairs(a.utterances, b.utterances).p:.3f}"
-    assert lines[1][3].startswith("^ ") and lines[1][3].endswith(" ***"), "omni is better than dense"
+    assert lines[1][3].startswith("↑ ") and lines[1][3].endswith(" ***"), "omni is better than dense"
 
 
 def test_several_seeds_are_tested_as_such(tmp_path, capsys):
@@ -107,7 +108,7 @@ def test_several_seeds_are_tested_as_such(tmp_path, capsys):
     rates = {name: read_rate(tmp_path / f"exp/{name}/decode_test/wer").percent for name in names}
     dense, omni = ([rates[name] for name in names if name.startswith(router)] for router in ("dense", "omni"))
     assert lines[1][1] == f"{statistics.mean(dense):.2f} ± {statistics.stdev(dense):.2f} (3)"
-    assert lines[1][2] == str(Difference(welch(dense, omni), "^")) and "*" in lines[1][2]
+    assert lines[1][2] == str(Difference(welch(dense, omni), "↑")) and "*" in lines[1][2]
     assert lines[1][3] == "-" and lines[3][1] == f"{rates['switch_base']:.2f} (1)"
 
 
@@ -212,3 +213,18 @@ def test_mistakes_are_one_line(tmp_path, folder, capsys, names, options, message
     assert run_program(compare.main, [*paths, "--out", str(tmp_path / "c.html"), *options]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and not (tmp_path / "c.html").exists()
+
+
+def test_a_difference_that_is_the_same_everywhere(tmp_path, capsys):
+    """The matched pairs say nothing of it, as in sc_stats; the other tests do."""
+    good, bad = (make_experiment(tmp_path, router, errors=0.0, sets=["test"]) for router in ("omni", "dense"))
+    text = (tmp_path / "data/test/text").read_text().splitlines()
+    for exp, more in ((good, ""), (bad, " more")):
+        (exp / "decode_test/text").write_text("".join(f"{line}{more}\n" for line in text))
+        score_set(tmp_path / "data/test", exp / "decode_test")
+    run(tmp_path, "omni_base", "dense_base", options=["--tests", "all"])
+    cells = {
+        title: lines[1][2] for title, lines in printed(capsys).items() if title.startswith("test: ") and len(lines) > 2
+    }
+    assert cells.pop("test: matched pairs of segments (MAPSSWE)") == "1.000"
+    assert len(cells) == 3 and all(cell.startswith("← ") for cell in cells.values())

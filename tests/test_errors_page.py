@@ -171,6 +171,14 @@ def test_a_set_without_errors(folder):
     assert "All 4 utterances are right." in found.seen and "0.00 % WER" in found.seen
 
 
+def test_a_group_without_reference_words(folder):
+    data, decode = folder / "data/test", folder / "exp/omni/decode_test"
+    write_table(data / "text", TEXT | {"b-1": ""})
+    score(data, decode, Protocol(by=["length"]))
+    _, found = run()
+    assert "* counts: no reference word" in found.seen
+
+
 def test_segments_of_an_stm(folder):
     write_tone("whole.wav", 10, channels=2)
     write_table(folder / "data/test/wav.scp", {"F-A": "whole.wav", "F-B": "whole.wav"})

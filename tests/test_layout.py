@@ -16,6 +16,7 @@ LEVELS = [
     {"models", "data", "scoring"},
     {"training", "decoding", "analysis"},
     {"bin"},
+    {"corpora"},  # preparations are programs of the recipes
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 

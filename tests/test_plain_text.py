@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni_asr.text.plain import plain_words, straight_quotes, unspoken
+from omni_asr.text.plain import (
+    lost_in_plain,
+    plain_words,
+    straight_quotes,
+    unspoken,
+    without_brackets,
+    written_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +26,7 @@ from omni_asr.text.plain import plain_words, straight_quotes, unspoken
         ("ROCK 'N' ROLL — 'cause", "rock 'n' roll 'cause"),
         ("Straße, Øre\u00a0and\tZoë", "strasse ore and zoe"),
         ("' '' - …", ""),
+        ("a co\u00adoperative\u200bcat\u200e", "a cooperative cat"),
     ],
 )
 def test_plain_words(text, words):
@@ -36,3 +44,32 @@ def test_what_would_be_lost():
     assert unspoken("The A40 in Москва, é") == "04авкмос"
     assert unspoken("“Café” & more!") == ""
     assert straight_quotes("‘a’ “b”") == "'a' \"b\""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("“It’s 2.5 km,” he said.", "it's 2.5 km he said"),
+        ("At 10:30, 1,000 low-pressure_tests (40%) cost $7.", "at 10:30 1,000 low pressure tests 40% cost $7"),
+        ("‘Café’ привет… 5…6.", "cafe привет 5 6"),
+        ("Salt & pepper", "salt & pepper"),
+    ],
+)
+def test_written_words_keep_what_plain_words_lose(text, words):
+    assert written_words(text) == words
+
+
+def test_what_is_said_and_lost():
+    assert lost_in_plain("Salt & 5 кг") == "&5гк" and lost_in_plain("9％") == "%9"
+    assert unspoken("itʼs") == ""
+    assert lost_in_plain("“Café” – it’s (closed); today…") == ""
+
+
+@given(st.text())
+def test_text_without_loss_is_written_as_it_is_plain(text):
+    if not lost_in_plain(text):
+        assert written_words(text) == plain_words(text)
+
+
+def test_brackets_hide_nothing():
+    assert without_brackets("A “big” [sic] <one> (of\u00ad two)") == 'A "big"  sic   one   of two '

@@ -104,8 +104,11 @@ def test_regimes_have_rows_of_their_own(tmp_path):
         (experiment / "decode_test" / f"{name}_whisper").write_text(text)
     for _ in range(2):
         update(path, experiment, ["test"])
-    assert [row[3:5] for row in rows_of(path)] == [["test", "verbatim"], ["test", "whisper"]]
-    block = path.read_text(encoding="utf-8").split("<!-- summary -->")[1]
+    content = path.read_text(encoding="utf-8")
+    tables = content.split("<!-- results -->")[1].split("<!-- /results -->")[0].split("Regime ")
+    assert [table.split(":")[0] for table in tables[1:]] == ["verbatim", "whisper"]
+    assert [table.count("| omni_base |") for table in tables] == [0, 1, 1]
+    block = content.split("<!-- summary -->")[1]
     assert "| omni | base | test | verbatim | 1 |" in block and "| omni | base | test | whisper | 1 |" in block
 
 
@@ -129,7 +132,7 @@ def test_errors_are_one_line_and_write_nothing(tmp_path, capsys):
     assert "decode_other/wer does not exist; score this set first (stage 5)" in capsys.readouterr().err
     assert not (tmp_path / "RESULTS.md").exists()
     assert run_program(results.main, [*arguments, "test"]) == 0
-    assert capsys.readouterr().out == "omni_base test: WER 5.00 CER 1.25 (50 / 1000 words)\n"
+    assert capsys.readouterr().out == "omni_base test (verbatim): WER 5.00 CER 1.25 (50 / 1000 words)\n"
     (experiment / "model_info.json").write_text("{")
     with pytest.raises(UserError, match="is not JSON"):
         experiment_row(experiment, "test")

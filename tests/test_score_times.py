@@ -52,14 +52,11 @@ def corpus(tmp_path, monkeypatch):
 def test_hub5_protocol(corpus, capsys):
     assert run_program(score.main, ARGUMENTS) == 0
     line = "%WER 12.50 [ 1 / 8, 0 ins, 1 del, 0 sub ]"
-    assert capsys.readouterr().out == line + "\n"
+    assert capsys.readouterr().out == line + " glm\n"
     decode = corpus / "decode"
-    assert (decode / "wer").read_text().splitlines() == [
-        line,
-        "%SER 50.00 [ 1 / 2 ]",
-        "Scored 2 sentences, 0 not present in hyp.",
-        "Scoring regime: glm",
-    ]
+    lines = (decode / "wer").read_text().splitlines()
+    assert lines[:3] == [line, "%SER 50.00 [ 1 / 2 ]", "Scored 2 sentences, 0 not present in hyp."]
+    assert lines[-1] == "Scoring regime: glm"
     assert (decode / "scoring/wer_swbd").read_text().startswith("%WER 0.00 [ 0 / 6, ")
     assert (decode / "scoring/wer_callhm").read_text().startswith("%WER 50.00 [ 1 / 2, ")
     assert (decode / "scoring_kaldi/best_wer").read_text() == f"{line} decode/wer\n"
@@ -83,8 +80,34 @@ def test_a_recording_without_a_channel(corpus, capsys):
 
 def test_without_a_glm_words_are_what_they_are(corpus, capsys):
     assert run_program(score.main, ["--stm", "stm", "data", "-", "decode"]) == 0
-    assert capsys.readouterr().out == "%WER 62.50 [ 5 / 8, 0 ins, 3 del, 2 sub ]\n"
+    assert capsys.readouterr().out == "%WER 62.50 [ 5 / 8, 0 ins, 3 del, 2 sub ] verbatim\n"
     assert "Scoring regime: verbatim" in (corpus / "decode/wer").read_text()
+
+
+def test_a_glm_without_times_rewrites_both_texts(corpus, capsys):
+    (corpus / "data/text_glm").write_text("u1 uh-huh we're here\nu2 a well-known\nu3\n")
+    (corpus / "data/text").write_text("u1 not read\n")
+    (corpus / "decode/text").write_text("u1 UH-HUH we're here\nu2 a well known\nu3 uh\n")
+    assert run_program(score.main, ["--glm", "glm", "data", "-", "decode"]) == 0
+    assert capsys.readouterr().out == "%WER 16.67 [ 1 / 6, 1 ins, 0 del, 0 sub ] glm\n"
+    assert (corpus / "decode/wer").read_text().endswith("Scoring regime: glm\n")
+    assert (corpus / "decode/scoring/ref.trn").read_text().startswith("%BCACK WE'RE HERE (s-")
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "message"),
+    [
+        ("[HERE] => [{HERE / HEAR}] / [ ] __ [ ]", "u1 here", "glm: alternatives need --stm; utterance u1 becomes"),
+        ("A => B / [ ] __ [ ]", "u1 (a", "utterance u1: '( a': parentheses must pair"),
+    ],
+)
+def test_what_a_glm_without_times_cannot_do(corpus, capsys, rule, text, message):
+    (corpus / "glm").write_text(f";; demo\n{rule}\n")
+    for folder in ("data", "decode"):
+        (corpus / folder / "text").write_text(f"{text}\n")
+    assert run_program(score.main, ["--glm", "glm", "data", "-", "decode"]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
 
 
 def test_nothing_of_another_protocol_stays(corpus):
@@ -210,8 +233,7 @@ def test_markup_goes_before_the_normaliser(text, words):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--glm", "glm"], "--glm and --ctm need --stm"),
-        (["--ctm", "c.ctm"], "--glm and --ctm need --stm"),
+        (["--ctm", "c.ctm"], "--ctm needs --stm"),
         (["--stm", "stm", "--regime", "glm"], "--regime glm and --glm FILE belong together"),
         (["--stm", "stm", "--glm", "glm", "--regime", "whisper"], "--regime glm and --glm FILE belong together"),
         (["--subset", "swbd"], "--subset takes NAME=PREFIX"),

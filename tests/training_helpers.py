@@ -80,7 +80,8 @@ def train_command(options: list[str], exp_dir: Path, *changes: str) -> list[str]
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess:
-    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    # A training that hangs is a failed test, not a test that never ends.
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=600)
 
 
 def losses(exp_dir: Path) -> dict[int, float]:

@@ -30,8 +30,8 @@ def results_table(path: Path) -> str:
     rows = parse_table(summary[1]) if summary else []
     if not rows:
         return ""
-    for row in rows:  # figures of another regime than the corpus's own stand apart
-        row["set"] += f" ({row['regime']})" if row["regime"] == "whisper" else ""
+    for row in rows:  # figures of different regimes stand apart
+        row["set"] += f" ({row['regime']})" if row["regime"] != "verbatim" else ""
     sets = list(dict.fromkeys(row["set"] for row in rows))
     runs: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
@@ -42,10 +42,11 @@ def results_table(path: Path) -> str:
 
 
 def parse_table(text: str) -> list[dict[str, str]]:
-    """Rows of a Markdown table by the names in its heading."""
+    """Rows of Markdown tables by the names in their heading, which is the same in all."""
     lines = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line] for line in lines]
-    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+    rows = [row for row in cells[2:] if row != cells[0] and not set("".join(row)) <= set("-:")]
+    return [dict(zip(cells[0], row, strict=True)) for row in rows]
 
 
 def main(arguments: list[str]) -> int:

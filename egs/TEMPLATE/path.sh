@@ -25,6 +25,7 @@ if ! _python_suits python; then
     fi
     PATH=${_root}/tools/venv/bin:${PATH}
 fi
+[[ ! -d ${_root}/tools/sph2pipe ]] || PATH+=:${_root}/tools/sph2pipe/bin  # of tools/install_sph2pipe.sh
 
 export PATH
 export PYTHONPATH=${_root}${PYTHONPATH:+:${PYTHONPATH}}

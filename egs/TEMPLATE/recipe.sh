@@ -187,22 +187,34 @@ stage_1() {  # data directories, validated and counted
 }
 
 print_counts() {  # beside those of conf/official_counts, lines of <set> <utterances> [<words> [<table of the words>]]
-    local name utterances words table official=() found=() official_counts
-    official_counts=$(own conf/official_counts)
+    local name utterances words table official=() found=() left_out
     log "$(printf '%-20s %10s %10s %10s %10s  %s' set utterances speakers recordings words official)"
     for name in "$@"; do
-        read -r -a official <<< "$(awk -v set="${name}" '$1 == set {print $2, $3, $4}' "${official_counts}" 2> /dev/null)"
+        read -r -a official <<< "$(official_counts_of "${name}")"
         table=data/${name}/${official[2]-text}
         found=("$(wc -l < "data/${name}/utt2spk")" "$(words_of "${table}")")
+        left_out=  # of training, which no protocol prescribes: what is listed is accounted for
+        if [[ ${name} == "${train_set}" && -e data/${name}/removed_in_preparation ]]; then
+            left_out=$(wc -l < "data/${name}/removed_in_preparation")
+        fi
         log "$(printf '%-20s %10d %10d %10d %10d  %s' "${name}" "${found[0]}" \
-            "$(wc -l < "data/${name}/spk2utt")" "$(wc -l < "data/${name}/wav.scp")" "${found[1]}" \
-            "${official[0]-}${official[1]:+ utterances, ${official[1]} words}")"
+            "$(speakers_of "data/${name}/utt2spk")" "$(wc -l < "data/${name}/wav.scp")" "${found[1]}" \
+            "${official[0]-}${official[1]:+ utterances, ${official[1]} words}${left_out:+ (${left_out} left out)}")"
         utterances=${official[0]-} words=${official[1]-}
-        if [[ ${utterances:-${found[0]}} != "${found[0]}" || ${words:-${found[1]}} != "${found[1]}" ]]; then
+        if ((${utterances:-0} && utterances != found[0] && utterances != found[0] + left_out)) ||
+            [[ ${words:-${found[1]}} != "${found[1]}" ]]; then
             log "WARNING: ${name} has ${found[0]} utterances and ${found[1]} words, not the official ${utterances}${words:+ and ${words}}"
         fi
     done
 }
+
+official_counts_of() {  # of a set; of its release, where the corpus has several and data/NAME/release names it
+    [[ -e conf/official_counts ]] || return 0
+    awk -v set="$1" -v release="$(cat "data/$1/release" 2> /dev/null)" \
+        '$1 == set || $1 == set "@" release {print $2, $3, $4; exit}' conf/official_counts
+}
+
+speakers_of() { awk '$2 != last {++speakers; last = $2} END {print speakers + 0}' "$1"; }  # it is sorted by them
 
 words_of() { awk '{words += NF - 1} END {print words + 0}' "$1"; }
 

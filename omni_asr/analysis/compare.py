@@ -16,6 +16,7 @@ from omni_asr.analysis.routing_page import MEANS_NOTE, MEASURE_NOTES
 from omni_asr.analysis.routing_plots import MEASURES
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
+from omni_asr.scoring.result_files import ResultFiles
 from omni_asr.scoring.results import read_rate, short_number
 
 MEASURED = ("matched", "nmi")  # raw agreement says nothing of models whose layers number their experts arbitrarily
@@ -40,16 +41,20 @@ def read_comparison(
     sets: Sequence[str] | None = None,
     data_dir: str | os.PathLike[str] = "data",
     tests: Sequence[str] = ("mapsswe",),
+    suffix: str = "",
 ) -> Comparison:
     """Read experiments and test each pair on ``sets`` (by default those scored in all of them).
 
+    Sets are ``SET`` or ``SET/SUBSET``; ``suffix`` is the regime of the results, one of SUFFIXES.
+
     Raises:
-        UserError: fewer than two experiments, one given twice, a folder that is none, no set in common, or a set that
-            was scored in none.
+        UserError: fewer than two experiments, one given twice, a folder that is none, no set in common, a set that
+            was scored in none, or in several regimes.
     """
     paths = _experiment_paths(exp_dirs)
-    chosen = _sets(paths, sets)
-    experiments = [read_experiment(path, data_dir, chosen) for path in paths]
+    chosen = _sets(paths, sets, suffix)
+    experiments = [read_experiment(path, data_dir, chosen, suffix) for path in paths]
+    _check_regimes(experiments)
     labels = _labels([experiment.path for experiment in experiments])
     models = [
         Model(experiment, label, colour)
@@ -111,20 +116,31 @@ def _experiment_paths(exp_dirs: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return paths
 
 
-def _scored(path: Path) -> list[str]:
-    """Sets of an experiment that have a readable error rate, by name."""
+def _check_regimes(experiments: Sequence[Experiment]) -> None:
+    """Figures of different regimes must not stand in one column."""
+    for decoded in zip(*(experiment.sets for experiment in experiments), strict=True):
+        regimes = {one.wer.regime: e for one, e in zip(decoded, experiments, strict=True) if one.wer}
+        if len(regimes) > 1:
+            told = ", ".join(f"{experiment.name} {regime}" for regime, experiment in regimes.items())
+            raise UserError(f"{decoded[0].name} was scored in different regimes ({told}); score all in one (stage 5)")
+
+
+def _scored(path: Path, suffix: str = "") -> list[str]:
+    """Sets of an experiment that have a readable error rate, by name; after each its subsets."""
     found = []
-    for file in sorted(path.glob("decode_*/wer")):
+    for folder in sorted(path.glob("decode_*")):
+        files = ResultFiles(folder, suffix)
         try:
-            read_rate(file)
+            read_rate(files.rate("wer"))
         except UserError:
             continue
-        found.append(file.parent.name.removeprefix("decode_"))
+        name = folder.name.removeprefix("decode_")
+        found += [name, *(f"{name}/{subset}" for subset in files.subsets)]
     return found
 
 
-def _sets(paths: Sequence[Path], asked: Sequence[str] | None) -> list[str]:
-    scored = [_scored(path) for path in paths]
+def _sets(paths: Sequence[Path], asked: Sequence[str] | None, suffix: str) -> list[str]:
+    scored = [_scored(path, suffix) for path in paths]
     if asked:
         for name in asked:
             if not any(name in found for found in scored):

@@ -23,8 +23,11 @@ TITLES = {
 KEY = "Cells are p, two-tailed, not corrected for the number of comparisons; " + ", ".join(
     f"{mark} p < {level}" for level, mark in reversed(LEVELS)
 )
-ROW, COLUMN = "<", "^"
-ARROWS = f"{ROW} and {COLUMN} point at the better one where the difference is real at {100 * LEVEL:g} %"
+ROW, COLUMN = "←", "↑"
+ARROWS = (
+    f"{ROW} and {COLUMN} point at the better one where the difference is real at {100 * LEVEL:g} %; "
+    "- stands where nothing could be tested"
+)
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,9 @@ def pairwise(models: Sequence[Model], index: int, test: str) -> tuple[Matrix, li
             differences[row, column] = _tested(a, b, index, test)
         except UserError as error:
             name = models[0].experiment.sets[index].name
-            untested.append(f"{a.label} and {b.label} were not tested on {name}: {error}")
-    title = f"{models[0].experiment.sets[index].name}: {TITLES[test]}"
+            reason = str(error).replace("system a", a.label).replace("system b", b.label)
+            untested.append(f"{a.label} and {b.label} were not tested on {name}: {reason}")
+    title = f"{_named(models[0], index)}: {TITLES[test]}"
     return Matrix(title, [model.label for model in scored], [_rate(m, index) for m in scored], differences), untested
 
 
@@ -99,9 +103,14 @@ def _tested(a: Model, b: Model, index: int, test: str) -> Difference:
     if not one or not other:
         raise UserError("no aligned utterances (decode_SET/scoring/per_utt)")
     result = TESTS[test](one, other)
-    if not result.deviation:  # the same difference everywhere, such as none
-        return Difference(None)
     return Difference(result.p, {"a": ROW, "b": COLUMN, None: ""}[result.better])
+
+
+def _named(model: Model, index: int) -> str:
+    """A set with its regime, where that is not the words as they are written."""
+    decoded = model.experiment.sets[index]
+    regime = decoded.wer.regime if decoded.wer else "verbatim"
+    return decoded.name if regime == "verbatim" else f"{decoded.name} ({regime})"
 
 
 def _rate(model: Model, index: int) -> str:
@@ -126,7 +135,7 @@ def over_seeds(models: Sequence[Model], index: int) -> Matrix | None:
         p = welch(rates[row], rates[column])
         better = ROW if statistics.mean(rates[row]) < statistics.mean(rates[column]) else COLUMN
         differences[row, column] = Difference(p, better if mark(p) else "")
-    title = f"{models[0].experiment.sets[index].name}: means and standard deviations over seeds, Welch's t-test"
+    title = f"{_named(models[0], index)}: means and standard deviations over seeds, Welch's t-test"
     names = ["_".join(part for part in key[:2] if part) for key in groups]
     return Matrix(title, names, [_spread(values) for values in rates], differences)
 

@@ -20,6 +20,7 @@ from omni_asr.scoring.align import fold_case
 from omni_asr.scoring.breakdown import worst_utterances
 from omni_asr.scoring.decoded import files_and_channels, timed_words
 from omni_asr.scoring.reports import read_breakdown
+from omni_asr.scoring.result_files import ResultFiles
 from omni_asr.scoring.sclite import Utterance
 from omni_asr.scoring.segments import segments_by_id
 
@@ -52,30 +53,31 @@ class Errors:
 
 
 def read_errors(
-    data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str], most: int, with_audio: bool
+    data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str], most: int, with_audio: bool, suffix: str = ""
 ) -> Errors:
-    """Read a scored set; what else is missing is named in the notes.
+    """Read a set that was scored in a regime (one of SUFFIXES); what else is missing is named in the notes.
 
     Raises:
         UserError: the set is not scored.
     """
     folder, data = Path(decode_dir), Path(data_dir)
     experiment, name = Path(os.path.abspath(folder)).parent.name, Path(os.path.abspath(data)).name
-    decoded, missing = read_decoded(name, folder, data)
+    files = ResultFiles(folder, suffix)
+    decoded, missing = read_decoded(name, files, data)
     if not decoded.wer or not decoded.utterances:
         raise UserError(f"{decode_dir}: score this set first (stage 5); {missing[0]}")
     found = Errors(decoded, experiment, worst_utterances(decoded.utterances, most), notes=missing)
-    for path in sorted(folder.glob("scoring/by_*.md")):
+    for path in sorted(files.folder.glob("by_*.md")):
         try:
             found.tables.append(read_breakdown(path))
         except UserError as error:
             found.notes.append(str(error))
-    if (folder / "scoring" / "oov").exists():
-        found.unknown = next(iter(read_lines(folder / "scoring" / "oov")), "")
+    if (files.folder / "oov").exists():
+        found.unknown = next(iter(read_lines(files.folder / "oov")), "")
     _read_starts(found, folder / "tokens.jsonl")
     if with_audio:
         try:
-            _embed(found, _read_audio(found, data, folder / "scoring" / "ref.stm"))
+            _embed(found, _read_audio(found, data, files.folder / "ref.stm"))
         except UserError as error:
             found.notes.append(f"audio: {error}")
     return found

@@ -35,14 +35,17 @@ def write_errors(
     out: str | os.PathLike[str],
     most: int = 30,
     with_audio: bool = True,
+    suffix: str = "",
 ) -> Path:
     """Write the page of a scored set with its ``most`` worst utterances to ``out`` and return its path.
+
+    ``suffix`` is that of the regime, one of SUFFIXES.
 
     Raises:
         UserError: the set is not scored.
     """
     path = Path(out)
-    text = render(read_errors(data_dir, decode_dir, most, with_audio))
+    text = render(read_errors(data_dir, decode_dir, most, with_audio, suffix))
     with atomic_write(path) as file:
         file.write(text)
     return path
@@ -86,7 +89,7 @@ def _breakdown(table: Table) -> str:
     heads, rows = table
     rate, sure = heads.index("Err"), heads.index(INTERVAL_COLUMN)
     drawn = [_numbers(f"{cells[rate]} {cells[sure]}") for cells in rows]
-    widest = max((max(numbers) for numbers in drawn), default=0) or 1
+    widest = max((number for numbers in drawn for number in numbers), default=0) or 1
     lines = [
         row([*map(escape, cells), _range(numbers, widest)])
         for cells, numbers in zip(rows[:MOST_ROWS], drawn[:MOST_ROWS], strict=True)

@@ -9,9 +9,10 @@ from typing import Any
 
 from omni_asr.analysis.routing_file import RoutingResults, read_routing
 from omni_asr.errors import UserError
-from omni_asr.kaldi.tables import read_table
+from omni_asr.kaldi.tables import read_ids, read_table
 from omni_asr.scoring.bootstrap import Interval, read_interval
 from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring.result_files import ResultFiles, files_of, is_stale
 from omni_asr.scoring.results import Rate, experiment_order, read_command, read_model_info, read_rate
 from omni_asr.scoring.sclite import Utterance
 
@@ -63,8 +64,12 @@ class Experiment:
         return str(self.info.get("router") or self.name.split("_")[0])
 
 
-def read_experiment(exp_dir: str | os.PathLike[str], data_dir: str | os.PathLike[str], sets: list[str]) -> Experiment:
+def read_experiment(
+    exp_dir: str | os.PathLike[str], data_dir: str | os.PathLike[str], sets: list[str], suffix: str = ""
+) -> Experiment:
     """Read an experiment with all that the report shows.
+
+    Sets are named ``SET`` or ``SET/SUBSET``; ``suffix`` is the regime of their error rates, one of SUFFIXES.
 
     Raises:
         UserError: there is no such folder.
@@ -81,9 +86,9 @@ def read_experiment(exp_dir: str | os.PathLike[str], data_dir: str | os.PathLike
         experiment.missing.append("cmd.txt: the command is not known")
     _read_training(experiment)
     for name in sets:
-        experiment.sets.append(_read_set(experiment, name, Path(data_dir, name)))
+        experiment.sets.append(_read_set(experiment, name, Path(data_dir, name.partition("/")[0]), suffix))
     if experiment.router != "dense":
-        data_dirs = " ".join(str(Path(data_dir, name)) for name in sets)
+        data_dirs = " ".join(str(Path(data_dir, name)) for name in dict.fromkeys(n.partition("/")[0] for n in sets))
         command = f"omni-asr analyze-routing {exp_dir} {data_dirs}"
         experiment.routing, unread = read_routing(path / "routing.json", command)
         experiment.missing += unread
@@ -100,7 +105,7 @@ def siblings(experiment: Experiment, sets: list[str]) -> list[Experiment]:
     for path in experiment.path.parent.iterdir():
         if path.suffix == ".before" and path != experiment.path:
             continue
-        decoded = [DecodedSet(name, *_rates(path / f"decode_{name}")) for name in sets]
+        decoded = [DecodedSet(name, *_rates(files_of(path, name))) for name in sets]
         if path == experiment.path or any(one.wer for one in decoded):
             other = Experiment(path, sets=decoded)
             try:
@@ -117,7 +122,7 @@ def model_info(exp_dir: Path, sets: list[str]) -> dict[str, Any]:
     Raises:
         UserError: neither is there.
     """
-    folders = [exp_dir, *(exp_dir / f"decode_{name}" for name in sets)]
+    folders = [exp_dir, *(files_of(exp_dir, name).decode_dir for name in sets)]
     return read_model_info(next((folder for folder in folders if (folder / "model_info.json").exists()), exp_dir))
 
 
@@ -148,47 +153,53 @@ def _read_training(experiment: Experiment) -> None:
             experiment.missing.append(f"train.jsonl has no lines of type {kind}")
 
 
-def _rates(folder: Path) -> tuple[Rate | None, Rate | None, Interval | None]:
+def _rates(files: ResultFiles) -> tuple[Rate | None, Rate | None, Interval | None]:
     """Rates in words and characters, and the interval of the first."""
     rates: list[Rate | None] = []
-    for name in ("wer", "cer"):
+    for unit in ("wer", "cer"):
         try:
-            rates.append(read_rate(folder / name))
+            rates.append(read_rate(files.rate(unit)))
         except UserError:
             rates.append(None)
-    return rates[0], rates[1], read_interval(folder / "scoring" / "ci") if rates[0] else None
+    return rates[0], rates[1], read_interval(files.folder / "ci", files.subset or "all") if rates[0] else None
 
 
-def _read_set(experiment: Experiment, name: str, data_dir: Path) -> DecodedSet:
-    folder = experiment.path / f"decode_{name}"
+def _read_set(experiment: Experiment, name: str, data_dir: Path, suffix: str) -> DecodedSet:
+    files = files_of(experiment.path, name, suffix)
+    folder = files.decode_dir
     if not folder.is_dir():
-        experiment.missing.append(f"decode_{name} does not exist: decode this set (stage 4)")
+        experiment.missing.append(f"{folder.name} does not exist: decode this set (stage 4)")
         return DecodedSet(name)
-    decoded, missing = read_decoded(name, folder, data_dir)
+    decoded, missing = read_decoded(name, files, data_dir)
     experiment.missing += [_relative(sentence, experiment.path) for sentence in missing]
     decoded.load = _read_load(folder / "load.json")
     if not decoded.load and experiment.router != "dense":
-        experiment.missing.append(f"decode_{name}/load.json: no load of the experts on this set")
+        experiment.missing.append(f"{folder.name}/load.json: no load of the experts on this set")
     return decoded
 
 
-def read_decoded(name: str, folder: Path, data_dir: Path) -> tuple[DecodedSet, list[str]]:
+def read_decoded(name: str, files: ResultFiles, data_dir: Path) -> tuple[DecodedSet, list[str]]:
     """Error rates and aligned utterances of a decoded and scored set, and what could not be read, a sentence each."""
     missing = []
-    decoded = DecodedSet(name, *_rates(folder))
+    folder, decoded = files.decode_dir, DecodedSet(name, *_rates(files))
     if decoded.wer is None or decoded.cer is None:
-        missing.append(f"{folder.name} has no wer and cer: score this set (stage 5)")
+        missing.append(f"{folder.name} has no {files.rate('wer').name} and cer: score this set (stage 5)")
+    elif is_stale(folder, files.rate("wer")):
+        missing.append(f"{folder.name} was decoded anew since it was scored: score this set (stage 5)")
     try:
-        utterances = read_per_utterance(folder / "scoring" / "per_utt")
-        is_timed = (folder / "scoring" / "ref.stm").exists()
+        utterances = read_per_utterance(files.folder / "per_utt")
+        if files.subset:
+            members = set(read_ids(files.folder / f"utts_{files.subset}"))
+            utterances = [utterance for utterance in utterances if utterance.id in members]
+        is_timed = (files.folder / "ref.stm").exists()
         decoded.utterances = _with_speakers(utterances, None if is_timed else data_dir)
     except UserError as error:
         missing.append(f"{error}: no aligned utterances (stage 5)")
     if decoded.utterances and not any(utterance.speaker for utterance in decoded.utterances):
         missing.append(f"{name}: no utt2spk in the data directory, so the speakers are not known")
     decoded.scores = _read_scores(folder / "score")
-    if (folder / "scoring" / "errors.html").exists():
-        decoded.page = f"{folder.name}/scoring/errors.html"
+    if (files.folder / "errors.html").exists() and not files.subset:
+        decoded.page = f"{folder.name}/{files.folder.name}/errors.html"
     return decoded, missing
 
 

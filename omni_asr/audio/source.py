@@ -47,6 +47,7 @@ class Recording:
         self.channels: int = self._file.channels
         self.frames: int = self._file.frames
         self._is_mp3 = self._file.format in ("MP3", "MPEG")
+        self._can_seek = not self._is_mp3 and self._file.subtype != "VORBIS"
         _check_header(self._file)
         if self._file.format == "OGG":
             _check_ogg_end(self._source)
@@ -88,7 +89,7 @@ class Recording:
     def _read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples [start, stop) of all channels (samples, channels) in [-1, 1]."""
         try:
-            if self._is_mp3:
+            if not self._can_seek:
                 self._skip_to(start)
             elif self._position != start:
                 self._file.seek(start)
@@ -102,7 +103,8 @@ class Recording:
     def _skip_to(self, start: int) -> None:
         """Decode up to ``start``, from the beginning if need be.
 
-        An MP3 frame borrows bits from the frames before it; after a seek libsndfile gives silence for some time.
+        An MP3 frame borrows bits from the frames before it; after a seek libsndfile gives silence for some time. Within
+        Vorbis it seeks to places nearby, and what follows has traces of what was read before (found in 1.2.2).
         """
         if start < self._position:
             self._file.close()
@@ -189,15 +191,21 @@ def _check_header(file: soundfile.SoundFile) -> None:
 
 
 def _check_ogg_end(file: str | BinaryIO) -> None:
-    """Find Ogg files cut between two pages: only the last page of a complete stream carries its end mark."""
+    """Find Ogg files that are cut: the last page of a complete stream carries its end mark, and all of its segments."""
     with open(file, "rb") if isinstance(file, str) else contextlib.nullcontext(file) as opened:
         position, size = opened.tell(), opened.seek(0, os.SEEK_END)
         opened.seek(max(0, size - (1 << 17)))  # a page is at most 64 KiB
         tail = opened.read()
         opened.seek(position)
-    page = tail.rfind(b"OggS")
-    if page >= 0 and len(tail) > page + 5 and not tail[page + 5] & 4:
+    start = tail.rfind(b"OggS")
+    if start < 0:
+        return
+    page = tail[start:]
+    if len(page) > 5 and not page[5] & 4:
         raise AudioError("truncated: the last page of the Ogg stream is missing")
+    table = page[27 : 27 + page[26]] if len(page) > 26 else b""  # lengths of its segments
+    if len(page) < 27 or len(page) < 27 + page[26] + sum(table):
+        raise AudioError("truncated: the last page of the Ogg stream is not whole")
 
 
 def _starts_with(path: str, magic: bytes) -> bool:

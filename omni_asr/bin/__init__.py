@@ -43,7 +43,7 @@ def _with_dashes(argument: str) -> str:
 
 
 def run_program(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
-    """Run ``main`` and return its exit status: 1 with one line for a :class:`UserError`, 130 after Ctrl-C."""
+    """Run ``main`` and return its exit status: 1 with one line for what a user can mend, 130 after Ctrl-C."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s (%(name)s) %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
     )
@@ -57,9 +57,14 @@ def run_program(main: Callable[[Sequence[str] | None], int | None], argv: Sequen
     except UserError as error:
         print(f"{program}: error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # of a file that cannot be read or written: a full disk, a folder where a file belongs
+        if error.filename is None:
+            raise
+        print(f"{program}: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130

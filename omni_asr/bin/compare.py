@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from omni_asr.analysis.compare import read_comparison, terminal, write_page
 from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.scoring.result_files import suffix_of
 from omni_asr.scoring.significance import TESTS
 
 
@@ -26,11 +27,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--tests", nargs="+", choices=[*TESTS, "all"], default=["mapsswe"], help="tests of each pair, or all of them"
     )
+    parser.add_argument("--regime", choices=["whisper"], help="results of this regime instead of the corpus's own")
     parser.add_argument("--out", default="compare.html", help="file to write")
     parser.add_argument("--data-dir", default="data", help="folder with the data directories of the sets, for speakers")
     options = parser.parse_args(argv)
     tests = list(TESTS) if "all" in options.tests else list(dict.fromkeys(options.tests))
-    comparison = read_comparison(options.exp_dirs, options.sets, options.data_dir, tests)
+    suffix = suffix_of(options.regime)
+    comparison = read_comparison(options.exp_dirs, options.sets, options.data_dir, tests, suffix)
     print(terminal(comparison))
     print(write_page(comparison, options.out))
 

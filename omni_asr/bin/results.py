@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{row['exp']}: agreement between layers {known}")
         return
     for row in update(options.results, options.exp_dir, options.sets):
-        print(f"{row['exp']} {row['set']}: WER {row['WER']} CER {row['CER']} ({row['errors / words']} words)")
+        rates = f"WER {row['WER']} CER {row['CER']} ({row['errors / words']} words)"
+        print(f"{row['exp']} {row['set']} ({row['regime']}): {rates}")
 
 
 if __name__ == "__main__":

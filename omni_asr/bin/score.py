@@ -9,7 +9,8 @@ by_utt2snr.md for --by utt2snr, and oov, the words that the training text lacks,
 
 With --stm, references are segments with times, and so are hypotheses: those of --ctm, or the decoded words at the times
 in DECODE_DIR/tokens.jsonl. A word counts in the segment where its middle lies; optional (words) may be left out and
-fragments- match their beginnings, as in hubscr.pl. --glm applies a global map to both sides first.
+fragments- match their beginnings, as in hubscr.pl. --glm applies a global map to both sides first; without --stm, to
+DATA_DIR/text_glm, if there, or DATA_DIR/text, and DECODE_DIR/text.
 
 Every result names its regime. Whisper's (--regime whisper) has files of its own: wer_whisper, scoring_whisper/.
 
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--regime", choices=list(REGIMES), help=f"{regimes}. Default: glm with --glm, else verbatim")
     parser.add_argument("--stm", type=Path, help="references with times, instead of DATA_DIR/text")
     parser.add_argument("--ctm", type=Path, help="recognised words with times, instead of the decoded ones")
-    parser.add_argument("--glm", type=Path, help="global map applied to both sides; needs --stm")
+    parser.add_argument("--glm", type=Path, help="global map applied to both sides")
     parser.add_argument(
         "--hyp-filter",
         choices=list(HYPOTHESIS_FILTERS),
@@ -57,6 +58,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="break results down by length, or by a utt2* or spk2* table of DATA_DIR or with its path (numbers in five "
         "bins, other values as they are); may be repeated",
     )
+    parser.add_argument(
+        "--bootstrap",
+        choices=["speakers", "utterances"],
+        default="",
+        help="what is drawn for the 95%% intervals; by default speakers where there are several",
+    )
     parser.add_argument("--train-text", type=Path, help="text of the training data, to list words that it lacks")
     parser.add_argument("data_dir", help="data directory with text and utt2spk")
     parser.add_argument("lang_dir", help="language directory, or - for none (words are compared as they are)")
@@ -67,18 +74,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     subsets = dict(text.partition("=")[::2] for text in options.subset)
     if not all(subsets.values()):
         raise UserError("--subset takes NAME=PREFIX, such as swbd=sw_")
+    if len(subsets) < len(options.subset):
+        raise UserError(f"--subset: a name is given twice in {' '.join(options.subset)}")
     regime = options.regime or ("glm" if options.glm else "verbatim")
-    protocol = Protocol(
-        regime,
-        options.stm,
-        options.ctm,
-        options.glm,
-        subsets,
-        options.by,
-        options.train_text,
-        options.hyp_filter,
-    )
-    print(score(options.data_dir, options.decode_dir, protocol))
+    given = (options.stm, options.ctm, options.glm, subsets, options.by, options.train_text, options.bootstrap)
+    print(score(options.data_dir, options.decode_dir, Protocol(regime, *given, options.hyp_filter)), regime)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Fetching a corpus that is free: resumable, verified, never twice."""
 
+import errno
+import gzip
 import hashlib
+import http.client
 import logging
 import os
 import shutil
@@ -9,12 +12,12 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
+from omni_asr.corpora.progress import Progress
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 
@@ -22,11 +25,16 @@ log = logging.getLogger("download")
 
 BLOCK = 1 << 20
 TRIES = 5
+"""Connections in a row that may bring nothing before it is given up."""
 PAUSE = 3.0
 """Seconds before the second try; each further one waits twice as long."""
 TIMEOUT = 60
 """Seconds without a byte after which a connection is given up."""
 NOT_SATISFIABLE = 416
+BUSY = {408, 425, 429, 500, 502, 503, 504}
+"""Answers of servers that may be another one soon."""
+MARKS, ARCHIVES = ".unpacked", ".archives"
+"""Folders beside what was unpacked: a mark for each complete archive, and archives that are fetched or unpacked."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +45,13 @@ class Archive:
         url: where it is.
         size: its bytes, where they are known.
         md5: its checksum in hexadecimal, where it is known.
+        sha256: the same, for servers that give this one.
     """
 
     url: str
     size: int | None = None
     md5: str | None = None
+    sha256: str | None = None
 
     @property
     def name(self) -> str:
@@ -55,7 +65,7 @@ def fetch(archive: Archive, folder: str | os.PathLike[str]) -> Path:
     The file appears under its name when its size and checksum are right; until then it is ``<name>.part``.
 
     Raises:
-        UserError: the server cannot be reached or refuses, or what it sends is not the file that is expected.
+        UserError: the server cannot be reached or refuses, the disk is full, or what comes is not what is expected.
     """
     path = Path(folder) / archive.name
     if path.exists():
@@ -63,20 +73,23 @@ def fetch(archive: Archive, folder: str | os.PathLike[str]) -> Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    for number in range(1, TRIES + 1):
+    failures, have = 0, _size(part)
+    while archive.size is None or have != archive.size:
         try:
             _receive(archive, part)
             break
-        except urllib.error.HTTPError as error:
-            raise UserError(f"{archive.url}: the server says {error.code} {error.reason}; {_by_hand(path)}") from None
-        except OSError as error:
-            reason = getattr(error, "reason", None) or error
-            if number == TRIES:
-                raise UserError(
-                    f"{archive.url} cannot be fetched ({reason}); start again to go on, or {_by_hand(path)}"
-                ) from None
-            log.warning("%s: %s; try %d of %d follows", archive.url, reason, number + 1, TRIES)
-            time.sleep(PAUSE * 2 ** (number - 1))
+        except (OSError, http.client.HTTPException) as error:
+            failures, before, have = failures + 1, have, _size(part)
+            if have > before:
+                failures = 1
+            reason = _reason(error)
+            if isinstance(error, urllib.error.HTTPError) and error.code not in BUSY:
+                raise UserError(f"{archive.url}: the server says {reason}; put the file at {path} by hand") from None
+            if failures == TRIES:
+                advice = f"start again to go on, or put the file at {path} by hand"
+                raise UserError(f"{archive.url} cannot be fetched ({reason}); {advice}") from None
+            log.warning("%s: %s; another try follows", archive.name, reason)
+            time.sleep(PAUSE * 2 ** (failures - 1))
     try:
         _check(archive, part, "what was fetched is removed; start again")
     except UserError:
@@ -86,50 +99,70 @@ def fetch(archive: Archive, folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _by_hand(path: Path) -> str:
-    return f"put the file at {path} by hand"
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"{error.code} {error.reason}"
+    return str(getattr(error, "reason", None) or error or type(error).__name__)
 
 
 def _receive(archive: Archive, part: Path) -> None:
-    """Append what is missing to a partial file; OSError where the connection ends too early."""
-    have = part.stat().st_size if part.exists() else 0
+    """Append what is missing to a partial file.
+
+    Raises:
+        OSError, HTTPException: the connection failed or ended too early.
+    """
+    have = _size(part)
     request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == NOT_SATISFIABLE and have:  # nothing is missing, or the file was replaced: the check tells
+        if error.code != NOT_SATISFIABLE or not have:
+            raise
+        if (error.headers.get("Content-Range") or f"/{have}").endswith(f"/{have}"):  # nothing is missing
             return
-        raise
+        part.unlink()
+        raise OSError("the file on the server is another one now; begun anew") from None
     with response:
-        resumed = response.status == 206
+        if response.status != http.client.PARTIAL_CONTENT:
+            have = 0  # the server sends all of it, whatever was asked for
         length = response.headers.get("Content-Length")
-        total = int(length) + (have if resumed else 0) if length else None
-        with (
-            open(part, "ab" if resumed else "wb") as file,
-            tqdm(
-                total=total, initial=have if resumed else 0, unit="B", unit_scale=True, desc=archive.name, disable=None
-            ) as bar,
-        ):
-            while block := response.read(BLOCK):
+        total = int(length) + have if length else None
+        if None not in (total, archive.size) and total != archive.size:
+            raise UserError(f"{archive.url} has {total} bytes, not {archive.size}: it is not the file that is expected")
+        _append(response, part, have, Progress(archive.name, have, total))
+    if total is not None and _size(part) < total:
+        raise OSError(f"the connection ended after {_size(part)} of {total} bytes")
+
+
+def _append(response: http.client.HTTPResponse, part: Path, have: int, progress: Progress) -> None:
+    """Write what comes behind the first ``have`` bytes of a file."""
+    with open(part, "ab" if have else "wb") as file, progress:
+        while block := response.read(BLOCK):
+            try:
                 file.write(block)
-                bar.update(len(block))
-    received = part.stat().st_size
-    if total is not None and received < total:
-        raise OSError(f"the connection ended after {received} of {total} bytes")
+                file.flush()
+            except OSError as error:  # no other connection helps
+                reason = error.strerror or error
+                raise UserError(f"{part} cannot be written ({reason}); start again to go on when it can") from None
+            progress.add(len(block))
 
 
 def _check(archive: Archive, path: Path, advice: str) -> None:
     size = path.stat().st_size
     if archive.size is not None and size != archive.size:
         raise UserError(f"{path} has {size} bytes, not the {archive.size} of {archive.url}; {advice}")
-    if archive.md5 is not None:
-        found = _md5(path)
-        if found != archive.md5:
-            raise UserError(f"{path} has the MD5 sum {found}, not the {archive.md5} of {archive.url}; {advice}")
+    for kind, expected in (("md5", archive.md5), ("sha256", archive.sha256)):
+        found = None if expected is None else _checksum(path, kind)
+        if expected is not None and found != expected.lower():
+            raise UserError(f"{path} has the {kind.upper()} sum {found}, not the {expected} of {archive.url}; {advice}")
 
 
-def _md5(path: Path) -> str:
-    digest = hashlib.md5()
+def _checksum(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind)
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
@@ -140,39 +173,85 @@ def unpack(path: Path, folder: str | os.PathLike[str]) -> None:
     """Unpack a tar or zip file into a folder, once: a mark in ``folder/.unpacked`` says that it is complete.
 
     Raises:
-        UserError: the archive is damaged, or holds a path that leads out of the folder.
+        UserError: the archive is damaged, holds a path that leads out of the folder, or the disk is full.
     """
     folder = Path(folder)
-    mark = folder / ".unpacked" / path.name
+    mark = folder / MARKS / path.name
     if mark.exists():
         log.info("%s is unpacked in %s, nothing to do", path.name, folder)
         return
-    folder.mkdir(parents=True, exist_ok=True)
     log.info("unpacking %s into %s", path, folder)
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                archive.extractall(folder)
-        else:
-            with tarfile.open(path) as tar:
-                tar.extractall(folder, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise UserError(f"{path} cannot be unpacked into {folder} ({error}); remove it and start again") from None
+        folder.mkdir(parents=True, exist_ok=True)
+        _extract(path, folder)
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} is damaged and cannot be unpacked into {folder} ({reason}); remove it and start again"
+        ) from None
+    except OSError as error:
+        advice = "make room and start again" if _is_full(error) else "may you write there?"
+        raise UserError(f"{path} cannot be unpacked into {folder} ({error}); {advice}") from None
     with atomic_write(mark) as file:
         file.write(f"{path.stat().st_size}\n")
+
+
+def unpack_beside(path: Path) -> None:
+    """Unpack a tar or zip file into the folder that it is in; what it holds appears there by rename, whole.
+
+    Raises:
+        UserError: as :func:`unpack`, or the folder has something of the same name.
+    """
+    partial = path.parent / f".unpacking.{path.name}"
+    if not (partial / MARKS).exists():
+        shutil.rmtree(partial, ignore_errors=True)  # what an interruption left, perhaps of another archive of this name
+    unpack(path, partial)
+    for child in sorted(partial.iterdir()):
+        if child.name == MARKS:
+            continue
+        if (path.parent / child.name).exists():
+            raise UserError(f"{path} would replace {path.parent / child.name}; remove one of them and start again")
+        child.rename(path.parent / child.name)
+    shutil.rmtree(partial)
+
+
+def _extract(path: Path, folder: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        with tarfile.open(path) as tar:
+            tar.extractall(folder, filter="data")
+        return
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():  # zipfile would put them elsewhere without a word
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise zipfile.BadZipFile(f"{name!r} would be extracted outside of it")
+        archive.extractall(folder)
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_unpacked(archive: Archive, folder: str | os.PathLike[str]) -> bool:
+    """Whether :func:`fetch_all` has unpacked an archive completely into a folder."""
+    return Path(folder, MARKS, archive.name).exists()
+
+
+def was_interrupted(archive: Archive, folder: str | os.PathLike[str]) -> bool:
+    """Whether :func:`fetch_all` has an archive that is not unpacked yet: what it holds may be there in part."""
+    return Path(folder, ARCHIVES, archive.name).exists() and not is_unpacked(archive, folder)
 
 
 def fetch_all(archives: Sequence[Archive], folder: str | os.PathLike[str], keep: bool = False) -> None:
     """Fetch and unpack some archives; what is unpacked is not fetched again, and its archive is removed unless kept."""
     folder = Path(folder)
     for number, archive in enumerate(archives, 1):
-        if (folder / ".unpacked" / archive.name).exists():
+        if is_unpacked(archive, folder):
             log.info("%s is there, nothing to fetch", archive.name)
             continue
         log.info("%s (%d of %d)", archive.url, number, len(archives))
-        path = fetch(archive, folder / ".archives")
+        path = fetch(archive, folder / ARCHIVES)
         unpack(path, folder)
         if not keep:
             path.unlink()
-    if not keep:
-        shutil.rmtree(folder / ".archives", ignore_errors=True)
+    if not keep and (folder / ARCHIVES).is_dir() and not any((folder / ARCHIVES).iterdir()):
+        shutil.rmtree(folder / ARCHIVES)  # others may be at work there

@@ -15,6 +15,9 @@ from omni_asr.errors import UserError
 MAGIC = b"NIST_1A\n"
 SMALLEST_HEADER = 1024
 LARGEST_HEADER = 1 << 20
+CODINGS = {"pcm": "pcm", "ulaw": "ulaw", "mu-law": "ulaw", "alaw": "alaw", "a-law": "alaw"}
+SHORTEN = b"ajkg"
+"""How compressed samples begin."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +50,35 @@ def is_sphere(path: str | os.PathLike[str]) -> bool:
 def read_sphere(path: str | os.PathLike[str]) -> Sphere:
     """Read the header of a file.
 
+    That compressed samples end too early is not seen here, since only decoding them all would tell.
+
     Raises:
-        AudioError: the file is missing, empty, no SPHERE file, truncated, or its header lacks a field.
+        AudioError: the file is missing, empty, no SPHERE file, truncated, coded or compressed in a way that nothing
+            here reads, or its header lacks a field.
     """
     try:
         with open(path, "rb") as file:
             start = file.read(16)
             size = _header_size(start)
             header = start + file.read(size - len(start))
+            samples = file.read(len(SHORTEN))
         length = os.path.getsize(path)
     except OSError as error:
         raise AudioError(f"{error.strerror}: {path}") from None
     if len(header) < size:
         raise AudioError(f"its SPHERE header of {size} bytes is truncated")
     fields = _fields(header)
-    coding, _, packing = fields.get("sample_coding", "pcm").partition(",")
+    named, _, packing = fields.get("sample_coding", "pcm").lower().partition(",")
+    coding = CODINGS.get(named.strip())
+    if coding is None or packing and "shorten" not in packing:
+        raise AudioError(f"its samples are coded as {fields['sample_coding']!r}, which nothing here reads")
     try:
         sphere = Sphere(
             rate=int(fields["sample_rate"]),
             channels=int(fields.get("channel_count", 1)),
             samples=int(fields["sample_count"]),
-            coding={"mu-law": "ulaw"}.get(coding, coding),
-            compressed="shorten" in packing,
+            coding=coding,
+            compressed=bool(packing),
         )
         width = int(fields.get("sample_n_bytes", 2 if coding == "pcm" else 1))
     except KeyError as missing:
@@ -80,6 +90,8 @@ def read_sphere(path: str | os.PathLike[str]) -> Sphere:
     expected = sphere.samples * sphere.channels * width
     if not sphere.compressed and length - size < expected:
         raise AudioError(f"it is truncated: {length - size} of {expected} bytes of samples")
+    if sphere.compressed and samples != SHORTEN:
+        raise AudioError("it is truncated, or not compressed by shorten as its header says")
     return sphere
 
 
@@ -112,6 +124,7 @@ def sphere_value(path: str | os.PathLike[str], sphere: Sphere, channel: int = 0)
 
     A pipe, as everywhere in Kaldi: ``sph2pipe`` where it is installed, else ffmpeg for what it decodes. Without both,
     the path of a file that libsndfile reads (uncompressed), whose channel ``reco2file_and_channel`` then chooses.
+    ffmpeg decodes shorten for 16-bit samples only: mu-law under shorten has ``codec none`` for it.
 
     Raises:
         UserError: none of them reads this file; says what to install.

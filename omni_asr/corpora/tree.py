@@ -15,7 +15,8 @@ class CorpusTree:
     """The folders that together hold a corpus, such as discs or packages of a publisher.
 
     Paths are given as they are in the corpus, with ``/`` and perhaps the wildcards of :mod:`fnmatch` in their parts.
-    Case never matters. Folders are read once.
+    Case never matters. Folders are read once. What is hidden (``.name``) is only found where it is named so: an archive
+    may be half unpacked there.
 
     Raises:
         UserError: one of the folders does not exist.
@@ -29,18 +30,26 @@ class CorpusTree:
         self._listings: dict[Path, dict[str, list[str]]] = {}
 
     def find_all(self, path: str, depth: int = DEPTH) -> Iterator[Path]:
-        """Everything that a path fits, below each root and below its folders down to ``depth``; nearest first."""
+        """Everything that a path fits, below each root and below its folders down to ``depth``; nearest first.
+
+        A root may itself be the first part of the path: ``LDC/wsj0`` for ``wsj0/doc``.
+        """
         parts = path.lower().split("/")
         seen = set()
         for root in self.roots:
-            level = [root]
-            for _ in range(depth + 1):
-                for folder in level:
-                    for found in self._below(folder, parts):
-                        if found not in seen:
-                            seen.add(found)
-                            yield found
-                level = [child for folder in level for child in self._folders(folder)]
+            for found in self._near(root, parts, depth):
+                if found not in seen:
+                    seen.add(found)
+                    yield found
+
+    def _near(self, root: Path, parts: Sequence[str], depth: int) -> Iterator[Path]:
+        if len(parts) > 1 and fnmatch.fnmatchcase(root.name.lower(), parts[0]):
+            yield from self._below(root, parts[1:])
+        level = [root]
+        for _ in range(depth + 1):
+            for folder in level:
+                yield from self._below(folder, parts)
+            level = [child for folder in level for child in self._folders(folder)]
 
     def find(self, *paths: str, depth: int = DEPTH) -> Path | None:
         """What the first of some paths that is there leads to; None where none is."""
@@ -66,14 +75,31 @@ class CorpusTree:
         """Files directly in a folder whose names fit, sorted by name."""
         return sorted(found for found in self._below(folder, [pattern.lower()]) if found.is_file())
 
+    def search(self, pattern: str) -> Iterator[Path]:
+        """Every file at any depth whose name fits, in the order of the paths below each root; links are followed."""
+        seen: set[str] = set()
+        for root in self.roots:
+            for folder, folders, names in os.walk(root, followlinks=True):
+                real = os.path.realpath(folder)
+                if real in seen:  # a link that leads back, or a root within another
+                    folders.clear()
+                    continue
+                seen.add(real)
+                folders.sort()
+                for name in sorted(names):
+                    if fnmatch.fnmatchcase(name.lower(), pattern.lower()):
+                        yield Path(folder, name)
+
     def _below(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
         """What parts of a path in lower case lead to from a folder, in the order of the names."""
         if not parts:
-            yield folder
+            if folder.exists():  # a link may lead nowhere
+                yield folder
             return
         listing = self._listing(folder)
         if any(letter in parts[0] for letter in "*?["):
             names = [name for lower in fnmatch.filter(listing, parts[0]) for name in listing[lower]]
+            names = [name for name in names if not name.startswith(".") or parts[0].startswith(".")]
         else:
             names = listing.get(parts[0], [])
         for name in sorted(names):
@@ -85,7 +111,8 @@ class CorpusTree:
             listing: dict[str, list[str]] = {}
             try:
                 for name in os.listdir(folder):
-                    listing.setdefault(name.lower(), []).append(name)
+                    if not name.startswith("."):  # nothing of a corpus: .DS_Store, ._1.flac, .unpacked
+                        listing.setdefault(name.lower(), []).append(name)
             except OSError:
                 pass
             self._listings[folder] = listing
@@ -94,6 +121,6 @@ class CorpusTree:
     def _folders(self, folder: Path) -> list[Path]:
         try:
             with os.scandir(folder) as entries:
-                return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+                return sorted(Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] != ".")
         except OSError:
             return []

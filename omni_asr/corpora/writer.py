@@ -2,10 +2,10 @@
 
 import json
 import logging
+import math
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from omni_asr.corpora.sorted_tables import Tables, sort_file
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import sort_key
 
@@ -22,8 +23,9 @@ log = logging.getLogger("prepare")
 REMOVED = "removed_in_preparation"
 """Table of what the corpus has and the data directory has not: ``<id> <reason>``."""
 MAX_REMOVED = 0.05
-SORT_MEMORY = "256M"
+JSON = json.JSONEncoder(ensure_ascii=False)
 _PARTICULAR = re.compile(r"\S*\d\S*|/\S+|'[^']*'|\"[^\"]*\"")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufeff]")
 TWICE = "occurs twice in the corpus; the first is kept"
 
 
@@ -40,7 +42,7 @@ class SetWriter:
         max_removed: largest share of the utterances that may be lost.
 
     Raises:
-        UserError: more was lost than ``max_removed``, nothing is left, or ids break Kaldi's rules.
+        UserError: the directory exists, too much was lost, nothing is left, or ids break the rules of Kaldi.
     """
 
     def __init__(
@@ -50,10 +52,14 @@ class SetWriter:
         self.keep_empty, self.max_removed = keep_empty, max_removed
         self.notes: Counter[str] = Counter()
         """How often something was mended, by what it was."""
+        self.release: str | None = None
+        """Release of the corpus, where it has several; ``conf/official_counts`` then has lines ``<set>@<release>``."""
         self._seconds: dict[str, float] = {}
         self._used: set[str] = set()
         self._reasons: Counter[str] = Counter()
         self._excluded: Counter[str] = Counter()
+        if self.path.exists():
+            raise UserError(f"{self.path} is there already; remove it, or write into another --data_dir")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.tmp.", dir=self.path.parent))
         self._files = ExitStack()
@@ -69,11 +75,14 @@ class SetWriter:
             value: path, or a command that ends in ``|``.
             file: with ``channel``, its line of ``reco2file_and_channel``.
             channel: side of a call.
-            seconds: how long it is, where that is known: segments are then clipped to it.
+            seconds: how long it is, where that is known: segments that come after this call are clipped to it.
         """
         if seconds is not None:
             self._seconds[name] = seconds
-        self._row("recordings", name, {"wav.scp": value, **({"file": f"{file} {channel}"} if file else {})})
+        row = {"wav.scp": self._one_line(name, value)}
+        if file is not None:
+            row["file"] = f"{file} {channel}"
+        self._row("recordings", name, row)
 
     def utterance(
         self,
@@ -97,6 +106,10 @@ class SetWriter:
             seconds: how long ``audio`` is, where that is known.
             tables: values for further tables, such as ``text_whisper="..."`` or ``utt2lang="en"``.
         """
+        if speaker.split() != [speaker]:
+            raise UserError(
+                f"{self.path.name}: {speaker!r} cannot be a speaker of {name!r}: it is empty or has a blank in it"
+            )
         words = clean(text)
         if not words and not self.keep_empty:
             return self.remove(name, "has no words")
@@ -113,7 +126,7 @@ class SetWriter:
             row["segments"] = f"{segment[0]} {bounds[0]:.3f} {bounds[1]:.3f}"
             row["seconds"] = bounds[1] - bounds[0]
         elif audio is not None:
-            row["wav.scp"] = audio
+            row["wav.scp"] = self._one_line(name, audio)
             row["seconds"] = seconds or 0.0
         else:
             raise TypeError(f"utterance {name}: neither audio nor segment")
@@ -122,8 +135,10 @@ class SetWriter:
 
     def _bounds(self, recording: str, start: float, end: float) -> tuple[float, float] | str:
         """Start and end of a segment in its recording, or why there is none."""
-        if not start < end:
+        if not start < end < math.inf:
             return f"ends at {end:g} s, which is not after its start at {start:g} s"
+        if end <= 0:
+            return f"ends at {end:g} s, before the start of the audio"
         if start < 0:
             self.notes["segments that began before the recording were clipped"] += 1
             start = 0.0
@@ -133,17 +148,24 @@ class SetWriter:
         if length is not None and end > length:
             self.notes["segments that ended after the audio were clipped"] += 1
             end = length
+        if f"{start:.3f}" == f"{end:.3f}":
+            return f"is shorter than a millisecond, at {start:g} s"
         return start, end
+
+    def _one_line(self, name: str, audio: str) -> str:
+        if audio.strip() != audio or "\n" in audio or "\r" in audio:
+            raise UserError(f"{self.path.name}: {name} has audio that wav.scp cannot name: {audio!r}; rename it")
+        return audio
 
     def remove(self, name: str, reason: str) -> None:
         """Leave out an utterance that cannot be used: it counts as a loss."""
         self._reasons[_kind(reason)] += 1
-        self._row("removed", name, reason)
+        self._row("removed", "_".join(name.split()) or "?", reason)
 
     def exclude(self, name: str, reason: str) -> None:
         """Leave out an utterance that is not to be used, by the rules of the corpus or of the protocol."""
         self._excluded[_kind(reason)] += 1
-        self._row("removed", name, reason)
+        self._row("removed", "_".join(name.split()) or "?", reason)
 
     def __enter__(self) -> "SetWriter":
         return self
@@ -165,14 +187,16 @@ class SetWriter:
             kept, speakers, seconds = self._write_utterances(tables)
             self._write_recordings(tables)
             self._write_removed(tables)
+        if self.release is not None:
+            (final / "release").write_text(f"{self.release}\n", encoding="utf-8")
         self._report(kept, speakers, seconds)
         lost = sum(self._reasons.values())
-        if kept and lost > self.max_removed * (kept + lost):
+        if lost and (not kept or lost > self.max_removed * (kept + lost)):
             listed = self.path.with_name(f"{self.path.name}.{REMOVED}")
             shutil.copyfile(final / REMOVED, listed)
             raise UserError(
-                f"{self.path.name}: {lost} of {kept + lost} utterances are lost, more than {self.max_removed:.0%}, most "
-                f"often because one {self._reasons.most_common(1)[0][0]}; all are listed in {listed}; is the copy "
+                f"{self.path.name}: {lost} of {kept + lost} utterances are lost, more than {self.max_removed:.0%}, "
+                f"most often because one {self._reasons.most_common(1)[0][0]}; all are listed in {listed}; is the copy "
                 "complete? --max_removed allows more"
             )
         if not kept:
@@ -181,38 +205,36 @@ class SetWriter:
 
     def _write_utterances(self, tables: "Tables") -> tuple[int, int, float]:
         """Numbers of utterances and speakers, and seconds."""
-        count, speakers, seconds, speaker = 0, 0, 0.0, ""
-        previous, mine, twice = None, list[str](), list[str]()
-        for name, row in self._sorted("utterances"):
-            if name == previous:
-                twice.append(name)
-                continue
-            if row["utt2spk"] != speaker:
-                if speaker and sort_key(row["utt2spk"]) <= sort_key(speaker):
-                    raise UserError(
-                        f"{self.path.name}: sorted by utterance, speaker {row['utt2spk']!r} of {name!r} comes after "
-                        f"{speaker!r}; utterances must begin with their speaker and '-'"
-                    )
-                if mine:
-                    tables.write("spk2utt", speaker, " ".join(mine))
-                speaker, mine, speakers = row["utt2spk"], [], speakers + 1
-            seconds += row.pop("seconds")
-            for table, value in row.items():
-                tables.write(table, name, value)
-            mine.append(name)
-            count, previous = count + 1, name
-        if mine:
-            tables.write("spk2utt", speaker, " ".join(mine))
-        with open(self._path("removed"), "a", encoding="utf-8") as file:
-            for name in twice:
-                self._reasons[TWICE] += 1
-                file.write(_line(name, TWICE))
+        count, speakers, seconds, speaker, previous = 0, 0, 0.0, "", None
+        with open(self._path("removed"), "a", encoding="utf-8") as removed:
+            for name, row in self._sorted("utterances"):
+                if name == previous:
+                    self._reasons[TWICE] += 1
+                    removed.write(_line(name, TWICE))
+                    continue
+                if row["utt2spk"] != speaker:
+                    self._check_order(speaker, row["utt2spk"], name)
+                    speaker, speakers = row["utt2spk"], speakers + 1
+                seconds += row.pop("seconds")
+                for table, value in row.items():
+                    tables.write(table, name, value)
+                tables.append("spk2utt", speaker, name)
+                count, previous = count + 1, name
         return count, speakers, seconds
+
+    def _check_order(self, before: str, speaker: str, name: str) -> None:
+        if before and sort_key(speaker) <= sort_key(before):
+            raise UserError(
+                f"{self.path.name}: sorted by utterance, speaker {speaker!r} of {name!r} comes after {before!r}; "
+                "utterances must begin with their speaker and '-'"
+            )
 
     def _write_recordings(self, tables: "Tables") -> None:
         """wav.scp and reco2file_and_channel of the recordings that have segments."""
         if not self._used:
             return
+        if tables.has("wav.scp"):
+            raise TypeError(f"{self.path.name}: some utterances are files of their own, others are segments")
         found, previous = 0, None
         for name, row in self._sorted("recordings"):
             if name not in self._used or name == previous:
@@ -226,7 +248,7 @@ class SetWriter:
 
     def _write_removed(self, tables: "Tables") -> None:
         for name, reason in self._sorted("removed"):
-            tables.write(REMOVED, name, reason)
+            tables.write(REMOVED, name, clean(reason))
 
     def _report(self, kept: int, speakers: int, seconds: float) -> None:
         """What is in the set and what is not, as lines of the log."""
@@ -245,67 +267,32 @@ class SetWriter:
         return self._folder / f"rows.{kind}"
 
     def _row(self, kind: str, name: str, value: Any) -> None:
-        if not name or any(letter.isspace() for letter in name):
+        if name.split() != [name]:
             raise UserError(f"{self.path.name}: {name!r} cannot be an id: it is empty or has a blank in it")
-        self._rows[kind].write(_line(name, value))
+        try:
+            self._rows[kind].write(_line(name, value))
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{self.path.name}: {name!a} is, or has a file, whose name is not UTF-8; rename it"
+            ) from None
 
     def _sorted(self, kind: str) -> Iterator[tuple[str, Any]]:
         """Rows by the bytes of their ids; rows of one id in the order in which they were handed in."""
         source = self._path(kind)
-        command = [
-            "sort",
-            "-s",
-            "-t",
-            "\t",
-            "-k1,1",
-            "-S",
-            SORT_MEMORY,
-            "-T",
-            str(self._folder),
-            "-o",
-            str(source),
-            str(source),
-        ]
-        subprocess.run(command, check=True, env={**os.environ, "LC_ALL": "C"})
+        sort_file(source)
         with open(source, encoding="utf-8") as file:
             for line in file:
                 name, _, value = line.partition("\t")
                 yield name, json.loads(value)
 
 
-class Tables:
-    """Tables of a folder that are written line by line, in the order of their ids."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._stack = ExitStack()
-        self._files: dict[str, IO[str]] = {}
-
-    def __enter__(self) -> "Tables":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-
-    def write(self, table: str, name: str, value: str) -> None:
-        """Add a line to a table."""
-        if table not in self._files:
-            path = self._folder / table
-            self._files[table] = self._stack.enter_context(open(path, "w", encoding="utf-8", newline="\n"))
-        self._files[table].write(f"{name} {value}\n" if value else f"{name}\n")
-
-
 def clean(text: str) -> str:
     """Text whose words are separated by single blanks, whatever white space or control characters separated them."""
-    return " ".join(
-        "".join(
-            " " if ord(letter) < 32 or 127 <= ord(letter) < 160 or letter == "\ufeff" else letter for letter in text
-        ).split()
-    )
+    return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def _line(name: str, value: Any) -> str:
-    return f"{name}\t{json.dumps(value, ensure_ascii=False)}\n"
+    return f"{name}\t{JSON.encode(value)}\n"
 
 
 def _kind(reason: str) -> str:

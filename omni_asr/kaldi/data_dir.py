@@ -12,7 +12,7 @@ from omni_asr.kaldi.tables import read_entries, read_lines, read_table, sort_key
 
 MAY_BE_EMPTY = "text"
 """Start of the names of tables in which an id may stand alone."""
-COPIED = ("glm", "fbank.conf", "frame_shift")
+COPIED = ("glm", "fbank.conf", "frame_shift", "release")
 """Files that hold for the whole directory and are carried as they are."""
 DERIVED = {"spk2utt"}
 """Tables that are made from others."""

@@ -24,7 +24,7 @@ LEVEL = 0.95
 SEED = 0
 CELLS = 4_000_000  # counts drawn at once, 32 MB
 
-_LINE = re.compile(r"^all: %WER \S+ 95% Conf Interval \[ (\S+), (\S+) \], (\d+) (speakers|utterances)$", re.MULTILINE)
+_LINE = re.compile(r"(\S+): %WER \S+ 95% Conf Interval \[ (\S+), (\S+) \], (\d+) (speakers|utterances)")
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,14 @@ class Interval:
         return f"[{self.low:.2f}, {self.high:.2f}]"
 
 
-def interval(utterances: Sequence[Utterance]) -> Interval | None:
-    """The interval of the word error rate; None for fewer than two blocks, or where no reference has a word."""
+def interval(utterances: Sequence[Utterance], unit: str = "") -> Interval | None:
+    """The interval of the word error rate; None for fewer than two blocks, or where no reference has a word.
+
+    ``unit`` is what is drawn, ``speakers`` or ``utterances``; by default speakers where there are several.
+    """
     speakers, total = by_speaker(utterances)
-    unit = "speakers" if len(speakers) > 1 else "utterances"
-    counts = [s.counts for s in speakers] if len(speakers) > 1 else [utterance.counts for utterance in utterances]
+    unit = unit or ("speakers" if len(speakers) > 1 else "utterances")
+    counts = [block.counts for block in (speakers if unit == "speakers" else utterances)]
     if len(counts) < 2 or not total.counts.words:
         return None
     low, high = percentiles(np.array([[c.errors, c.words] for c in counts]))
@@ -76,20 +79,22 @@ def percentiles(blocks: npt.NDArray[np.int64], seed: int = SEED) -> tuple[float,
 def interval_line(name: str, counts: Counts, found: Interval | None) -> str:
     """A line as of Kaldi's ``compute-wer-bootci``: ``all: %WER 6.60 95% Conf Interval [ 5.61, 7.70 ], 12 speakers``."""
     if not found:
-        return f"{name}: %WER {counts.percent:.2f} without interval, which takes two utterances\n"
+        why = "which takes two blocks" if counts.words else "since no reference has a word"
+        return f"{name}: %WER {counts.percent:.2f} without interval, {why}\n"
     ends = f"[ {found.low:.2f}, {found.high:.2f} ]"
     return f"{name}: %WER {counts.percent:.2f} 95% Conf Interval {ends}, {found.blocks} {found.unit}\n"
 
 
-def intervals(groups: Mapping[str, Sequence[Utterance]]) -> dict[str, Interval | None]:
+def intervals(groups: Mapping[str, Sequence[Utterance]], unit: str = "") -> dict[str, Interval | None]:
     """The interval of each group of utterances."""
-    return {name: interval(utterances) for name, utterances in groups.items()}
+    return {name: interval(utterances, unit) for name, utterances in groups.items()}
 
 
-def read_interval(path: str | os.PathLike[str]) -> Interval | None:
-    """The interval of the whole set in a file of :func:`interval_line`; None where there is none."""
+def read_interval(path: str | os.PathLike[str], name: str = "all") -> Interval | None:
+    """The interval of a set (``all``) or subset in a file of :func:`interval_line`; None where there is none."""
     try:
-        match = _LINE.search(Path(path).read_text(encoding="utf-8"))
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return None
-    return Interval(float(match[1]), float(match[2]), int(match[3]), match[4]) if match else None
+    match = next((_LINE.fullmatch(line) for line in lines if line.startswith(f"{name}: ")), None)
+    return Interval(float(match[2]), float(match[3]), int(match[4]), match[5]) if match else None

@@ -19,14 +19,15 @@ from typing import Any
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.scoring.bootstrap import read_interval
-from omni_asr.scoring.regimes import SUFFIXES
+from omni_asr.scoring.regimes import REGIMES, SUFFIXES
+from omni_asr.scoring.result_files import files_of
 
 COLUMNS = [
     "exp", "router", "config", "set", "regime", "WER", "WER 95 %", "CER", "S / D / I", "errors / words", "params",
     "active", "hours", "steps", "seed", "commit", "command",
 ]  # fmt: skip
 TEXT_COLUMNS = {"exp", "router", "config", "set", "regime", "sets", "commit", "command"}
-SUMMARY_COLUMNS = ["router", "config", "set", "regime", "seeds", "WER", "CER", "params", "active"]
+SUMMARY_COLUMNS = ["router", "config", "set", "regime", "seeds", "WER", "WER 95 %", "CER", "params", "active"]
 ROUTING_COLUMNS = [
     "exp", "router", "config", "sets", "seed", "raw", "matched", "NMI", "run, ms", "shuffled, ms", "paths for 50 %",
     "largest load", "bits on unit",
@@ -102,30 +103,31 @@ def read_command(exp_dir: str | os.PathLike[str]) -> str:
 
 
 def experiment_rows(exp_dir: str | os.PathLike[str], test_set: str) -> list[Row]:
-    """The rows of one experiment and test set, one for each regime it was scored in; the corpus's own comes first.
+    """The rows of one experiment and test set: each regime that it was scored in, in each the set and its subsets.
 
     Raises:
         UserError: see :func:`experiment_row`.
     """
-    others = [suffix for suffix in SUFFIXES.values() if suffix]
-    scored = [suffix for suffix in others if Path(exp_dir, f"decode_{test_set}", f"wer{suffix}").exists()]
-    return [experiment_row(exp_dir, test_set, suffix) for suffix in ["", *scored]]
+    whole = [files_of(exp_dir, test_set, suffix) for suffix in SUFFIXES.values()]
+    scored = [files for files in dict.fromkeys(whole) if files.rate("wer").exists()] or whole[:1]
+    names = {files: [test_set, *(f"{test_set}/{subset}" for subset in files.subsets)] for files in scored}
+    return [experiment_row(exp_dir, name, files.suffix) for files in scored for name in names[files]]
 
 
 def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str = "") -> Row:
-    """The row of one experiment and test set; every value is the text of its cell.
+    """The row of one experiment and test set or ``SET/SUBSET``; every value is the text of its cell.
 
     ``suffix`` is what the names of its rates end in, one of SUFFIXES.
 
     Raises:
-        UserError: the experiment is not trained, or the set not scored.
+        UserError: the experiment is not trained, or the set not scored, or decoded anew since then.
     """
-    decode_dir = Path(exp_dir, f"decode_{test_set}")
+    files = files_of(exp_dir, test_set, suffix)
     # A model from elsewhere (--model) was not trained in this folder; what it says of itself stands with its words.
-    foreign = not Path(exp_dir, "model_info.json").exists() and Path(decode_dir, "model_info.json").exists()
-    info = read_model_info(decode_dir if foreign else exp_dir)
-    wer = read_rate(decode_dir / f"wer{suffix}")
-    cer = read_rate(decode_dir / f"cer{suffix}")
+    foreign = not Path(exp_dir, "model_info.json").exists() and Path(files.decode_dir, "model_info.json").exists()
+    info = read_model_info(files.decode_dir if foreign else exp_dir)
+    wer, cer = (read_rate(files.rate(unit)) for unit in ("wer", "cer"))
+    files.check()
     name = Path(os.path.abspath(exp_dir)).name
     return {
         "exp": name,
@@ -134,7 +136,7 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str =
         "set": test_set,
         "regime": wer.regime,
         "WER": f"{wer.percent:.2f}",
-        "WER 95 %": str(read_interval(decode_dir / f"scoring{suffix}" / "ci") or "-"),
+        "WER 95 %": str(read_interval(files.folder / "ci", files.subset or "all") or "-"),
         "CER": f"{cer.percent:.2f}",
         "S / D / I": f"{wer.substitutions} / {wer.deletions} / {wer.insertions}",
         "errors / words": f"{wer.errors} / {wer.words}",
@@ -189,10 +191,11 @@ def update(results: str | os.PathLike[str], exp_dir: str | os.PathLike[str], tes
     with _locked(path):
         text = path.read_text(encoding="utf-8") or NEW_FILE
         known = _parse(_block(text, "results", path), COLUMNS)
-        rows = {(row["exp"], row["set"], row["regime"]): row for row in [*known, *new]}
+        # One row in the corpus's own regime: where the protocol changed, the new row takes the old one's place.
+        rows = {(row["exp"], row["set"], SUFFIXES.get(row["regime"])): row for row in [*known, *new]}
         ordered = sorted(rows.values(), key=_order)
-        text = _with_block(text, "summary", _table(SUMMARY_COLUMNS, summary(ordered)), path)
-        text = _with_block(text, "results", _table(COLUMNS, ordered), path)
+        text = _with_block(text, "summary", _tables(SUMMARY_COLUMNS, summary(ordered)), path)
+        text = _with_block(text, "results", _tables(COLUMNS, ordered), path)
         with atomic_write(path) as file:
             file.write(text)
     return new
@@ -247,7 +250,10 @@ def update_routing(results: str | os.PathLike[str], exp_dir: str | os.PathLike[s
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
-    """Mean and standard deviation over seeds for each router, configuration, test set and regime."""
+    """Mean and standard deviation over seeds for each router, configuration, test set and regime.
+
+    Of one seed there is the interval instead.
+    """
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["set"], row["regime"], row["config"], row["router"]), []).append(row)
@@ -259,6 +265,7 @@ def summary(rows: Sequence[Row]) -> list[Row]:
             "regime": regime,
             "seeds": str(len(group)),
             "WER": _mean_deviation([row["WER"] for row in group]),
+            "WER 95 %": group[0]["WER 95 %"] if len(group) == 1 else "",
             "CER": _mean_deviation([row["CER"] for row in group]),
             "params": group[0]["params"],
             "active": group[0]["active"],
@@ -324,6 +331,15 @@ def _with_block(text: str, name: str, content: str, path: Path) -> str:
     return text.replace(f"{start}{old}{end}", f"{start}\n{content}{end}")
 
 
+def _tables(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """A table for each regime, since their figures must not stand in one column."""
+    regimes = sorted({row["regime"] for row in rows}, key=[*REGIMES].index)
+    own = {regime: [row for row in rows if row["regime"] == regime] for regime in regimes}
+    if len(own) < 2:
+        return _table(columns, rows)
+    return "\n".join(f"Regime {name}: {REGIMES[name]}.\n\n{_table(columns, some)}" for name, some in own.items())
+
+
 def _table(columns: Sequence[str], rows: Sequence[Row]) -> str:
     rules = ["---" if column in TEXT_COLUMNS else "---:" for column in columns]
     lines = [list(columns), rules, *([_cell(column, row.get(column, "")) for column in columns] for row in rows)]
@@ -336,10 +352,12 @@ def _cell(column: str, value: str) -> str:
 
 
 def _parse(table: str, columns: Sequence[str]) -> Iterator[Row]:
-    """Rows of a table that :func:`_table` wrote, under whatever columns its heading names."""
+    """Rows of the tables that :func:`_tables` wrote, under whatever columns their headings name."""
     lines = [line.strip() for line in table.splitlines() if line.strip().startswith("|")]
     cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    for row in cells[2:]:
+    for row in cells:
+        if row == cells[0] or set("".join(row)) <= set("-:"):
+            continue
         values = dict(zip(cells[0], row, strict=False))
         if all(name in values for name in ("exp", "set") if name in columns):
             values["command"] = values.get("command", "").strip("`")

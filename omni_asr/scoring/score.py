@@ -22,6 +22,7 @@ from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
 from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, per_utterance, summary_line
+from omni_asr.scoring.result_files import ResultFiles, hypotheses_line, is_stale
 from omni_asr.scoring.sclite import Utterance, by_speaker, report
 from omni_asr.scoring.segments import Scored, by_time, score_segments
 from omni_asr.scoring.transcripts import Transcripts, read_transcripts, split_words
@@ -29,9 +30,19 @@ from omni_asr.text.whisper_english import whisper_normalizer
 
 log = logging.getLogger("score")
 
-STALE = ("wer_*", "ref.*", "hyp.*", "by_*.md", "oov", "errors.html")  # what a scoring need not write, or another makes
+STALE = (
+    "wer_*",
+    "cer_*",
+    "utts_*",
+    "ref.*",
+    "hyp.*",
+    "by_*.md",
+    "oov",
+    "errors.html",
+)  # what a scoring need not write, or another makes
 
 _NAME = re.compile(r"[\w.+-]+")
+_NOT_IN_NAMES = re.compile(r"[^\w.+-]")
 
 
 @dataclass(frozen=True)
@@ -51,14 +62,16 @@ class Protocol:
     """What to break the results down by: ``length``, a table of the data directory such as ``utt2snr``, or a path."""
     train_text: Path | None = None
     """``text`` of the training data; words that are not in it are out of vocabulary."""
+    blocks: str = ""
+    """What the bootstrap draws: ``speakers`` or ``utterances``; by default speakers where there are several."""
     hyp_filter: str = ""
     """One of HYPOTHESIS_FILTERS, or none."""
 
     def __post_init__(self) -> None:
         if (self.regime == "glm") != (self.glm is not None):
             raise UserError("--regime glm and --glm FILE belong together; Whisper's normaliser takes the glm's place")
-        if not self.stm and (self.glm or self.ctm):
-            raise UserError("--glm and --ctm need --stm: rules and times apply to references with times")
+        if self.ctm and not self.stm:
+            raise UserError("--ctm needs --stm: words with times are compared with references with times")
         if self.hyp_filter and not self.stm:
             raise UserError("--hyp-filter needs --stm: it works on recognised words with times")
         for name in self.subsets:
@@ -87,11 +100,13 @@ class Aligned:
     """A scored set."""
 
     utterances: list[Utterance]
-    groups: dict[str, list[Utterance]]
-    """All of them, and subsets."""
+    subsets: dict[str, list[Utterance]]
+    """Some of them each, by the name of the subset."""
     missing: list[str]
     dropped: list[str]
     """Utterances whose reference is empty after normalisation; they count nowhere."""
+    timed: tuple[list[Segment], list[Label], list[Token | Alternation]] | None = None
+    """What was aligned, where it has times: ``ref.stm`` and ``hyp.ctm``."""
 
 
 def score(
@@ -106,40 +121,83 @@ def score(
         UserError: a file is missing or malformed, named by file and line; ids do not fit.
     """
     protocol = protocol or Protocol()
-    suffix, decode_dir = protocol.suffix, Path(decode_dir)
-    folder, best = decode_dir / f"scoring{suffix}", decode_dir / "scoring_kaldi" / "best_wer"
-    rates = [decode_dir / f"{name}{suffix}" for name in ("wer", "cer")] + ([] if suffix else [best])
-    earlier = [path for pattern in STALE for path in folder.glob(pattern)]
-    for path in [*rates, *earlier]:  # nothing of an earlier scoring, perhaps by another protocol, may stay
-        path.unlink(missing_ok=True)
-    aligned = (
-        _align_times(data_dir, decode_dir, protocol, folder)
-        if protocol.stm
-        else _align_texts(data_dir, decode_dir, protocol, folder)
-    )
+    files = ResultFiles(Path(decode_dir), protocol.suffix)
+    _check_places(files, protocol)
+    aligned = (_align_times if protocol.stm else _align_texts)(data_dir, files.decode_dir, protocol)
+    _remove_earlier(files)
+    _write_alignment(files.folder, aligned, protocol.regime)
     utterances, regime = aligned.utterances, regime_line(protocol.regime)
+    groups = {"all": utterances, **aligned.subsets}
+    sure = intervals(groups, protocol.blocks)
+    lines = {name: interval_line(name, by_speaker(group)[1].counts, sure[name]) for name, group in groups.items()}
+    _write(files.folder / "ci", [*lines.values(), regime])
+    _write(files.folder / "result.md", markdown(groups, protocol.regime, sure))
+    _write(files.folder / "missing_hyps", (f"{name}\n" for name in aligned.missing))
+    _write(files.folder / "dropped_utts", (f"{name}\n" for name in aligned.dropped))
+    characters = count_characters(utterances)
+    _write_breakdowns(files.folder, utterances, characters, protocol, data_dir)
+    _warn(aligned, files.folder)
+    for name, group in aligned.subsets.items():
+        own = replace(files, subset=name)
+        _write(files.folder / f"utts_{name}", (f"{utterance.id}\n" for utterance in group))
+        _write_rates(own, group, characters, lines[name], regime)
+    listed = f"Scored {len(utterances)} sentences, {len(aligned.missing)} not present in hyp.\n"
+    line = _write_rates(files, utterances, characters, listed, regime)
+    if not files.suffix:
+        best = files.decode_dir / "scoring_kaldi" / "best_wer"
+        _write(best, [f"{line} {files.rate('wer')}\n"])
+    return line
+
+
+def _check_places(files: ResultFiles, protocol: Protocol) -> None:
+    """Refuse to read what will be replaced, and to write where there is no folder.
+
+    Raises:
+        UserError: an input lies in the folder of results, or the decode directory is none.
+    """
+    if not files.decode_dir.is_dir():
+        raise UserError(f"{files.decode_dir} is no directory; give the folder that the decoding wrote")
+    for path in (protocol.stm, protocol.ctm, protocol.glm, protocol.train_text):
+        if path and files.folder.resolve() in path.resolve().parents:
+            raise UserError(f"{path} lies in {files.folder}, which scoring replaces; copy it elsewhere first")
+
+
+def _remove_earlier(files: ResultFiles) -> None:
+    """Remove what an earlier scoring left, perhaps by another protocol, and all that is of other hypotheses."""
+    suffixes = {
+        files.suffix,
+        *(s for s in SUFFIXES.values() if is_stale(files.decode_dir, files.decode_dir / f"wer{s}")),
+    }
+    for one in (replace(files, suffix=suffix) for suffix in suffixes):
+        stale = [path for pattern in STALE for path in one.folder.glob(pattern)]
+        best = [] if one.suffix else [one.decode_dir / "scoring_kaldi" / "best_wer"]
+        for path in [one.rate("wer"), one.rate("cer"), *best, *stale]:
+            path.unlink(missing_ok=True)
+
+
+def _write_alignment(folder: Path, aligned: Aligned, regime: str) -> None:
+    """The alignment for people, for programs, and for sclite."""
+    utterances = aligned.utterances
     _write(folder / "per_utt", per_utterance(utterances))
     _write(folder / "per_spk", per_speaker(utterances))
-    sure = intervals(aligned.groups)
-    lines = [interval_line(name, by_speaker(group)[1].counts, sure[name]) for name, group in aligned.groups.items()]
-    _write(folder / "ci", [*lines, regime])
-    _write(folder / "result.md", markdown(aligned.groups, protocol.regime, sure))
-    _write(folder / "missing_hyps", (f"{name}\n" for name in aligned.missing))
-    _write(folder / "dropped_utts", (f"{name}\n" for name in aligned.dropped))
-    characters = count_characters(utterances)
-    _write_breakdowns(folder, utterances, characters, protocol, data_dir)
-    _warn(aligned, folder)
-    for name, group in aligned.groups.items():
-        if name != "all":
-            _write(folder / f"wer_{name}", [summary_line("WER", by_speaker(group)[1].counts) + "\n" + regime])
-    total = by_speaker(utterances)[1]
-    line = summary_line("WER", total.counts)
-    _write(decode_dir / f"cer{suffix}", [summary_line("CER", sum(characters.values(), Counts())) + "\n" + regime])
-    if not suffix:
-        _write(best, [f"{line} {decode_dir / 'wer'}\n"])
-    sentences = f"%SER {total.percents[-1]:.2f} [ {total.wrong_sentences} / {total.sentences} ]"
-    scored = f"Scored {total.sentences} sentences, {len(aligned.missing)} not present in hyp."
-    _write(decode_dir / f"wer{suffix}", [f"{line}\n{sentences}\n{scored}\n{regime}"])
+    if aligned.timed:
+        segments, labels, tokens = aligned.timed
+        write_stm(folder / "ref.stm", segments, labels)  # sclite -r ref.stm stm -h hyp.ctm ctm -D -F
+        write_ctm(folder / "hyp.ctm", tokens)
+        _write(folder / "result.txt", report(utterances, _title("hyp.ctm", regime)))
+    else:
+        _write_sclite_files(folder, utterances, regime)
+
+
+def _write_rates(
+    files: ResultFiles, utterances: Sequence[Utterance], characters: Mapping[str, Counts], said: str, regime: str
+) -> str:
+    """``wer`` and ``cer`` of a set or subset, ``wer`` last, since it stands for a complete result; returns its line."""
+    total, letters = by_speaker(utterances)[1], sum((characters[u.id] for u in utterances), Counts())
+    line, hypotheses = summary_line("WER", total.counts), hypotheses_line(files.decode_dir)
+    sentences = f"%SER {total.percents[-1]:.2f} [ {total.wrong_sentences} / {total.sentences} ]\n"
+    _write(files.rate("cer"), [summary_line("CER", letters) + "\n", hypotheses, regime])
+    _write(files.rate("wer"), [f"{line}\n", sentences, said, hypotheses, regime])
     return line
 
 
@@ -156,21 +214,23 @@ def align_words(transcripts: Transcripts) -> list[Utterance]:
     ]
 
 
-def _align_texts(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: Protocol, folder: Path) -> Aligned:
+def _align_texts(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: Protocol) -> Aligned:
     """Score utterances by their ids."""
     transcripts = read_transcripts(data_dir, decode_dir, protocol.regime)
     dropped: list[str] = []
     if protocol.regime == "whisper":
         transcripts, dropped = _normalized(transcripts)
+    if protocol.glm:
+        transcripts = _mapped(transcripts, protocol.glm)
     utterances = align_words(transcripts)
-    _write_sclite_files(folder, utterances, protocol.regime)
-    groups = {"all": utterances}
-    for name, prefix in protocol.subsets.items():
-        groups[name] = _subset(name, [u for u in utterances if u.id.startswith(prefix)])
-    return Aligned(utterances, groups, transcripts.missing, dropped)
+    subsets = {
+        name: _subset(name, [u for u in utterances if u.id.startswith(prefix)])
+        for name, prefix in protocol.subsets.items()
+    }
+    return Aligned(utterances, subsets, transcripts.missing, dropped)
 
 
-def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: Protocol, folder: Path) -> Aligned:
+def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: Protocol) -> Aligned:
     """Score recognised words by the segments they fall into."""
     assert protocol.stm
     segments, labels = read_stm(protocol.stm)
@@ -185,28 +245,30 @@ def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
         tokens = Filter(read_glm(protocol.glm, ("ctm", "hyp"))).tokens(tokens)
     scored = score_segments(segments, tokens)
     missing = [f"{file} {channel}" for file, channel in scored.missing]
-    utterances = scored.utterances
     dropped: list[str] = []
-    if protocol.regime == "whisper":
+    is_whisper = protocol.regime == "whisper"
+    if is_whisper:
         scored, dropped = _normalized_segments(scored)
-        utterances = scored.utterances
-        _write_sclite_files(folder, utterances, protocol.regime)
-    else:
-        _write_time_files(folder, segments, labels, tokens)
-        _write(folder / "result.txt", report(utterances, _title("hyp.ctm", protocol.regime)))
-    groups = {"all": utterances}
+    timed = None if is_whisper else (segments, labels, tokens)
+    return Aligned(scored.utterances, _timed_subsets(scored, labels, protocol), missing, dropped, timed)
+
+
+def _timed_subsets(scored: Scored, labels: Sequence[Label], protocol: Protocol) -> dict[str, list[Utterance]]:
+    """Segments by the labels that an stm declares, and by the names of files."""
+    subsets: dict[str, list[Utterance]] = {}
+    both = list(zip(scored.utterances, scored.segments, strict=True))
     for label in labels:
-        group = [
-            u
-            for u, s in zip(utterances, scored.segments, strict=True)
-            if fold_case(label.id) in map(fold_case, s.labels)
-        ]
-        if group and _NAME.fullmatch(label.id):
-            groups[label.id] = group
+        group = [u for u, segment in both if fold_case(label.id) in map(fold_case, segment.labels)]
+        name = _NOT_IN_NAMES.sub("_", label.id)
+        if group and (name == "all" or fold_case(name) in map(fold_case, subsets)):
+            log.warning("%s: the label %s has no row of its own: its name is taken", protocol.stm, label.id)
+        elif group:
+            subsets[name] = group
     for name, prefix in protocol.subsets.items():
-        own = [u for u, s in zip(utterances, scored.segments, strict=True) if s.file.startswith(prefix)]
-        groups[name] = _subset(name, own)
-    return Aligned(utterances, groups, missing, dropped)
+        if fold_case(name) in map(fold_case, subsets):
+            raise UserError(f"--subset {name}: the stm declares a label of this name; choose another")
+        subsets[name] = _subset(name, [u for u, s in both if fold_case(s.file).startswith(fold_case(prefix))])
+    return subsets
 
 
 def _subset(name: str, utterances: list[Utterance]) -> list[Utterance]:
@@ -229,6 +291,24 @@ def _normalized(transcripts: Transcripts) -> tuple[Transcripts, list[str]]:
         transcripts.speakers,
         [name for name in transcripts.missing if references[name]],
     ), dropped
+
+
+def _mapped(transcripts: Transcripts, glm: Path) -> Transcripts:
+    """Both sides rewritten by a global map, each utterance as one line."""
+
+    def rewrite(texts: Mapping[str, str], kinds: tuple[str, str]) -> dict[str, str]:
+        rules, rewritten = Filter(read_glm(glm, kinds)), {}
+        for name, text in texts.items():
+            try:
+                rewritten[name] = rules.text(text)
+            except UserError as error:
+                raise UserError(f"utterance {name}: {error}") from None
+            if "{" in rewritten[name]:
+                raise UserError(f"{glm}: alternatives need --stm; utterance {name} becomes {rewritten[name]!r}")
+        return rewritten
+
+    references = rewrite(transcripts.references, ("trn", "ref"))
+    return replace(transcripts, references=references, hypotheses=rewrite(transcripts.hypotheses, ("trn", "hyp")))
 
 
 def _normalized_segments(scored: Scored) -> tuple[Scored, list[str]]:
@@ -257,14 +337,6 @@ def _write_sclite_files(folder: Path, utterances: Sequence[Utterance], regime: s
     write_trn(folder / "hyp.trn", ((names[u.id], u.hypothesis) for u in utterances))
     renamed = [replace(u, id=names[u.id], speaker=names[u.id].split("-")[0]) for u in utterances]
     _write(folder / "result.txt", report(renamed, _title("hyp.trn", regime)))
-
-
-def _write_time_files(
-    folder: Path, segments: Iterable[Segment], labels: Sequence[Label], tokens: Iterable[Token | Alternation]
-) -> None:
-    """``ref.stm`` and ``hyp.ctm`` as they were aligned (``sclite -r ref.stm stm -h hyp.ctm ctm -D -F``)."""
-    write_stm(folder / "ref.stm", segments, labels)
-    write_ctm(folder / "hyp.ctm", tokens)
 
 
 def _write_breakdowns(

@@ -6,7 +6,11 @@ import unicodedata
 _SINGLE = dict.fromkeys(map(ord, "‘’‛`´ʼ′＇"), "'")
 _DOUBLE = dict.fromkeys(map(ord, "“”„‟«»″＂"), '"')
 _SPELLED = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ß": "ss", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i"})
+_BRACKETS = dict.fromkeys(map(ord, "()[]{}<>"), " ")
 _OTHER = re.compile(r"[^a-z' ]+")
+SPOKEN_SYMBOLS = "#$%&+=@£¥°§€±×÷"
+"""Signs that are read aloud."""
+_UNWRITTEN = re.compile(rf"[^\w'.,:{re.escape(SPOKEN_SYMBOLS)}]|_|[.,:](?!\d)|(?<!\d)[.,:]")
 _SHORTENED = {
     "'bout",
     "'cause",
@@ -44,15 +48,43 @@ def plain_words(text: str) -> str:
 
 def unspoken(text: str) -> str:
     """Letters and digits of a text that :func:`plain_words` would lose, and with them what was said; sorted."""
-    return "".join(
-        sorted({letter for letter in _letters(text.lower()) if letter.isalnum() and not "a" <= letter <= "z"})
-    )
+    letters = _letters(straight_quotes(text).lower())
+    return "".join(sorted({letter for letter in letters if letter.isalnum() and not "a" <= letter <= "z"}))
+
+
+def written_words(text: str) -> str:
+    """Words as they are written, for scoring: what :func:`plain_words` gives, and beside it all that it would lose.
+
+    Digits, the point, comma or colon between two of them, signs that are read aloud and other alphabets stay:
+    ``“It’s 2.5 km,” he said.`` gives ``it's 2.5 km he said``.
+    """
+    text = _letters(straight_quotes(text).lower()).lower()  # a compatibility letter may decompose to a capital
+    return " ".join(_without_quotes(_UNWRITTEN.sub(" ", text).split()))
+
+
+def lost_in_plain(text: str) -> str:
+    """What of a text is said and :func:`plain_words` loses: :func:`unspoken` and signs that are read aloud; sorted."""
+    return "".join(sorted({*unspoken(text), *(sign for sign in _letters(text) if sign in SPOKEN_SYMBOLS)}))
+
+
+def without_brackets(text: str) -> str:
+    """A sentence that was read aloud, for normalisers that take brackets for remarks: what they hold stays.
+
+    Quotes are straightened, and signs that are not seen go; case, punctuation and digits are left to the normaliser.
+    """
+    return straight_quotes(_visible(text)).translate(_BRACKETS)
 
 
 def _letters(text: str) -> str:
     """Letters without accents."""
-    decomposed = unicodedata.normalize("NFKD", text.translate(_SPELLED))
+    decomposed = unicodedata.normalize("NFKD", _visible(text).translate(_SPELLED))
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
+def _visible(text: str) -> str:
+    """Text without soft hyphens, marks of direction and other signs without a width; the blank among them is one."""
+    text = text.replace("\u200b", " ")
+    return text if text.isascii() else "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
 
 
 def _without_quotes(tokens: list[str]) -> list[str]:

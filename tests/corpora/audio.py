@@ -22,7 +22,10 @@ def write_audio(path: Path, seconds: float, rate: int = 16000, channels: int = 1
 
 
 def write_sphere(path: Path, seconds: float, rate: int = 16000, channels: int = 1, coding: str = "pcm") -> None:
-    """Write a tone as NIST SPHERE: ``pcm``, ``ulaw``, or ``pcm,embedded-shorten-v2.00`` (compressed by shorten)."""
+    """Write a tone as NIST SPHERE: ``pcm``, ``ulaw``, or ``pcm,embedded-shorten-v2.00`` (compressed by shorten).
+
+    Of ``ulaw,embedded-shorten-v2.00``, which only sph2pipe reads, the header is right, but not what follows.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = np.round(tone(seconds, rate, channels) * 32767).astype(np.int16)
     if coding == "ulaw":
@@ -30,7 +33,7 @@ def write_sphere(path: Path, seconds: float, rate: int = 16000, channels: int = 
     elif coding == "pcm":
         data, width = samples.astype("<i2").tobytes(), 2
     else:
-        data, width = shorten(samples), 2
+        data, width = shorten(samples), 1 if coding.startswith("ulaw") else 2
     fields = {
         "channel_count -i": channels,
         "sample_count -i": len(samples),
@@ -54,9 +57,60 @@ def ulaw(samples: np.ndarray) -> np.ndarray:
     return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
 
 
-def shorten(samples: np.ndarray) -> bytes:
-    """Samples compressed as shorten 2.00 does, in its simplest form: differences of first order, Rice codes.
+class _Bits:
+    """Bits of a shorten stream, most significant first."""
+
+    def __init__(self) -> None:
+        self._bits: list[str] = []
+
+    def rice(self, value: int, low: int) -> None:
+        """A value of 0 or more: zeros for its high bits, a one, then its ``low`` bits."""
+        ones = bin(value & ((1 << low) - 1) | 1 << low)[3:]
+        self._bits.append("0" * (value >> low) + "1" + ones)
+
+    def number(self, value: int) -> None:
+        """A number of a header, after the number of its low bits."""
+        low = value.bit_length()
+        self.rice(low, 2)
+        self.rice(value, low)
+
+    def signed(self, value: int, low: int) -> None:
+        """A residual; its sign is the lowest bit."""
+        self.rice(2 * value if value >= 0 else -2 * value - 1, low + 1)
+
+    def to_bytes(self) -> bytes:
+        """The bits, filled up to whole words of 32."""
+        bits = "".join(self._bits)
+        bits += "0" * (-len(bits) % 32)
+        return bytes(int(bits[start : start + 8], 2) for start in range(0, len(bits), 8))
+
+
+def shorten(samples: np.ndarray, big_endian: bool = False, block: int = 256) -> bytes:
+    """Samples (n, channels) compressed as shorten 2.00 does, in its simplest form: first differences in Rice codes.
 
     Source: T. Robinson, "SHORTEN: simple lossless and near-lossless waveform compression", CUED/F-INFENG/TR.156, 1994.
+
+    Args:
+        samples: 16-bit integers.
+        big_endian: what the stream says of the bytes that were compressed; the stream itself stays the same.
+        block: samples of each channel that share a Rice parameter.
     """
-    raise NotImplementedError
+    bits = _Bits()
+    # the kind of sample, channels, block, order of linear prediction, blocks in a running mean, bytes to skip
+    for value in (3 if big_endian else 5, samples.shape[1], block, 0, 0, 0):
+        bits.number(value)
+    values = samples.astype(np.int64)
+    residuals = np.diff(values, axis=0, prepend=np.zeros((1, samples.shape[1]), np.int64))
+    for start in range(0, len(samples), block):
+        part = residuals[start : start + block]
+        if len(part) < block:
+            bits.rice(5, 2)  # another size of block
+            bits.number(len(part))
+        for channel in range(samples.shape[1]):
+            low = max(1, int(np.abs(part[:, channel]).mean())).bit_length() - 1
+            bits.rice(1, 2)  # first differences
+            bits.rice(low, 3)
+            for value in part[:, channel].tolist():
+                bits.signed(value, low)
+    bits.rice(4, 2)  # the end
+    return b"ajkg\x02" + bits.to_bytes()

@@ -8,7 +8,7 @@ class Row:
     """A recipe with a corpus.
 
     ``tests/corpora/<name>.py`` makes a fake copy with ``make(root)``, which returns the values of ``--corpus_dir``;
-    ``tests/corpora/expected/<name>/<set>/<table>`` is what must be in ``data/``, with CORPUS for the folder of the copy.
+    ``tests/corpora/expected/<name>/<set>/<table>`` is what must be in ``data/``, with CORPUS for the copy's folder.
     """
 
     name: str
@@ -24,6 +24,18 @@ class Row:
 
 ROWS = [
     Row("librispeech", ("train_960", "dev", "test_clean", "test_other", "dev_clean", "dev_other")),
+    Row(
+        "wsj",
+        ("train_si284", "test_dev93", "test_eval92", "test_eval93"),
+        programs=("ffmpeg",),
+        options=("--speed_perturb=false", "--test_sets=test_dev93 test_eval92 test_eval93"),
+    ),
+    Row("commonvoice", ("train", "dev", "test")),
+    Row("fleurs", ("train", "dev", "test"), options=("--speed_perturb", "false")),
+    Row("tedlium", ("train", "dev", "test"), programs=("ffmpeg",)),
+    Row("voxpopuli", ("train", "dev", "test")),
+    Row("ami", ("train", "dev", "eval"), options=("--speed_perturb", "false")),
+    Row("chime6", ("train", "dev", "eval"), options=("--speed_perturb", "false")),
     Row(
         "switchboard",
         ("train_nodup", "train_dev", "eval2000"),

@@ -11,7 +11,8 @@ open: a process of its own opens the set; memory is what /proc/self/smaps_rollup
 process). "dictionaries" reads the same tables into dictionaries and lists, as a reader without a manifest does.
 plan: batches of one epoch from lengths alone. read: frames a second through archives in the page cache, and, where it
 says cold, after the kernel was asked to drop them. wait: share of the time that a consumer of --speed times real time,
-which sleeps for the length of each batch, waits for the next.
+which sleeps for the length of each batch, waits for the next. size: bytes on the disk of features, manifest and
+shards at several --hours.
 """
 
 import argparse
@@ -189,6 +190,41 @@ def write_audio(folder: Path, minutes: float) -> None:
         (folder / name).write_text("".join(f"{utt} {value}\n" for utt, value in table.items()))
 
 
+def bytes_in(folder: Path, pattern: str) -> int:
+    """Bytes of the files that fit."""
+    return sum(path.stat().st_size for path in folder.rglob(pattern) if path.is_file())
+
+
+def bench_size(options: argparse.Namespace, folder: Path) -> dict:
+    """Bytes on the disk at several sizes."""
+    rows = {}
+    heads = ("hours", "utterances", "features, MB", "MB an hour", "manifest, MB", "bytes each", "shards, MB", "in s")
+    print(f"\n| {' | '.join(heads)} |\n|{' ---: |' * len(heads)}")
+    for hours in options.hours:
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            audio, sharded = Path(temporary, "audio"), Path(temporary, "sharded")
+            audio.mkdir()
+            write_audio(audio, 60 * hours)
+            utterances = UtteranceSet(audio, CharTokenizer(UNITS))
+            started = time.perf_counter()
+            write_shards(audio, sharded, 1000, 1)
+            row = {
+                "hours": utterances.hours(10),
+                "utterances": len(utterances),
+                "features": bytes_in(audio, "*.ark"),
+                "manifest": bytes_in(audio / "manifest", "*"),
+                "shards": bytes_in(sharded, "*.ark"),
+                "seconds": time.perf_counter() - started,
+            }
+        rows[f"{hours:g} h"] = row
+        print(
+            f"| {row['hours']:.1f} | {row['utterances']:,} | {row['features'] / 1e6:,.1f} | "
+            f"{row['features'] / 1e6 / row['hours']:.1f} | {row['manifest'] / 1e6:.2f} | "
+            f"{row['manifest'] / row['utterances']:.0f} | {row['shards'] / 1e6:,.1f} | {row['seconds']:.1f} |"
+        )
+    return rows
+
+
 def batches(utterances: UtteranceSet, workers: int, shards: bool = False) -> Iterator[Batch]:
     """Augmented batches, epoch after epoch."""
     config = DataConfig(shards_per_pool=2)
@@ -265,11 +301,12 @@ def bench_wait(options: argparse.Namespace, folder: Path) -> dict:
 def main() -> None:
     """Read the options, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"open": bench_open, "plan": bench_plan, "read": bench_read, "wait": bench_wait}
+    parts = {"open": bench_open, "plan": bench_plan, "read": bench_read, "wait": bench_wait, "size": bench_size}
     parser.add_argument("--parts", nargs="+", default=list(parts), choices=list(parts))
     parser.add_argument("--utterances", type=int, default=1_000_000, help="to open and to plan (default 1000000)")
     parser.add_argument("--simulated", type=int, default=10_000_000, help="to plan by simulation (default 10000000)")
     parser.add_argument("--minutes", type=float, default=600.0, help="of audio to generate (default 600)")
+    parser.add_argument("--hours", type=float, nargs="+", default=[1, 10, 100], help="to store (default 1 10 100)")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="loading processes (default 0 1 2)")
     parser.add_argument("--speed", type=float, default=20000.0, help="of the consumer, x real time (default 20000)")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each measurement (default 10)")

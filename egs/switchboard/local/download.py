@@ -11,7 +11,7 @@ from pathlib import Path
 from prepare import BY_DEFAULT, DISC_DEPTH, TEST_SETS, TRAIN_SETS, TRANSCRIPTS
 
 from omni_asr.bin import ArgumentParser, run_program
-from omni_asr.corpora.download import Archive, fetch_all
+from omni_asr.corpora.download import Archive, fetch_all, was_interrupted
 from omni_asr.corpora.eval2000 import ORDER, find_eval2000
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.errors import UserError
@@ -45,11 +45,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def fetch_transcripts(tree: CorpusTree, folder: Path, url: str) -> None:
     """Fetch and unpack the transcripts where they are missing."""
+    archive = Archive(f"{url}/{ARCHIVE}")
     found = tree.find(TRANSCRIPTS) or (folder / TRANSCRIPTS if (folder / TRANSCRIPTS).is_dir() else None)
-    if found and not (folder / ".archives").exists():  # which an interrupted unpacking leaves
+    if found and not was_interrupted(archive, folder):
         print(f"{found} is there: nothing to fetch")
         return
-    fetch_all([Archive(f"{url}/{ARCHIVE}")], folder)
+    fetch_all([archive], folder)
     if not (folder / TRANSCRIPTS).is_dir():
         raise UserError(f"{folder} has no {TRANSCRIPTS} after {ARCHIVE} was unpacked; remove it and start again")
 

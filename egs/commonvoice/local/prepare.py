@@ -1,0 +1,176 @@
+"""Make Kaldi data directories of Common Voice, English, of any release from 5.1 on.
+
+--corpus-dir is cv-corpus-<release>-<date>, its folder en, or what the former is in. Clips are MP3 and are read as they
+are. Text for training has a to z and ' only; sentences with digits, signs or letters that it cannot hold are left out
+of training and listed. dev and test keep every sentence: text_verbatim has all that is written, without punctuation and
+case, and text_whisper the sentence as it is, for Whisper's normaliser.
+
+Sets: train, dev, test, and validated, a larger training set: validated.tsv without the clips of dev and test.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from release import Release, need_release
+
+from omni_asr.bin import run_program
+from omni_asr.corpora.disk_table import DiskTable
+from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.writer import SetWriter
+from omni_asr.errors import UserError
+from omni_asr.kaldi.tables import stream_lines
+from omni_asr.text.plain import lost_in_plain, plain_words, without_brackets, written_words
+
+log = logging.getLogger("prepare")
+
+TRAINING = ("train", "validated")
+SCORED = ("dev", "test")
+SETS = (*TRAINING, *SCORED)
+PREFIX = 12
+"""Digits of the 128 of a speaker's id that are used, where no other speaker has the same."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a TSV file, or as much of it as is there."""
+
+    client: str
+    clip: str
+    """Name of the clip without ``.mp3``, which some releases leave out; ``line7`` where line 7 has none."""
+    sentence: str
+    gender: str
+    age: str
+    is_whole: bool
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prepare the sets that are asked for, or all whose lists are there."""
+    parser = PreparationParser(__doc__)
+    options = parser.parse_args(argv)
+    for name in options.sets or []:
+        if name not in SETS:
+            parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
+    preparation = Preparation(options)
+    release = need_release(preparation.tree)
+    log.info("Common Voice, release %s: %s", release.version or "unknown", release.folder)
+    with ExitStack() as stack:
+        lengths = stack.enter_context(DiskTable(preparation.data_dir))
+        lengths.add(read_lengths(release.folder / "clip_durations.tsv"))
+        for name in SETS:
+            path = release.folder / f"{name}.tsv"
+            if preparation.wants(name) and (path.exists() or options.sets is not None):
+                write_set(preparation, release, name, lengths)
+
+
+def write_set(preparation: Preparation, release: Release, name: str, lengths: DiskTable) -> None:
+    """Write the set of a TSV file."""
+    path, held_out = release.folder / f"{name}.tsv", set[str]()
+    shared = shared_prefixes(path, preparation.data_dir)
+    if name == "validated":
+        held_out = {row.clip for other in SCORED for row in read_rows(release.folder / f"{other}.tsv")}
+    with preparation.writer(name, keep_empty=name in SCORED) as writer:
+        writer.release = release.version
+        look = preparation.in_parallel(lambda row: (row, what_is_wrong(release, row)), read_rows(path))
+        for row, problem in look:
+            speaker = row.client if row.client[:PREFIX] in shared else row.client[:PREFIX] or row.clip
+            utterance = f"{speaker}-{row.clip}"
+            milliseconds = lengths.get(row.clip)
+            if row.clip in held_out:
+                writer.exclude(utterance, "is of dev or test")
+            elif problem or milliseconds == "0":
+                writer.remove(utterance, problem or "has no samples, says clip_durations.tsv")
+            else:
+                seconds = None if milliseconds is None else int(milliseconds) / 1000
+                add = add_scored if name in SCORED else add_training
+                add(writer, utterance, speaker, row, str(release.clips / f"{row.clip}.mp3"), seconds)
+
+
+def what_is_wrong(release: Release, row: Row) -> str | None:
+    """Why a clip cannot be used, as far as its size tells."""
+    if not row.is_whole:
+        return "has too few columns"
+    try:
+        empty = not os.path.getsize(release.clips / f"{row.clip}.mp3")
+    except OSError:
+        return f"has no clip {release.clips}/{row.clip}.mp3"
+    return "has a clip of 0 bytes" if empty else None
+
+
+def add_training(writer: SetWriter, utterance: str, speaker: str, row: Row, audio: str, seconds: float | None) -> None:
+    """Add an utterance whose sentence can be spelt with a to z."""
+    lost = lost_in_plain(row.sentence)
+    if lost:
+        writer.exclude(utterance, f"text for training cannot hold '{lost}'")
+    else:
+        writer.utterance(utterance, speaker, plain_words(row.sentence), audio=audio, seconds=seconds)
+
+
+def add_scored(writer: SetWriter, utterance: str, speaker: str, row: Row, audio: str, seconds: float | None) -> None:
+    """Add an utterance of dev or test, whatever its sentence is."""
+    writer.utterance(
+        utterance,
+        speaker,
+        plain_words(row.sentence),
+        audio=audio,
+        seconds=seconds,
+        text_verbatim=written_words(row.sentence),
+        text_whisper=without_brackets(row.sentence),
+        utt2gender=row.gender or "unknown",
+        utt2age=row.age or "unknown",
+    )
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Rows of a TSV file, whose columns are found by name: releases differ. A quote is a letter as any other.
+
+    Raises:
+        UserError: the file does not exist, or its first line lacks a column.
+    """
+    columns = {"client_id": -1, "path": -1, "sentence": -1, "gender": -1, "age": -1}
+    for number, line in enumerate(stream_lines(path), 1):
+        fields = line.rstrip("\r").split("\t")
+        if number == 1:
+            names = [name.strip("\ufeff ") for name in fields]
+            columns = {name: names.index(name) if name in names else -1 for name in columns}
+            missing = [name for name in ("client_id", "path", "sentence") if columns[name] < 0]
+            if missing:
+                raise UserError(f"{path}:1: there is no column {missing[0]}; is this a TSV file of Common Voice?")
+            continue
+        client, clip, sentence, gender, age = (
+            fields[place].strip() if 0 <= place < len(fields) else "" for place in columns.values()
+        )
+        clip = clip.rsplit("/", 1)[-1].removesuffix(".mp3")
+        is_whole = bool(clip) and len(fields) > columns["sentence"]
+        yield Row(client, clip or f"line{number}", sentence, gender, age, is_whole)
+
+
+def shared_prefixes(path: Path, folder: Path) -> set[str]:
+    """Beginnings of ids that several speakers of a file have; these speakers keep their whole ids."""
+    shared, previous = set(), ""
+    with DiskTable(folder) as first:
+        for row in read_rows(path):
+            if row.client and row.client != previous:  # rows of a speaker mostly stand together
+                prefix, previous = row.client[:PREFIX], row.client
+                first.add([(prefix, row.client)])
+                if first.get(prefix) != row.client:
+                    shared.add(prefix)
+    return shared
+
+
+def read_lengths(path: Path) -> Iterable[tuple[str, str]]:
+    """Clip and milliseconds of each line of clip_durations.tsv; nothing where it is not there (before 16.1)."""
+    if not path.exists():
+        return
+    for line in stream_lines(path):
+        clip, _, milliseconds = line.strip().partition("\t")
+        if milliseconds.isdecimal():
+            yield clip.removesuffix(".mp3"), str(int(milliseconds))
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

@@ -1,0 +1,69 @@
+"""Fetch what --corpus-dir lacks of FLEURS, American English (CC BY 4.0), from its place on the Hugging Face hub.
+
+An interrupted download goes on where it stopped; sizes and checksums are checked where they are known; what is there is
+not fetched again. Archives are unpacked, whole or not at all, and those that were fetched are removed.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from layout import SETS, Part, find_part, need_part, unpack_older
+
+from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.corpora.download import Archive, fetch
+from omni_asr.corpora.tree import CorpusTree
+from omni_asr.errors import UserError
+
+URL = "https://huggingface.co/datasets/google/fleurs/resolve/main/data/en_us"
+KNOWN = {  # size in bytes and SHA-256 of what the hub has had since 2022
+    "dev.tsv": (213065, "9d57ee7e91e9d4c92edb39f6bbea668ef8dc2a3ff96eb510d5580b2ad05d17ec"),
+    "audio/dev.tar.gz": (171250900, "2658fda72f199e12676ecac9415094667a4e14e149b146e568ea00b2a2f0954c"),
+    "test.tsv": (367864, "74c046239374deeb60fa63f258f907388093a32bcaa3140965f70ef05c79f7ca"),
+    "audio/test.tar.gz": (289851356, "d9c2e37b41aacd41bc283554a0a82b5476b36887049774ecb2819dcaaa55a356"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fetch and unpack what is missing."""
+    parser = ArgumentParser(__doc__)
+    parser.add_argument("--corpus-dir", type=Path, required=True, help="folder that data/en_us is in, or is made in")
+    parser.add_argument("--sets", action="append", metavar="SET", help="set to fetch; may be repeated; by default all")
+    parser.add_argument(
+        "--url", default=URL, help="server, such as a mirror; what it sends is checked only if it is whole"
+    )
+    options = parser.parse_args(argv)
+    unknown = [name for name in options.sets or [] if name not in SETS]
+    if unknown:
+        raise UserError(f"there is no set {unknown[0]}; there are {', '.join(SETS)}")
+    folder: Path = options.corpus_dir
+    tree = unpack_older(CorpusTree([folder] if folder.exists() else []))
+    for name in options.sets or SETS:
+        part = find_part(tree, name)
+        if part.table and part.audio:
+            print(f"{part.audio} is there: nothing to fetch")
+            continue
+        archive = fetch_part(name, part, part.table.parent if part.table else folder / "data" / "en_us", options.url)
+        need_part(CorpusTree([folder]), name)
+        if archive is not None:
+            archive.unlink()
+
+
+def fetch_part(name: str, part: Part, folder: Path, url: str) -> Path | None:
+    """Fetch what is missing of a set into a folder en_us; return the archive of its audio if it is new."""
+    table, archive = f"{name}.tsv", f"audio/{name}.tar.gz"
+    if part.table is None:
+        fetch(Archive(f"{url}/{table}", *known(table, url)), folder)
+    if part.archive is not None or (folder / archive).exists():
+        return None
+    return fetch(Archive(f"{url}/{archive}", *known(archive, url)), folder / "audio")
+
+
+def known(file: str, url: str) -> tuple[int | None, None, str | None]:
+    """Size, MD5 sum and SHA-256 of a file, where they are known."""
+    size, sha256 = KNOWN.get(file, (None, None)) if url == URL else (None, None)
+    return size, None, sha256
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

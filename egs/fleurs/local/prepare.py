@@ -1,0 +1,123 @@
+"""Make Kaldi data directories of FLEURS, American English.
+
+--corpus-dir is the folder with data/en_us or en_us (each <set>.tsv and audio/<set>/), or with metadata/en_us and en_us,
+as lhotse leaves it; archives are unpacked where they are. Text is the normalised transcription (column 4). Training has
+a to z and ' only; sentences with digits and other signs are left out of it and listed. dev and test keep every
+sentence: text_verbatim is column 4 with its digits, text_whisper the raw transcription (column 3), for Whisper's
+normaliser.
+
+Sets: train, dev, test. No speakers are known: each take of a sentence is a speaker of its own.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from layout import SETS, need_part, unpack_older
+
+from omni_asr.audio.source import AudioError
+from omni_asr.bin import run_program
+from omni_asr.corpora.audio import AudioFile, probe
+from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.writer import SetWriter
+from omni_asr.kaldi.tables import stream_lines
+from omni_asr.text.plain import lost_in_plain, plain_words, without_brackets, written_words
+
+COLUMNS = 7
+"""Sentence id, file, raw and normalised transcription, letters, samples, gender; without a header."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """A line of a TSV file: one recording of a sentence."""
+
+    name: str
+    speaker: str
+    file: str
+    raw: str
+    words: str
+    samples: int
+    gender: str
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prepare the sets that are asked for, or all."""
+    parser = PreparationParser(__doc__)
+    options = parser.parse_args(argv)
+    for name in options.sets or []:
+        if name not in SETS:
+            parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
+    preparation = Preparation(options)
+    tree = unpack_older(preparation.tree)
+    for name in SETS:
+        if preparation.wants(name):
+            table, audio = need_part(tree, name)
+            write_set(preparation, name, table, audio)
+
+
+def write_set(preparation: Preparation, name: str, table: Path, audio: Path) -> None:
+    """Write the set of a TSV file."""
+
+    def look(take: Take) -> tuple[Take, AudioFile | AudioError]:
+        try:
+            return take, probe(audio / take.file)
+        except AudioError as error:
+            return take, error
+
+    with preparation.writer(name, keep_empty=name != "train") as writer:
+        for take, found in preparation.in_parallel(look, read_takes(table, writer)):
+            if isinstance(found, AudioError):
+                writer.remove(take.name, f"has audio that cannot be read: {found}")
+                continue
+            if round(found.seconds * found.rate) != take.samples:
+                writer.notes["recordings whose length is not that of the list"] += 1
+            add(writer, take, found, is_training=name == "train")
+
+
+def add(writer: SetWriter, take: Take, audio: AudioFile, is_training: bool) -> None:
+    """Add a take; of those for training, one whose sentence can be spelt with a to z."""
+    text, value, seconds = plain_words(take.words), audio.value(), audio.seconds
+    lost = lost_in_plain(take.words)
+    if not is_training:
+        writer.utterance(
+            take.name,
+            take.speaker,
+            text,
+            audio=value,
+            seconds=seconds,
+            text_verbatim=written_words(take.words),
+            text_whisper=without_brackets(take.raw),
+            utt2gender=take.gender.lower() or "unknown",
+        )
+    elif lost:
+        writer.exclude(take.name, f"text for training cannot hold '{lost}'")
+    else:
+        writer.utterance(take.name, take.speaker, text, audio=value, seconds=seconds)
+
+
+def read_takes(path: Path, writer: SetWriter) -> Iterator[Take]:
+    """Takes of a TSV file, numbered within their sentence, which has up to three; a quote is a letter as any other.
+
+    Lines that are no takes are listed by the writer.
+    """
+    takes, names = Counter[str](), dict[str, tuple[str, str]]()
+    for number, line in enumerate(stream_lines(path), 1):
+        fields = [field.strip() for field in line.strip("\r\ufeff").split("\t")]
+        if len(fields) < COLUMNS or not fields[0].isdecimal() or not fields[1]:
+            writer.remove(f"line{number}", f"has no {COLUMNS} columns that begin with a number and a file")
+            continue
+        sentence, file, raw, words, _, samples, gender = fields[:COLUMNS]
+        file = file.rsplit("/", 1)[-1]  # 20 digits, which no integer of 64 bits holds
+        stem = file.removesuffix(".wav")
+        if stem not in names:  # a line that comes twice keeps its name, and is found by it
+            takes[sentence] += 1
+            speaker = f"fleurs-{int(sentence):04d}-{takes[sentence]}"
+            names[stem] = f"{speaker}-{stem}", speaker
+        name, speaker = names[stem]
+        yield Take(name, speaker, f"{stem}.wav", raw, words, int(samples) if samples.isdecimal() else -1, gender)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

@@ -1,0 +1,43 @@
+"""A table that is looked up while a corpus is read, and that may be too large for memory."""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class DiskTable:
+    """Strings by strings in a temporary file; as a context manager, which removes it. Not for several threads.
+
+    Args:
+        folder: where the file is, until the end of the block.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self._folder = tempfile.TemporaryDirectory(prefix=".table.", dir=folder)
+        self._database = sqlite3.connect(Path(self._folder.name, "table"), isolation_level=None)
+        for setting in ("journal_mode = off", "synchronous = off", "cache_size = -4096"):
+            self._database.execute(f"PRAGMA {setting}")
+        self._database.execute("CREATE TABLE entries (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
+        self._database.execute("BEGIN")  # once, and never to be committed: nobody else reads the file
+
+    def add(self, entries: Iterable[tuple[str, str]]) -> None:
+        """Add many entries; of those with one key the first stays."""
+        self._database.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?)", entries)
+
+    def get(self, key: str) -> str | None:
+        """The value of a key; None where it has none."""
+        row = self._database.execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
+        return None if row is None else row[0]
+
+    def __contains__(self, key: str) -> bool:
+        return self.get(key) is not None
+
+    def __enter__(self) -> "DiskTable":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._database.close()
+        self._folder.cleanup()

@@ -1,0 +1,64 @@
+"""Tables too large for memory: rows are sorted on the disk, and written line by line."""
+
+import os
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from omni_asr.errors import UserError
+
+SORT_MEMORY = "256M"
+
+
+def sort_file(path: Path) -> None:
+    """Sort the lines of a file in its place by the bytes before the first tab; equal ones keep their order.
+
+    Raises:
+        UserError: it cannot be sorted, because the disk is full for example.
+    """
+    options = ["-s", "-t", "\t", "-k1,1", "-S", SORT_MEMORY, "-T", str(path.parent), "-o", str(path)]
+    done = subprocess.run(["sort", *options, path], env={**os.environ, "LC_ALL": "C"}, stderr=subprocess.PIPE)
+    if done.returncode:
+        reason = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
+        raise UserError(f"cannot sort {path}: {reason[-1]}")
+
+
+class Tables:
+    """Tables of a folder that are written line by line, in the order of their ids."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self._files: dict[str, IO[str]] = {}
+        self._unfinished: dict[str, str] = {}
+
+    def __enter__(self) -> "Tables":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for table in self._unfinished:
+            self._files[table].write("\n")
+        self._stack.close()
+
+    def has(self, table: str) -> bool:
+        """Whether a table has a line."""
+        return table in self._files
+
+    def write(self, table: str, name: str, value: str) -> None:
+        """Add a line to a table."""
+        self._file(table).write(f"{name} {value}\n" if value else f"{name}\n")
+
+    def append(self, table: str, name: str, value: str) -> None:
+        """Add a value to the line of an id, which is the last of the table, or a new one."""
+        file, last = self._file(table), self._unfinished.get(table)
+        if last != name:
+            file.write(name if last is None else f"\n{name}")
+            self._unfinished[table] = name
+        file.write(f" {value}")
+
+    def _file(self, table: str) -> IO[str]:
+        if table not in self._files:
+            path = self._folder / table
+            self._files[table] = self._stack.enter_context(open(path, "w", encoding="utf-8", newline="\n"))
+        return self._files[table]

@@ -1,0 +1,43 @@
+"""Running the programs of a recipe on its own, without the stages."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_local(recipe: str, *command: object) -> subprocess.CompletedProcess[str]:
+    """Run ``egs/<recipe>/local/<command>``, a Python or a shell program."""
+    program = ROOT / "egs" / recipe / "local" / str(command[0])
+    start = [sys.executable] if program.suffix == ".py" else []
+    return subprocess.run(
+        [*start, str(program), *map(str, command[1:])],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def local_module(recipe: str, name: str) -> ModuleType:
+    """A module of ``egs/<recipe>/local``, whose neighbours it may import."""
+    folder = str(ROOT / "egs" / recipe / "local")
+    before = set(sys.modules)
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
+        for added in set(sys.modules) - before:  # other recipes have modules of the same names
+            if str(getattr(sys.modules[added], "__file__", "")).startswith(folder):
+                del sys.modules[added]
+
+
+def tables(folder: Path, corpus: Path) -> dict[str, str]:
+    """What a preparation wrote, by ``<set>/<table>``, with CORPUS for the folder of the copy."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text().replace(str(corpus), "CORPUS") for path in files}

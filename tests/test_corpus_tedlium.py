@@ -1,0 +1,225 @@
+"""egs/tedlium beyond what test_corpora.py sees: other copies, other releases, words, scores, downloads."""
+
+import importlib
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from corpora.audio import write_sphere
+from corpora.tedlium import make, make_release_2, write_talk
+
+LOCAL = Path(__file__).resolve().parents[1] / "egs" / "tedlium" / "local"
+SETS = ("train", "dev", "test")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("tedlium"))[0]
+
+
+@pytest.fixture
+def transcripts(monkeypatch):
+    monkeypatch.syspath_prepend(str(LOCAL))
+    return importlib.import_module("transcripts")
+
+
+def prepare(data, *options):
+    command = [sys.executable, LOCAL / "prepare.py", f"--data-dir={data}", "--max-removed=0.9", *options]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def fails(done):
+    """What a program says that fails for a reason the user can mend."""
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    return lines[-1]
+
+
+def tables(folder):
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("transcript", "words"),
+    [
+        ("so we 're building it(2) <sil> {NOISE} and it 's", "so we're building it and it's"),
+        ("<unk> thank you (PatRay_2031-21.37-25.00-F0_M-S3)", "<unk> thank you"),
+        ("that was it (2)", "that was it"),
+        ("' cause they 'd 've known", "'cause they'd've known"),
+        ("we ’re ‘ round {COUGH} 's", "we're 'round's"),
+        ("'tis <UNK> 's '", "'tis <unk>'s"),
+        ("[NOISE] <sil> {SMACK}", ""),
+    ],
+)
+def test_words(transcripts, transcript, words):
+    assert " ".join(transcripts.words_of(transcript)) == words
+
+
+@pytest.mark.parametrize(
+    ("field", "labels"),
+    [
+        ("<o,f0,male>", ("o", "f0", "male")),
+        ("<F0_M>", ("o", "f0", "male")),
+        ("<F2_F>", ("o", "f2", "female")),
+        ("<NA>", ("na",)),
+        ("", ("o",)),
+    ],
+)
+def test_labels(transcripts, field, labels):
+    assert transcripts.labels_of(field) == labels
+    assert [label.id for label in transcripts.declared(labels)] == list(labels)
+
+
+def test_lines(transcripts, tmp_path):
+    path = tmp_path / "AnnaHill_2004.stm"
+    path.write_text(";; a comment\n\nA_1 1 A_1 4.35 19.99 <unk> well\r\nA_1 1 A_1 2.30 4.35 <x>\n")
+    first, second = transcripts.read_lines_of(path)
+    assert (first.id, first.labels, first.reference, first.text) == (
+        "A_1-0000434-0001998",  # a binary float times 100, truncated
+        ("o",),
+        "<unk> well",
+        "well",
+    )
+    assert (second.id, second.labels, second.words) == ("A_1-0000229-0000434", ("x",), [])
+
+
+@pytest.mark.parametrize("line", ["A_1 1 A_1 4.35\n", "A_1 1 A_1 now 4.35 <o> words\n"])
+def test_a_broken_line_is_an_error_that_names_it(corpus, tmp_path, line):
+    shutil.copytree(corpus / "legacy" / "dev", tmp_path / "legacy" / "dev")
+    with open(tmp_path / "legacy" / "dev" / "stm" / "EveLake_2009.stm", "a") as file:
+        file.write(line)
+    assert "EveLake_2009.stm:5: " in fails(prepare(tmp_path / "data", f"--corpus-dir={tmp_path}", "--sets=dev"))
+
+
+def test_layouts_are_the_same(corpus, tmp_path):
+    """legacy/ itself, parts in two places, folders in capitals, links from legacy to data that were lost."""
+    assert prepare(tmp_path / "whole", f"--corpus-dir={corpus}", "--nj=2").returncode == 0
+    whole = tables(tmp_path / "whole")
+    assert prepare(tmp_path / "legacy", f"--corpus-dir={corpus / 'legacy'}").returncode == 0
+    assert tables(tmp_path / "legacy") == whole
+    upper = tmp_path / "COPY" / "LEGACY"
+    shutil.copytree(corpus / "legacy" / "train" / "stm", upper / "TRAIN" / "STM")
+    shutil.copytree(corpus / "data" / "sph", tmp_path / "COPY" / "data" / "sph")
+    parts = [f"--corpus-dir={tmp_path / 'COPY'}", f"--corpus-dir={corpus / 'legacy' / 'dev'}"]
+    assert prepare(tmp_path / "upper", parts[0], "--sets=train").returncode == 0
+    moved = {name: text.replace(f"{tmp_path / 'COPY'}/data", f"{corpus}/legacy/train") for name, text in
+             tables(tmp_path / "upper").items()}  # fmt: skip
+    assert moved == {name: text for name, text in whole.items() if name.startswith("train/")}
+    assert "legacy/dev/stm is not in" in fails(prepare(tmp_path / "parts", *parts, "--sets=dev"))
+
+
+def test_data_alone_is_train(corpus, tmp_path):
+    shutil.copytree(corpus / "data", tmp_path / "copy" / "data")
+    shutil.copytree(corpus / "speaker-adaptation", tmp_path / "copy" / "speaker-adaptation")
+    assert prepare(tmp_path / "out", f"--corpus-dir={tmp_path / 'copy'}").returncode == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["train"]
+    assert len((tmp_path / "out" / "train" / "text").read_text().splitlines()) == 4
+
+
+def test_release_2_trains_nothing_but_its_tests_are_the_same(tmp_path):
+    copy = make_release_2(tmp_path)
+    assert "of release 1 or 2; use the audio of release 3" in fails(prepare(tmp_path / "a", f"--corpus-dir={copy}"))
+    done = prepare(tmp_path / "b", f"--corpus-dir={copy}", "--sets=dev", "--sets=test")
+    assert done.returncode == 0
+    assert (tmp_path / "b" / "test" / "text").read_text() == "TestTalk_2010-0000000-0000100 it's an old release\n"
+
+
+def test_audio_of_release_2_is_refused(corpus, tmp_path):
+    """Links to it, and files that are shorter than their stm says."""
+    copy = tmp_path / "TEDLIUM_release-3"
+    shutil.copytree(corpus / "legacy" / "test", copy / "legacy" / "test")
+    sph = copy / "legacy" / "test" / "sph"
+    shutil.move(sph, tmp_path / "TEDLIUM_release2" / "sph")
+    sph.symlink_to(tmp_path / "TEDLIUM_release2" / "sph")
+    assert "which is of another release" in fails(prepare(tmp_path / "a", f"--corpus-dir={copy}"))
+    sph.unlink()
+    for talk in ("FinnWest_2010", "GilPark_2010U"):
+        write_sphere(sph / f"{talk}.sph", 0.7)
+    done = prepare(tmp_path / "b", f"--corpus-dir={copy}")
+    assert "2 of 2 talks are shorter than their stm says, first FinnWest_2010" in fails(done)
+    assert not (tmp_path / "b" / "test").exists()
+    write_sphere(sph / "FinnWest_2010.sph", 5.0)
+    done = prepare(tmp_path / "c", f"--corpus-dir={copy}")
+    assert done.returncode == 0 and "1 of 2 talks are shorter" in done.stderr
+
+
+def test_errors_in_one_line(corpus, tmp_path):
+    assert "there is no set eval" in prepare(tmp_path / "a", f"--corpus-dir={corpus}", "--sets=eval").stderr
+    (tmp_path / "empty").mkdir()
+    assert "legacy/*/stm is not in" in fails(prepare(tmp_path / "b", f"--corpus-dir={tmp_path / 'empty'}"))
+    shutil.copytree(corpus / "legacy" / "dev", tmp_path / "copy" / "legacy" / "dev")
+    shutil.rmtree(tmp_path / "copy" / "legacy" / "dev" / "sph")
+    done = prepare(tmp_path / "c", f"--corpus-dir={tmp_path / 'copy'}", "--sets=dev")
+    assert done.returncode == 1 and "no utterance was found" in done.stderr
+
+
+def score(data, decoded, *options):
+    command = [LOCAL / "score.sh", data, "-", decoded, *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_scores(corpus, tmp_path):
+    """Of 11 words one, unknown to the aligner, is deleted; it's becomes two; one is heard where nothing is said."""
+    assert prepare(tmp_path, f"--corpus-dir={corpus}", "--sets=test").returncode == 0
+    data, decoded = tmp_path / "test", tmp_path / "decoded"
+    decoded.mkdir()
+    (decoded / "text").write_text(
+        "FinnWest_2010-0000060-0000229 so we're mending a roof\n"
+        "FinnWest_2010-0000310-0000434 and it is late\n"
+        "FinnWest_2010-0000434-0000459 oh\n"
+        "GilPark_2010U-0000020-0000190 thank you\n"
+    )
+    assert "%WER 36.36 [ 4 / 11, 2 ins, 1 del, 1 sub ]" in score(data, decoded)
+    assert "%WER 0.00 [ 0 / 2, 0 ins, 0 del, 0 sub ]" in (decoded / "scoring" / "wer_female").read_text()
+    pytest.importorskip("whisper_normalizer")
+    assert "%WER 0.00 [ 0 / 12, 0 ins, 0 del, 0 sub ]" in score(data, decoded, "--regime", "whisper")
+
+
+def test_words_in_ignored_regions_do_not_count(corpus, tmp_path):
+    """Hypotheses over whole talks: two words where nothing is scored, one wrong word where something is."""
+    assert prepare(tmp_path, f"--corpus-dir={corpus}", "--sets=test").returncode == 0
+    (tmp_path / "decoded").mkdir()
+    words = {0.1: "hello", 0.7: "so", 1.0: "we're", 1.3: "mending", 1.6: "a", 1.7: "<unk>", 1.9: "roof", 2.5: "ahem",
+             3.2: "and", 3.5: "it's", 3.9: "lake"}  # fmt: skip
+    ctm = [f"FinnWest_2010 A {begin} 0.1 {word}\n" for begin, word in words.items()]
+    ctm += ["GilPark_2010U A 0.3 0.2 thank\n", "GilPark_2010U A 0.6 0.2 you\n"]
+    (tmp_path / "hyp.ctm").write_text("".join(ctm))
+    said = score(tmp_path / "test", tmp_path / "decoded", "--ctm", tmp_path / "hyp.ctm")
+    assert "%WER 9.09 [ 1 / 11, 0 ins, 0 del, 1 sub ]" in said
+
+
+def test_official_counts_are_those_of_what_is_scored():
+    counts = (LOCAL.parent / "conf" / "official_counts").read_text().splitlines()
+    assert counts == ["dev 507 17783 text_verbatim", "test 1155 27500 text_verbatim"]
+
+
+def fetch(corpus_dir, *options):
+    command = [sys.executable, LOCAL / "download.py", f"--corpus-dir={corpus_dir}", *options]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_download(tmp_path):
+    """Fetched and unpacked once; what an interrupted run left is not taken for a copy."""
+    for split in SETS:
+        write_talk(tmp_path / "TEDLIUM_release-3" / "legacy" / split, "A_1", 0.3, "A_1 1 A_1 0 0.2 <o> yes\n")
+    server, place = tmp_path / "server", tmp_path / "place" / "TEDLIUM_release-3"
+    server.mkdir()
+    with tarfile.open(server / "TEDLIUM_release-3.tgz", "w:gz") as tar:
+        tar.add(tmp_path / "TEDLIUM_release-3", "TEDLIUM_release-3")
+    url = f"--url={server.as_uri()}"
+    (place / "legacy" / "test" / "stm").mkdir(parents=True)  # half of it
+    (tmp_path / "place" / ".archives").mkdir()
+    shutil.copy(server / "TEDLIUM_release-3.tgz", tmp_path / "place" / ".archives")
+    assert fetch(place, url, "--sets=test").returncode == 0
+    assert (place / "legacy" / "test" / "sph" / "A_1.sph").exists()
+    (server / "TEDLIUM_release-3.tgz").unlink()
+    assert "nothing to fetch" in fetch(place, url).stdout
+    shutil.rmtree(place / "legacy" / "train")
+    assert "to fetch it again, remove" in fails(fetch(place, url))
+    assert "name a folder TEDLIUM_release-3" in fails(fetch(tmp_path / "elsewhere", url))
+    assert "nothing to fetch" in fetch(tmp_path / "TEDLIUM_release-3", url).stdout

@@ -34,7 +34,8 @@ def test_stages_1_and_2(row, tmp_path):
     options = [f"--corpus_dir={folder}" for folder in folders]
     run(
         recipe,
-        ["./run.sh", "--stage", "1", "--stop_stage", "2", *options, "--max_removed", "0.9", "--nj", "2", *row.options],
+        ["./run.sh", "--stage", "1", "--stop_stage", "2", *options, "--max_removed", "0.9", "--nj", "2"]
+        + [*row.options, *row.data_options],
     )
     for name in row.sets:
         compare(recipe / "data" / name, EXPECTED / row.name / name, corpus)
@@ -43,7 +44,10 @@ def test_stages_1_and_2(row, tmp_path):
         extracted = len(read_table(recipe / "data" / name / "feats.scp"))
         assert extracted and extracted + (len(read_table(removed)) if removed.exists() else 0) == counts["utt"]
     again = [f"--sets={name}" for name in row.sets] if "sets" in (recipe / "run.sh").read_text() else []
-    run(recipe, ["local/data.sh", "--data_dir=again", *options, "--max_removed=0.9", "--nj=1", *again])
+    run(
+        recipe,
+        ["local/data.sh", "--data_dir=again", *options, "--max_removed=0.9", "--nj=1", *row.data_options, *again],
+    )
     for path in (recipe / "again").rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (recipe / "data" / path.relative_to(recipe / "again")).read_bytes(), path

@@ -89,7 +89,7 @@ def test_a_glm_without_times_rewrites_both_texts(corpus, capsys):
     (corpus / "data/text").write_text("u1 not read\n")
     (corpus / "decode/text").write_text("u1 UH-HUH we're here\nu2 a well known\nu3 uh\n")
     assert run_program(score.main, ["--glm", "glm", "data", "-", "decode"]) == 0
-    assert capsys.readouterr().out == "%WER 16.67 [ 1 / 6, 1 ins, 0 del, 0 sub ]\n"
+    assert capsys.readouterr().out == "%WER 16.67 [ 1 / 6, 1 ins, 0 del, 0 sub ] glm\n"
     assert (corpus / "decode/wer").read_text().endswith("Scoring regime: glm\n")
     assert (corpus / "decode/scoring/ref.trn").read_text().startswith("%BCACK WE'RE HERE (s-")
 

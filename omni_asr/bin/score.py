@@ -24,6 +24,7 @@ from pathlib import Path
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
+from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
 from omni_asr.scoring.regimes import REGIMES
 from omni_asr.scoring.score import Protocol, score
 
@@ -36,6 +37,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--stm", type=Path, help="references with times, instead of DATA_DIR/text")
     parser.add_argument("--ctm", type=Path, help="recognised words with times, instead of the decoded ones")
     parser.add_argument("--glm", type=Path, help="global map applied to both sides")
+    parser.add_argument(
+        "--hyp-filter",
+        choices=list(HYPOTHESIS_FILTERS),
+        default="",
+        help="what the protocol does to recognised words: hub5 drops hesitations, fragments and events; needs --stm",
+    )
     parser.add_argument(
         "--subset",
         action="append",
@@ -71,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--subset: a name is given twice in {' '.join(options.subset)}")
     regime = options.regime or ("glm" if options.glm else "verbatim")
     given = (options.stm, options.ctm, options.glm, subsets, options.by, options.train_text, options.bootstrap)
-    print(score(options.data_dir, options.decode_dir, Protocol(regime, *given)), regime)
+    print(score(options.data_dir, options.decode_dir, Protocol(regime, *given, options.hyp_filter)), regime)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from omni_asr.scoring.bootstrap import interval_line, intervals
 from omni_asr.scoring.breakdown import by_length, by_table, error_lists, unknown_words
 from omni_asr.scoring.decoded import decoded_tokens
 from omni_asr.scoring.filters import Filter
+from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
 from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, per_utterance, summary_line
 from omni_asr.scoring.result_files import ResultFiles, hypotheses_line, is_stale
@@ -63,12 +64,16 @@ class Protocol:
     """``text`` of the training data; words that are not in it are out of vocabulary."""
     blocks: str = ""
     """What the bootstrap draws: ``speakers`` or ``utterances``; by default speakers where there are several."""
+    hyp_filter: str = ""
+    """One of HYPOTHESIS_FILTERS, or none."""
 
     def __post_init__(self) -> None:
         if (self.regime == "glm") != (self.glm is not None):
             raise UserError("--regime glm and --glm FILE belong together; Whisper's normaliser takes the glm's place")
         if self.ctm and not self.stm:
             raise UserError("--ctm needs --stm: words with times are compared with references with times")
+        if self.hyp_filter and not self.stm:
+            raise UserError("--hyp-filter needs --stm: it works on recognised words with times")
         for name in self.subsets:
             if not _NAME.fullmatch(name) or name == "all":
                 raise UserError(f"--subset {name!r}: a name of letters, digits and . + - _ was expected, and not 'all'")
@@ -233,6 +238,8 @@ def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
     tokens = by_time(read_ctm(protocol.ctm) if protocol.ctm else decoded_tokens(data_dir, decode_dir))
     if all(segment.is_ignored for segment in segments):
         raise UserError(f"{protocol.stm} has no segment to score")
+    if protocol.hyp_filter:
+        tokens = HYPOTHESIS_FILTERS[protocol.hyp_filter](tokens)
     if protocol.glm:
         segments = Filter(read_glm(protocol.glm, ("stm", "ref"))).segments(segments)
         tokens = Filter(read_glm(protocol.glm, ("ctm", "hyp"))).tokens(tokens)

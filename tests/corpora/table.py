@@ -17,7 +17,9 @@ class Row:
     programs: tuple[str, ...] = ()
     """Programs that the preparation calls."""
     options: tuple[str, ...] = ()
-    """Options of run.sh, beside those that every row has."""
+    """Options of run.sh, beside those that every row has and data_options."""
+    data_options: tuple[str, ...] = ()
+    """Options of run.sh that go on to local/data.sh, as ``--name=value``."""
 
 
 ROWS = [
@@ -38,6 +40,19 @@ ROWS = [
         "libriheavy",
         ("medium", "lh_dev", "dev", "test_clean"),
         options=("--train_set", "medium", "--test_sets", "test_clean lh_dev"),
+    ),
+    Row(
+        "switchboard",
+        ("train_nodup", "train_dev", "eval2000"),
+        ("ffmpeg",),
+        ("--vocab_size", "40", "--speed_perturb", "false"),
+        ("--dev_utterances=2", "--max_same=2"),
+    ),
+    Row(
+        "callhome",
+        ("train", "devtest", "eval2000_callhm", "evltest"),
+        ("ffmpeg",),
+        ("--vocab_size", "40", "--speed_perturb", "false"),
     ),
 ]
 ELSEWHERE = {

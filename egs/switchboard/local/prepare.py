@@ -1,0 +1,244 @@
+"""Make Kaldi data directories of Switchboard-1 release 2 (LDC97S62), by the MS-State transcripts, and of eval2000.
+
+--corpus-dir is a folder with the discs of LDC97S62, LDC2002S09 or LDC2002T43, or one that holds several of them; a
+tables/conv.tab in one of them gives the speakers. Test sets need no training data, and the other way round.
+
+Sets: train_dev, the first 4000 utterances; train_nodev, all others; train_nodup, those of the same words at most 300
+times; eval2000, eval2000_swbd, eval2000_callhm.
+"""
+
+import heapq
+import logging
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from words import read_acronyms, spoken_words
+
+from omni_asr.audio.source import AudioError
+from omni_asr.bin import run_program
+from omni_asr.corpora.audio import AudioFile, probe
+from omni_asr.corpora.eval2000 import SETS as TEST_SETS
+from omni_asr.corpora.eval2000 import find_eval2000, write_eval2000
+from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.tree import CorpusTree
+from omni_asr.corpora.writer import SetWriter
+from omni_asr.errors import UserError
+from omni_asr.kaldi.tables import sort_key, stream_lines, to_number
+
+log = logging.getLogger("prepare")
+
+TRAIN_SETS = ("train_dev", "train_nodev", "train_nodup")
+BY_DEFAULT = ("train_dev", "train_nodup", "eval2000")
+TRANSCRIPTS = "swb_ms98_transcriptions"
+DICTIONARY = "sw-ms98-dict.text"
+CALLS = (2435, 2438)
+"""Audio files of the two pressings."""
+DISC_DEPTH = 4
+_NAME = re.compile(r"sw(\d{4})([AB])-")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A line of a transcript."""
+
+    id: str
+    speaker: str
+    recording: str
+    start: float
+    end: float
+    words: str
+    problem: str = ""
+    """Why it cannot be used."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prepare the sets that are asked for, or those that are there."""
+    parser = PreparationParser(__doc__)
+    parser.add_argument("--transcripts-dir", type=Path, help=f"where {TRANSCRIPTS} is, if not in a --corpus-dir")
+    parser.add_argument("--dev-utterances", type=int, default=4000, help="utterances of train_dev")
+    parser.add_argument("--max-same", type=int, default=300, help="utterances with the same words in train_nodup")
+    options = parser.parse_args(argv)
+    preparation = Preparation(options)
+    for name in options.sets or []:
+        if name not in (*TRAIN_SETS, *TEST_SETS):
+            parser.error(f"--sets: there is no set {name}; there are {', '.join((*TRAIN_SETS, *TEST_SETS))}")
+    wanted = options.sets or [name for name in BY_DEFAULT if is_there(preparation.tree, name, options.transcripts_dir)]
+    if not wanted:
+        preparation.tree.need("sw0*.sph", depth=DISC_DEPTH)
+    for name in wanted:
+        if name in TEST_SETS:
+            write_eval2000(preparation, name)
+    if any(name in TRAIN_SETS for name in wanted):
+        training = Training(preparation, find_transcripts(preparation.tree, options.transcripts_dir))
+        training.write([name for name in TRAIN_SETS if name in wanted], options.dev_utterances, options.max_same)
+
+
+def is_there(tree: CorpusTree, name: str, transcripts_dir: Path | None) -> bool:
+    """Whether a set can be made of what is in the tree."""
+    return bool(find_eval2000(tree) if name in TEST_SETS else tree.find("sw0*.sph", depth=DISC_DEPTH))
+
+
+def find_transcripts(tree: CorpusTree, folder: Path | None) -> Path:
+    """The folder of the MS-State transcripts.
+
+    Raises:
+        UserError: it is not there.
+    """
+    found = tree.find(TRANSCRIPTS)
+    if found is None and folder is not None and folder.is_dir():
+        found = CorpusTree([folder]).find(TRANSCRIPTS)
+    if found is None:
+        where = ", ".join(map(str, [*tree.roots, *([folder] if folder else [])]))
+        raise UserError(f"{TRANSCRIPTS} is not in {where}; stage 0 fetches it, or name its folder with --corpus_dir")
+    return found
+
+
+class Training:
+    """The training part: its audio, transcripts, acronyms and speakers.
+
+    Raises:
+        UserError: audio, dictionary or transcripts are missing.
+    """
+
+    def __init__(self, preparation: Preparation, transcripts: Path) -> None:
+        self._preparation, self._transcripts = preparation, CorpusTree([transcripts])
+        self._audio = self._open_audio()
+        dictionary = self._transcripts.need(DICTIONARY, depth=0)
+        self._acronyms = read_acronyms(dictionary)
+        self._speakers = self._read_speakers()
+
+    def write(self, names: Sequence[str], dev_utterances: int, max_same: int) -> None:
+        """Write sets. Transcripts are read twice: for the first utterances and for how often words occur, and again."""
+        repeats: Counter[bytes] = Counter()
+        first = heapq.nsmallest(max(1, dev_utterances), self._keys(repeats))[:dev_utterances]  # of 0 it reads nothing
+        held_out = {name for _, name, _ in first}
+        repeats.subtract(words for _, _, words in first)
+        if "train_dev" in names:
+            with self._preparation.writer("train_dev") as writer:
+                self._write(writer, (u for u in self._utterances() if u.id in held_out))
+        if "train_nodev" in names:
+            with self._preparation.writer("train_nodev") as writer:
+                self._write(writer, (u for u in self._utterances() if u.id not in held_out))
+        if "train_nodup" in names:
+            with self._preparation.writer("train_nodup") as writer:
+                others = (u for u in self._utterances() if u.id not in held_out)
+                self._write(writer, without_repeats(writer, others, repeats, max_same))
+
+    def _keys(self, repeats: Counter[bytes]) -> Iterator[tuple[bytes, str, bytes]]:
+        """What to sort usable utterances by; counts their words on the way."""
+        for utterance in self._utterances():
+            if not utterance.problem and utterance.words:
+                words = fingerprint(utterance.words)
+                repeats[words] += 1
+                yield sort_key(utterance.id), utterance.id, words
+
+    def _write(self, writer: SetWriter, utterances: Iterator[Utterance]) -> None:
+        for recording, audio in self._audio.items():
+            if isinstance(audio, AudioFile):
+                for channel, letter in enumerate("AB"):
+                    value = audio.value(channel)
+                    name = f"{recording}-{letter}"
+                    writer.recording(name, value, file=recording, channel=letter, seconds=audio.seconds)
+        for utterance in utterances:
+            if not utterance.words:
+                writer.exclude(utterance.id, "has no words, or only fragments of words")
+            elif utterance.problem:
+                writer.remove(utterance.id, utterance.problem)
+            else:
+                segment = (utterance.recording, utterance.start, utterance.end)
+                writer.utterance(utterance.id, utterance.speaker, utterance.words, segment=segment)
+
+    def _utterances(self) -> Iterator[Utterance]:
+        """All lines of all transcripts, call by call."""
+        for call in sorted(self._transcripts.find_all("*/*", depth=0)):
+            for path in self._transcripts.files(call, "*-trans.text"):
+                for number, line in enumerate(stream_lines(path), 1):
+                    if line.strip():
+                        yield self._utterance(line, f"{path}:{number}")
+
+    def _utterance(self, line: str, where: str) -> Utterance:
+        fields = line.split(maxsplit=3)
+        match = _NAME.match(fields[0])
+        if len(fields) < 3 or not match:
+            raise UserError(f"{where}: expected 'swNNNNA-ms98-a-NNNN <start> <end> <words>', not {line.strip()!r}")
+        call, side = f"sw{int(match[1]):05d}", match[2]
+        start, end = to_number(fields[1], where), to_number(fields[2], where)
+        speaker = name = f"{call}-{side}"
+        if name in self._speakers:
+            speaker = f"sw{self._speakers[name]}"
+            name = f"{speaker}-{call[2:]}-{side}"
+        words = spoken_words(fields[3], self._acronyms) if len(fields) > 3 else ""
+        name = f"{name}_{int(100 * start + 0.5):06d}-{int(100 * end + 0.5):06d}"
+        return Utterance(name, speaker, f"{call}-{side}", start, end, words, self._problem(call, start, end))
+
+    def _problem(self, call: str, start: float, end: float) -> str:
+        audio = self._audio.get(call, f"has no audio file {call}.sph")
+        if isinstance(audio, str):
+            return audio
+        if not start < end:
+            return f"ends at {end:g} s, which is not after its start at {start:g} s"
+        return f"starts at {start:g} s, after the end of the audio" if start >= audio.seconds else ""
+
+    def _open_audio(self) -> dict[str, AudioFile | str]:
+        """Every call's audio, or why it cannot be used."""
+        paths: dict[str, Path] = {}
+        for path in self._preparation.tree.find_all("sw0*.sph", depth=DISC_DEPTH):
+            paths.setdefault(path.stem.lower(), path)
+        if not paths:
+            self._preparation.tree.need("sw0*.sph", depth=DISC_DEPTH)
+        if len(paths) not in CALLS:
+            log.warning("LDC97S62: %d audio files, not the official %s", len(paths), " or ".join(map(str, CALLS)))
+        return dict(self._preparation.in_parallel(opened, sorted(paths.items())))
+
+    def _read_speakers(self) -> dict[str, str]:
+        """The numbers of the speakers, by call and side, where there is a conv.tab."""
+        path = self._preparation.tree.find("conv.tab")
+        if path is None:
+            log.info("no tables/conv.tab: each side of a call is a speaker")
+            return {}
+        speakers = {}
+        for line in stream_lines(path):
+            fields = [field.strip() for field in line.split(",")]
+            if len(fields) >= 4 and fields[0].isdigit() and fields[2] and fields[3]:
+                speakers[f"sw{int(fields[0]):05d}-A"] = fields[2]
+                speakers[f"sw{int(fields[0]):05d}-B"] = fields[3]
+        return speakers
+
+
+def opened(item: tuple[str, Path]) -> tuple[str, AudioFile | str]:
+    """A call and its audio, or why that cannot be used."""
+    call, path = item
+    try:
+        audio = probe(path)
+    except AudioError as error:
+        return call, f"has audio that cannot be read: {error}"
+    return call, audio if audio.channels == 2 else f"has audio of {audio.channels} channels, not two: {path}"
+
+
+def without_repeats(
+    writer: SetWriter, utterances: Iterator[Utterance], repeats: Counter[bytes], most: int
+) -> Iterator[Utterance]:
+    """Utterances without those whose words occur more than ``most`` times: so many of them, evenly spread, stay."""
+    seen: Counter[bytes] = Counter()
+    for utterance in utterances:
+        words = fingerprint(utterance.words)
+        if utterance.words and not utterance.problem and repeats[words] > most:
+            seen[words] += 1
+            if seen[words] * most // repeats[words] == (seen[words] - 1) * most // repeats[words]:
+                writer.exclude(utterance.id, f"is one of too many with the same words; --max_same keeps {most}")
+                continue
+        yield utterance
+
+
+def fingerprint(words: str) -> bytes:
+    """Eight bytes that stand for words; that two share them is as unlikely as it is harmless."""
+    return blake2b(words.encode(), digest_size=8).digest()
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

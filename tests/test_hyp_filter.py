@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from corpora.eval2000 import make_eval2000
 
-from omni_asr.bin import run_program, score
+from omni_asr.bin import ArgumentParser, run_program, score
 from omni_asr.corpora.eval2000 import write_eval2000
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.kaldi.ctm import Alternation, Token, read_ctm, write_ctm
 from omni_asr.scoring.decoded import decoded_tokens
 from omni_asr.scoring.hypotheses import hub5
@@ -77,7 +77,8 @@ def decoded(tmp_path, monkeypatch):
     """data/eval2000 of the fake copy, and a decoding of it."""
     folders = make_eval2000(tmp_path / "corpus")
     options = [f"--corpus-dir={folder}" for folder in folders]
-    parser = PreparationParser(None)
+    parser = ArgumentParser(None)
+    add_options(parser)
     write_eval2000(
         Preparation(parser.parse_args([*options, f"--data-dir={tmp_path / 'data'}", "--max-removed=0.9"])), "eval2000"
     )

@@ -13,10 +13,9 @@ LEVELS = [
     {"errors", "files"},
     {"config", "devices", "jobs"},
     {"audio", "text", "kaldi"},
-    {"models", "data", "scoring"},
+    {"models", "data", "scoring", "corpora"},
     {"training", "decoding", "analysis"},
     {"bin"},
-    {"corpora"},  # preparations are programs of the recipes
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.bin import ArgumentParser
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.writer import REMOVED, SetWriter, clean
 from omni_asr.errors import UserError
 from omni_asr.kaldi.validate import validate
@@ -336,7 +337,8 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
 
 def prepare(tmp_path, *options):
     (tmp_path / "corpus").mkdir(exist_ok=True)
-    parser = PreparationParser("A corpus.")
+    parser = ArgumentParser("A corpus.")
+    add_options(parser)
     return Preparation(parser.parse_args([f"--corpus_dir={tmp_path}/corpus", f"--data_dir={tmp_path}/data", *options]))
 
 
@@ -348,8 +350,10 @@ def test_options_of_a_preparation(tmp_path, capsys):
     with preparation.writer("a", keep_empty=True) as writer:
         assert (writer.path, writer.keep_empty, writer.max_removed) == (tmp_path / "data" / "a", True, 0.5)
         writer.utterance("a-1", "a", "", audio="/a.wav")
+    parser = ArgumentParser("A corpus.")
+    add_options(parser)
     with pytest.raises(SystemExit):
-        PreparationParser("A corpus.").parse_args(["--data_dir=x"])
+        parser.parse_args(["--data_dir=x"])
     assert "--corpus-dir" in capsys.readouterr().err
     with pytest.raises(UserError, match="no is not a directory; name the folder of the corpus with --corpus_dir"):
         Preparation(argparse.Namespace(corpus_dir=[tmp_path / "no"], data_dir=tmp_path, nj=1, sets=None, max_removed=0))

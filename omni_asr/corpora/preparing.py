@@ -1,13 +1,12 @@
 """What every ``egs/<corpus>/local/prepare.py`` begins with: its options, and the folders that they name."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from omni_asr.bin import ArgumentParser
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import MAX_REMOVED, SetWriter
 
@@ -15,22 +14,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class PreparationParser(ArgumentParser):
+def add_options(parser: ArgumentParser) -> None:
     """The options of every preparation; a corpus adds its own."""
-
-    def __init__(self, description: str | None) -> None:
-        super().__init__(description)
-        self.add_argument("--corpus-dir", action="append", required=True, help="folder of the corpus; may be repeated")
-        self.add_argument("--data-dir", type=Path, required=True, help="where the data directories are written")
-        self.add_argument(
-            "--sets", action="append", metavar="SET", help="set to prepare; may be repeated; by default all"
-        )
-        self.add_argument("--max-removed", type=float, default=MAX_REMOVED, help="share of a set that may be lost")
-        self.add_argument("--nj", type=int, default=1, help="files read at a time, where that pays")
+    parser.add_argument("--corpus-dir", action="append", required=True, help="folder of the corpus; may be repeated")
+    parser.add_argument("--data-dir", type=Path, required=True, help="where the data directories are written")
+    parser.add_argument(
+        "--sets", action="append", metavar="SET", help="set to prepare; may be repeated; by default all"
+    )
+    parser.add_argument("--max-removed", type=float, default=MAX_REMOVED, help="share of a set that may be lost")
+    parser.add_argument("--nj", type=int, default=1, help="files read at a time, where that pays")
 
 
 class Preparation:
-    """Where a preparation reads and writes, from the options of :class:`PreparationParser`.
+    """Where a preparation reads and writes, from the options of :func:`add_options`.
 
     Raises:
         UserError: a folder of the corpus does not exist.

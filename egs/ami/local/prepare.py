@@ -20,9 +20,9 @@ from nxt import Speaker, read_segments, read_speakers
 from pieces import Piece, bounds, pieces
 
 from omni_asr.audio.source import AudioError
-from omni_asr.bin import run_program
+from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.audio import AudioFile, probe
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
@@ -53,7 +53,8 @@ class Utterance:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all of which a headset is there."""
-    parser = PreparationParser(__doc__)
+    parser = ArgumentParser(__doc__)
+    add_options(parser)
     parser.add_argument("--glm", type=Path, default=GLM, help="global map that dev and eval are scored with")
     options = parser.parse_args(argv)
     for name in options.sets or []:

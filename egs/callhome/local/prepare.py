@@ -15,11 +15,11 @@ from pathlib import Path
 from turns import Turn, read_turns, spoken_words
 
 from omni_asr.audio.source import AudioError
-from omni_asr.bin import run_program
+from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.audio import AudioFile, probe
 from omni_asr.corpora.eval2000 import SETS as TEST_SETS
 from omni_asr.corpora.eval2000 import calls_of, find_eval2000, write_eval2000
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
@@ -35,7 +35,8 @@ DISC_DEPTH = 4
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or those that are there."""
-    parser = PreparationParser(__doc__)
+    parser = ArgumentParser(__doc__)
+    add_options(parser)
     options = parser.parse_args(argv)
     preparation = Preparation(options)
     for name in options.sets or []:

@@ -20,9 +20,9 @@ from typing import Any
 from words import REDACTED, scored_words, whisper_words
 
 from omni_asr.audio.source import AudioError
-from omni_asr.bin import run_program
+from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.audio import AudioFile, probe
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import to_number
@@ -41,7 +41,8 @@ Worn = dict[str, AudioFile | str]
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all that have transcripts."""
-    parser = PreparationParser(__doc__)
+    parser = ArgumentParser(__doc__)
+    add_options(parser)
     options = parser.parse_args(argv)
     for name in options.sets or []:
         if name not in SETS:

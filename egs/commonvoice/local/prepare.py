@@ -18,9 +18,9 @@ from pathlib import Path
 
 from release import Release, need_release
 
-from omni_asr.bin import run_program
+from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.disk_table import DiskTable
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import stream_lines
@@ -50,7 +50,8 @@ class Row:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all whose lists are there."""
-    parser = PreparationParser(__doc__)
+    parser = ArgumentParser(__doc__)
+    add_options(parser)
     options = parser.parse_args(argv)
     for name in options.sets or []:
         if name not in SETS:

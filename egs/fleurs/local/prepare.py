@@ -18,9 +18,9 @@ from pathlib import Path
 from layout import SETS, need_part, unpack_older
 
 from omni_asr.audio.source import AudioError
-from omni_asr.bin import run_program
+from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.audio import AudioFile, probe
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.kaldi.tables import stream_lines
 from omni_asr.text.plain import lost_in_plain, plain_words, without_brackets, written_words
@@ -44,7 +44,8 @@ class Take:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all."""
-    parser = PreparationParser(__doc__)
+    parser = ArgumentParser(__doc__)
+    add_options(parser)
     options = parser.parse_args(argv)
     for name in options.sets or []:
         if name not in SETS:

@@ -13,16 +13,17 @@ from pathlib import Path
 
 from libriheavy import SETS, Cut, audio_parts, chunks, manifest, read_cuts
 
-from omni_asr.bin import run_program
+from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora import librispeech
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all that are there."""
-    parser = PreparationParser(__doc__)
+    parser = ArgumentParser(__doc__)
+    add_options(parser)
     options = parser.parse_args(argv)
     preparation = Preparation(options)
     known = SETS | librispeech.SETS

@@ -10,14 +10,15 @@ test_clean, test_other.
 import sys
 from collections.abc import Sequence
 
-from omni_asr.bin import run_program
+from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.librispeech import PARTS, SETS, write_set
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.preparing import Preparation, add_options
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all whose parts are there."""
-    parser = PreparationParser(__doc__)
+    parser = ArgumentParser(__doc__)
+    add_options(parser)
     options = parser.parse_args(argv)
     for name in options.sets or []:
         if name not in SETS:

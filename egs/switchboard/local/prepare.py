@@ -20,11 +20,11 @@ from pathlib import Path
 from words import read_acronyms, spoken_words
 
 from omni_asr.audio.source import AudioError
-from omni_asr.bin import run_program
+from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.audio import AudioFile, probe
 from omni_asr.corpora.eval2000 import SETS as TEST_SETS
 from omni_asr.corpora.eval2000 import find_eval2000, write_eval2000
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
@@ -58,7 +58,8 @@ class Utterance:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or those that are there."""
-    parser = PreparationParser(__doc__)
+    parser = ArgumentParser(__doc__)
+    add_options(parser)
     parser.add_argument("--transcripts-dir", type=Path, help=f"where {TRANSCRIPTS} is, if not in a --corpus-dir")
     parser.add_argument("--dev-utterances", type=int, default=4000, help="utterances of train_dev")
     parser.add_argument("--max-same", type=int, default=300, help="utterances with the same words in train_nodup")

@@ -17,9 +17,9 @@ from pathlib import Path
 from transcripts import Line, declared, read_lines_of
 
 from omni_asr.audio.source import AudioError
-from omni_asr.bin import run_program
+from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.audio import AudioFile, probe
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
@@ -38,7 +38,8 @@ WRONG_AUDIO = "use the audio of release 3 only: release 2 has the same talks, bu
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all that are there."""
-    parser = PreparationParser(__doc__)
+    parser = ArgumentParser(__doc__)
+    add_options(parser)
     options = parser.parse_args(argv)
     preparation = Preparation(options)
     for name in options.sets or []:

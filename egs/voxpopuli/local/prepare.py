@@ -16,8 +16,8 @@ from pathlib import Path
 from copies import find_copy
 from rows import Row, safe_name
 
-from omni_asr.bin import run_program
-from omni_asr.corpora.preparing import Preparation, PreparationParser
+from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.text.plain import plain_words, straight_quotes, unspoken
 
@@ -30,7 +30,8 @@ DIGITS = 6
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all that are there."""
-    parser = PreparationParser(__doc__)
+    parser = ArgumentParser(__doc__)
+    add_options(parser)
     parser.add_argument("--audio-dir", type=Path, default=Path("audio"), help="where utterances are cut or unpacked to")
     options = parser.parse_args(argv)
     preparation = Preparation(options)

@@ -189,7 +189,7 @@ def read_decoded(name: str, files: ResultFiles, data_dir: Path) -> tuple[Decoded
     try:
         utterances = read_per_utterance(files.folder / "per_utt")
         if files.subset:
-            members = set(read_ids(files.folder / f"utts_{files.subset}"))
+            members = set(read_ids(files.members))
             utterances = [utterance for utterance in utterances if utterance.id in members]
         is_timed = (files.folder / "ref.stm").exists()
         decoded.utterances = _with_speakers(utterances, None if is_timed else data_dir)

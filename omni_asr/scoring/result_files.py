@@ -36,9 +36,14 @@ class ResultFiles:
         return self.folder / f"{unit}_{self.subset}" if self.subset else self.decode_dir / f"{unit}{self.suffix}"
 
     @property
+    def members(self) -> Path:
+        """The file with the ids of the subset's utterances."""
+        return self.folder / f"utts_{self.subset}"
+
+    @property
     def subsets(self) -> list[str]:
-        """Names of the subsets that were scored."""
-        return sorted(path.name.removeprefix("wer_") for path in self.folder.glob("wer_*"))
+        """Names of the subsets that were asked for; labels of an stm are not among them."""
+        return sorted(path.name.removeprefix("utts_") for path in self.folder.glob("utts_*"))
 
     def check(self) -> None:
         """Check that the hypotheses are still those that were scored.

@@ -139,7 +139,8 @@ def score(
     _warn(aligned, files.folder)
     for name, group in aligned.subsets.items():
         own = replace(files, subset=name)
-        _write(files.folder / f"utts_{name}", (f"{utterance.id}\n" for utterance in group))
+        if name in protocol.subsets:
+            _write(own.members, (f"{utterance.id}\n" for utterance in group))
         _write_rates(own, group, characters, lines[name], regime)
     listed = f"Scored {len(utterances)} sentences, {len(aligned.missing)} not present in hyp.\n"
     line = _write_rates(files, utterances, characters, listed, regime)

@@ -45,6 +45,8 @@ CASES = [  # the forms one by one: reference, hypothesis, with -D, with -F, what
     ("f*** c", "F** c", False, False, "SC"),
     ("a* b", "a b", False, False, "CC"),
     ("a;tag b", "a b", False, False, "CC"),
+    ("a; {b;/c} d", "a b; d;", False, False, "CCC"),
+    ("a; b", ";a b", False, False, "SC"),
     ("a\\b a\\;b", "ab A\\;B", False, False, "CC"),
     ("ÉTÉ Über", "été Über", False, False, "SC"),
 ]
@@ -131,7 +133,9 @@ def test_a_table_too_large_is_refused(monkeypatch):
         align_texts(["{ a / b } c d e"], ["a b c d e f"])
 
 
-words = st.lists(st.sampled_from(["a", "b", "B", "(a)", "a-", "@", "{ a / b c }", "{ a / @ }", "é"]), max_size=8)
+words = st.lists(
+    st.sampled_from(["a", "b", "B", "(a)", "a-", "a;", "\\a", "@", "{ a / b c }", "{ a / @ }", "é"]), max_size=8
+)
 
 
 @given(words, words)
@@ -142,7 +146,7 @@ def test_words_come_out_as_they_went_in(reference, hypothesis):
     assert len(alignment.reference) == len(letters) - letters.count("I")
     assert len(alignment.hypothesis) == len(letters) - letters.count("D")
     if not any("{" in word or word == "@" for word in reference):
-        assert [word for word in alignment.reference if word] == reference
+        assert [word for word in alignment.reference if word] == [word.strip(";\\") for word in reference]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=8), st.lists(st.sampled_from(["a", "b", "c"]), max_size=8))

@@ -219,6 +219,8 @@ def _columns(utterance: Utterance) -> Iterator[tuple[str, str, str]]:
     for letter, reference, hypothesis in pairs(utterance.reference, utterance.hypothesis, utterance.operations):
         change = fold_case if letter == CORRECT else raise_case
         width = max(len(reference or ""), len(hypothesis or ""))
-        upper = "*" * width if reference is None else change(reference).ljust(width)
-        lower = "*" * width if hypothesis is None else change(hypothesis).ljust(width)
-        yield upper, lower, ("" if letter == CORRECT else letter).ljust(width)
+        upper = "*" * width if reference is None else change(reference)
+        lower = "*" * width if hypothesis is None else change(hypothesis)
+        mark = "" if letter == CORRECT else letter
+        width = max(width, len(mark))  # a word without letters still has room for its mark
+        yield upper.ljust(width), lower.ljust(width), mark.ljust(width)

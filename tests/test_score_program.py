@@ -105,6 +105,16 @@ def test_no_reference_words_at_all(tmp_path, monkeypatch, capsys):
     arguments = write_set(tmp_path, {"u": ""}, {"u": ""}, {"u": "s"})
     assert run_program(score.main, arguments) == 0
     assert capsys.readouterr().out == "%WER 0.00 [ 0 / 0, 0 ins, 0 del, 0 sub ]\n"
+    ci = (tmp_path / "decode/scoring/ci").read_text()
+    assert ci.startswith("all: %WER 0.00 without interval, since there is no reference word\n")
+
+
+@pytest.mark.parametrize("name", ["data/text", "data/utt2spk", "decode/text"])
+def test_a_byte_order_mark_is_no_part_of_an_id(arguments, tmp_path, capsys, name):
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())
+    assert run_program(score.main, arguments) == 1
+    error = capsys.readouterr().err
+    assert f"{name}:1: begins with a byte order mark" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -186,6 +196,10 @@ def test_result_is_what_sclite_prints(tmp_path, monkeypatch, seed):
 
 @pytest.mark.skipif(SCLITE is None, reason="sclite is not installed (Debian: apt-get install sctk)")
 def test_words_with_markup_and_accents_count_alike_in_sclite(arguments, tmp_path):
+    with open(tmp_path / "data/text", "a", encoding="utf-8") as text:
+        text.write("spk-c-1 a\vb \x00 c\x1cd e\x7f \x0c\n")
+    with open(tmp_path / "data/utt2spk", "a", encoding="utf-8") as speakers:
+        speakers.write("spk-c-1 spk-c\n")
     assert run_program(score.main, arguments) == 0
     tables, dump = "SYSTEM SUMMARY", "DUMP OF SYSTEM ALIGNMENT"
     mine, printed = (tmp_path / "decode/scoring/result.txt").read_text(encoding="utf-8"), printed_by_sclite()

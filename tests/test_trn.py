@@ -21,6 +21,10 @@ WORDS = [
     "*",
     "f**",
     "a*b",
+    "a\vb",
+    "\x00",
+    "%0b",
+    "\x1c\x7f\r\f",
 ]
 
 
@@ -50,7 +54,10 @@ def test_read_other_peoples_files(tmp_path):
         ("{ uh / um } yes (s-2)", "'{' is markup"),
         ("(uh) yes (s-2)", "'(uh)' is markup"),
         ("@ (s-2)", "'@' is markup"),
-        ("twice (s-1)", "utterance (s-1) occurs a second time"),
+        ("twice (s-1)", "utterance (s-1) occurs a second time; ids"),
+        ("twice (S-1)", "utterance (S-1) occurs a second time after (s-1), where case does not count; ids"),
+        ("a ()", "no (utterance id)"),
+        ("a ( )", "no (utterance id)"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, line, message):

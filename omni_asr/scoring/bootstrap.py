@@ -76,7 +76,8 @@ def percentiles(blocks: npt.NDArray[np.int64], seed: int = SEED) -> tuple[float,
 def interval_line(name: str, counts: Counts, found: Interval | None) -> str:
     """A line as of Kaldi's ``compute-wer-bootci``: ``all: %WER 6.60 95% Conf Interval [ 5.61, 7.70 ], 12 speakers``."""
     if not found:
-        return f"{name}: %WER {counts.percent:.2f} without interval, which takes two utterances\n"
+        why = "which takes two utterances" if counts.words else "since there is no reference word"
+        return f"{name}: %WER {counts.percent:.2f} without interval, {why}\n"
     ends = f"[ {found.low:.2f}, {found.high:.2f} ]"
     return f"{name}: %WER {counts.percent:.2f} 95% Conf Interval {ends}, {found.blocks} {found.unit}\n"
 

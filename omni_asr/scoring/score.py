@@ -17,7 +17,7 @@ from omni_asr.kaldi.trn import utterance_ids, write_trn
 from omni_asr.scoring.align import Counts, align_all, fold_case
 from omni_asr.scoring.bootstrap import interval_line, intervals
 from omni_asr.scoring.breakdown import by_length, by_table, error_lists, unknown_words
-from omni_asr.scoring.decoded import decoded_tokens
+from omni_asr.scoring.decoded import decoded_tokens, undecoded
 from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
 from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, per_utterance, summary_line
@@ -178,6 +178,7 @@ def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
         tokens = Filter(read_glm(protocol.glm, ("ctm", "hyp"))).tokens(tokens)
     scored = score_segments(segments, tokens)
     missing = [f"{file} {channel}" for file, channel in scored.missing]
+    missing += [] if protocol.ctm else undecoded(data_dir, decode_dir)
     utterances = scored.utterances
     dropped: list[str] = []
     if protocol.regime == "whisper":
@@ -197,7 +198,11 @@ def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
         if group and _NAME.fullmatch(label.id):
             groups[label.id] = group
     for name, prefix in protocol.subsets.items():
-        own = [u for u, s in zip(utterances, scored.segments, strict=True) if s.file.startswith(prefix)]
+        own = [
+            u
+            for u, s in zip(utterances, scored.segments, strict=True)
+            if fold_case(s.file).startswith(fold_case(prefix))
+        ]
         groups[name] = _subset(name, own)
     return Aligned(utterances, groups, missing, dropped)
 

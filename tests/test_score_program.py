@@ -9,9 +9,11 @@ import pytest
 
 from omni_asr.bin import run_program, score
 from omni_asr.kaldi.trn import read_trn
-from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring import reports
+from omni_asr.scoring.align import align_all
+from omni_asr.scoring.reports import count_characters, read_per_utterance
 from omni_asr.scoring.score import align_words
-from omni_asr.scoring.transcripts import read_transcripts
+from omni_asr.scoring.transcripts import Transcripts, read_transcripts
 
 SCLITE = shutil.which("sclite") or shutil.which("sclite", path="/usr/lib/sctk/bin")
 REFERENCES = {
@@ -98,6 +100,29 @@ def test_characters_count_the_blank(tmp_path, monkeypatch):
     assert (
         tmp_path / "decode/cer"
     ).read_text() == "%CER 20.00 [ 1 / 5, 0 ins, 1 del, 0 sub ]\nScoring regime: verbatim\n"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_characters_of_a_long_recording_are_aligned_within_its_words(monkeypatch, seed):
+    source = random.Random(seed)
+    words = ["".join(source.choices("abcdef", k=source.randint(1, 7))) for _ in range(200)]
+    reference = source.choices(words, k=800)
+    said = [w for w in reference if source.random() > 0.1]
+    hypothesis = [source.choice([w + "s", source.choice(words)]) if source.random() < 0.2 else w for w in said]
+    if seed == 4:
+        hypothesis = source.choices(words, k=900)  # nothing right but by chance
+    if seed == 5:
+        reference = source.choices(words, k=300) + reference  # deleted before the first cut
+    utterances = align_words(Transcripts({"u": " ".join(reference)}, {"u": " ".join(hypothesis)}, {"u": "s"}, []))
+    whole = count_characters(utterances)["u"]
+    monkeypatch.setattr(reports, "LONGEST_CHARACTERS", 1000)
+    sizes = []
+    monkeypatch.setattr(reports, "align_all", lambda r, h: sizes.extend(map(len, [*r, *h])) or align_all(r, h))
+    pieces = count_characters(utterances)["u"]
+    assert len(sizes) > 6 and max(sizes) < 5 * reports.PIECE
+    assert pieces.words == whole.words == len(" ".join(reference))
+    assert pieces.correct + pieces.substitutions + pieces.insertions == len(" ".join(hypothesis))
+    assert whole.errors <= pieces.errors <= whole.errors * (1.02 if seed == 4 else 1.01)
 
 
 def test_no_reference_words_at_all(tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sclite_helpers import SCLITE, align_here, align_with_sclite, marked_text, o
 from omni_asr.errors import UserError
 from omni_asr.scoring.align import Counts, fold_case
 from omni_asr.scoring.markup import Markup, align_texts, parse
-from omni_asr.scoring.network import align_networks
+from omni_asr.scoring.network import LARGEST_TABLE, align_networks
 
 STORED = Path(__file__).parent / "golden" / "sclite_alignments.jsonl"
 MARKUPS = [Markup(*flags) for flags in itertools.product([False, True], repeat=3)]
@@ -99,6 +100,33 @@ def test_long_transcripts_align_as_in_sclite(tmp_path, monkeypatch):
     assert align_here(plain, Markup()) == expected
     monkeypatch.setattr("omni_asr.scoring.align.CELLS_OF_ONE_PAIR", 1000)  # piece by piece
     assert align_here(plain, Markup()) == expected
+
+
+@needs_sclite
+@pytest.mark.parametrize(
+    "marks", [["{ a / @ }", "@", "{ a @ b / c }"], ["(a)", "{ a b / c }", "b-"]], ids=["@", "whole"]
+)
+def test_long_transcripts_with_few_marks_align_as_in_sclite(tmp_path, marks):
+    source, pairs = random.Random(51), []
+    for size in (3, 30, 300):
+        words = [f"w{index}" for index in range(size)] + ["a", "b", "c"]
+        reference = source.choices(words, k=1200)
+        hypothesis = [word for word in reference if source.random() > 0.2]
+        for side, number in ((reference, 30), (hypothesis, 3)):
+            for _ in range(number):
+                side.insert(source.randint(1, len(side)), source.choice(marks))
+        pairs.append((" ".join(reference), " ".join(hypothesis)))
+    assert align_here(pairs, Markup(True, True)) == align_with_sclite(pairs, tmp_path, "-D", "-F")
+
+
+def test_a_long_recording_with_one_optional_word_aligns_like_words():
+    source = random.Random(52)
+    reference = source.choices([f"w{index}" for index in range(300)], k=2500)
+    hypothesis = [word for word in reference if source.random() > 0.1]
+    plain = align_texts([" ".join(reference)], [" ".join(hypothesis)])[0].operations
+    marked = align_texts([" ".join([*reference, "(uh)"])], [" ".join(hypothesis)], Markup(optional=True))[0]
+    assert marked.operations == plain + "C"
+    assert LARGEST_TABLE > 50_000**2
 
 
 @needs_sclite

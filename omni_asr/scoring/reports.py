@@ -31,7 +31,7 @@ def count_characters(utterances: Sequence[Utterance]) -> dict[str, Counts]:
 
     A word that is right counts as it was recognised, however the reference writes it; an optional word left out not.
     Above 20,000 characters the alignment of words decides which characters may meet: it is cut, before right words
-    where it can be, into pieces of some 1,000 characters, which can only add errors, and hardly does.
+    where it can be, into pieces of some 1,000 characters, which hardly ever changes a count.
     """
     owners, references, hypotheses = [], [], []
     for utterance in utterances:

@@ -23,6 +23,7 @@ NULL = "@"
 SUBSTITUTION_COST, GAP_COST, OPTIONAL_COST, BOTH_NULL_COST = 4.0, 3.0, 2.0, 1.0
 NULL_COST = struct.unpack("f", struct.pack("f", 0.001))[0]
 LARGEST_TABLE = 10_000_000_000  # cells, some minutes
+LEAST_ROWS = 64  # that are kept together; less saves no memory worth the time
 
 Row = npt.NDArray[np.float32]
 
@@ -136,7 +137,7 @@ def align_networks(reference: Network, hypothesis: Network) -> Alignment:
 
 def _cuts(reference: Network) -> list[int]:
     """Rows to keep, the first and the last among them: nothing after them goes back beyond them."""
-    last, height = len(reference.words) - 1, math.isqrt(len(reference.words)) + 1
+    last, height = len(reference.words) - 1, max(LEAST_ROWS, math.isqrt(len(reference.words)))
     least, crossed = min(reference.ends), [last]
     for r in range(last, 0, -1):
         if r <= least and crossed[-1] - r >= height:

@@ -54,7 +54,7 @@ def test_read_ctm(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("f A s 9", "expected '<file> <channel> <speaker> <begin> <end> [<labels>] words'"),
+        ("f A s1 9", "expected '<file> <channel> <speaker> <begin> <end> [<labels>] words'"),
         ("f A s12.5", "expected"),
         ("f A s 1 2 <F > hello", "label '<F' must end in '>', without blanks in it"),
         ("f A s 1 2 <O>x hello", "label '<O>x' must end in '>'"),

@@ -10,6 +10,23 @@ from omni_asr.scoring.markup import align_texts
 
 SCLITE = shutil.which("sclite") or shutil.which("sclite", path="/usr/lib/sctk/bin")
 ALPHABET = ["a", "b", "ab", "abc", "é", "über", "日本", "don't"]
+MARKS = [
+    "({})",
+    "{}-",
+    "-{}",
+    "({}-)",
+    "@",
+    "{}*",
+    "{};tag",
+    "{};",
+    ";{}",
+    "{}\\",
+    "\\{}",
+    "{}\\;",
+    "{}*;",
+    "({};)",
+    "\\",
+]
 STEP = re.compile(r'([CSDI]),("[^"]*")?,("[^"]*")?(?::|$)')
 
 
@@ -70,7 +87,7 @@ def marked_text(source, words, length, depth=0):
             ]
             word = "{ " + " / ".join(branches) + " }"
         elif source.random() < 0.25:
-            word = source.choice(["({})", "{}-", "-{}", "({}-)", "@", "{}*", "{};tag"]).replace("{}", word)
+            word = source.choice(MARKS).replace("{}", word)
         parts.append(word)
     return " ".join(parts)
 

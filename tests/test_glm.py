@@ -282,3 +282,9 @@ def test_every_form_of_rule_is_csrfilts(demo):
 
 def test_sclite_and_csrfilt_come_together():
     assert (CSRFILT is None) == (SCLITE is None)
+
+
+def test_a_rule_that_rewrites_nothing_is_told(tmp_path, caplog):
+    (tmp_path / "glm").write_text(";; x\n=> C / [ ] __ [ ]\nA => B\n", encoding="utf-8")
+    assert read_glm(tmp_path / "glm").rules == [Rule("A", "B")]
+    assert f"{tmp_path / 'glm'}:2: nothing stands before '=>'" in caplog.text

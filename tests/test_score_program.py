@@ -10,9 +10,11 @@ import pytest
 
 from omni_asr.bin import run_program, score
 from omni_asr.kaldi.trn import read_trn
-from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring import reports
+from omni_asr.scoring.align import align_all
+from omni_asr.scoring.reports import count_characters, read_per_utterance
 from omni_asr.scoring.score import align_words
-from omni_asr.scoring.transcripts import read_transcripts
+from omni_asr.scoring.transcripts import Transcripts, read_transcripts
 
 SCLITE = shutil.which("sclite") or shutil.which("sclite", path="/usr/lib/sctk/bin")
 REFERENCES = {
@@ -97,12 +99,44 @@ def test_characters_count_the_blank(tmp_path, monkeypatch):
     assert lines[0] == "%CER 20.00 [ 1 / 5, 0 ins, 1 del, 0 sub ]" and lines[-1] == "Scoring regime: verbatim"
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_characters_of_a_long_recording_are_aligned_within_its_words(monkeypatch, seed):
+    source = random.Random(seed)
+    words = ["".join(source.choices("abcdef", k=source.randint(1, 7))) for _ in range(200)]
+    reference = source.choices(words, k=800)
+    said = [w for w in reference if source.random() > 0.1]
+    hypothesis = [source.choice([w + "s", source.choice(words)]) if source.random() < 0.2 else w for w in said]
+    if seed == 4:
+        hypothesis = source.choices(words, k=900)  # nothing right but by chance
+    if seed == 5:
+        reference = source.choices(words, k=300) + reference  # deleted before the first cut
+    utterances = align_words(Transcripts({"u": " ".join(reference)}, {"u": " ".join(hypothesis)}, {"u": "s"}, []))
+    whole = count_characters(utterances)["u"]
+    monkeypatch.setattr(reports, "LONGEST_CHARACTERS", 1000)
+    sizes = []
+    monkeypatch.setattr(reports, "align_all", lambda r, h: sizes.extend(map(len, [*r, *h])) or align_all(r, h))
+    pieces = count_characters(utterances)["u"]
+    assert len(sizes) > 6 and max(sizes) < 5 * reports.PIECE
+    assert pieces.words == whole.words == len(" ".join(reference))
+    assert pieces.correct + pieces.substitutions + pieces.insertions == len(" ".join(hypothesis))
+    assert pieces.errors == pytest.approx(whole.errors, rel=0.02 if seed == 4 else 0.01)
+
+
 def test_no_reference_words_at_all(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = write_set(tmp_path, {"u": ""}, {"u": ""}, {"u": "s"})
     assert run_program(score.main, arguments) == 0
     assert capsys.readouterr().out == "%WER 0.00 [ 0 / 0, 0 ins, 0 del, 0 sub ] verbatim\n"
-    assert "since no reference has a word" in (tmp_path / "decode/scoring/ci").read_text()
+    ci = (tmp_path / "decode/scoring/ci").read_text()
+    assert ci.startswith("all: %WER 0.00 without interval, since there is no reference word\n")
+
+
+@pytest.mark.parametrize("name", ["data/text", "data/utt2spk", "decode/text"])
+def test_a_byte_order_mark_is_no_part_of_an_id(arguments, tmp_path, capsys, name):
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())
+    assert run_program(score.main, arguments) == 1
+    error = capsys.readouterr().err
+    assert f"{name}:1: begins with a byte order mark" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -184,6 +218,10 @@ def test_result_is_what_sclite_prints(tmp_path, monkeypatch, seed):
 
 @pytest.mark.skipif(SCLITE is None, reason="sclite is not installed (Debian: apt-get install sctk)")
 def test_words_with_markup_and_accents_count_alike_in_sclite(arguments, tmp_path):
+    with open(tmp_path / "data/text", "a", encoding="utf-8") as text:
+        text.write("spk-c-1 a\vb \x00 c\x1cd e\x7f \x0c\n")
+    with open(tmp_path / "data/utt2spk", "a", encoding="utf-8") as speakers:
+        speakers.write("spk-c-1 spk-c\n")
     assert run_program(score.main, arguments) == 0
     tables, dump = "SYSTEM SUMMARY", "DUMP OF SYSTEM ALIGNMENT"
     mine, printed = (tmp_path / "decode/scoring/result.txt").read_text(encoding="utf-8"), printed_by_sclite()

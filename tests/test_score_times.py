@@ -125,6 +125,26 @@ def test_a_channel_that_nothing_was_heard_in(corpus, caplog):
     assert "1 of the set have no hypothesis; their words count as deleted" in caplog.text
 
 
+def test_an_utterance_that_was_not_decoded(corpus, caplog):
+    (corpus / "decode/text").write_text("u1 we're gonna go\nu3\n")
+    assert run_program(score.main, ARGUMENTS) == 0
+    assert (corpus / "decode/scoring/missing_hyps").read_text() == "en_2 b\nu2\n"
+    assert "Scored 2 sentences, 2 not present in hyp." in (corpus / "decode/wer").read_text()
+    assert "2 of the set have no hypothesis" in caplog.text
+
+
+def test_subsets_of_an_stm_mind_no_case(corpus):
+    assert run_program(score.main, ["--subset", "swbd=SW_", *ARGUMENTS[:4], *ARGUMENTS[8:]]) == 0
+    assert (corpus / "decode/scoring/wer_swbd").read_text().startswith("%WER 0.00 [ 0 / 6, ")
+
+
+def test_words_of_a_recording_without_references_name_the_utterance(corpus, capsys):
+    (corpus / "stm").write_text("\n".join(STM.splitlines()[:3]) + "\n")
+    assert run_program(score.main, ["--stm", "stm", "data", "-", "decode"]) == 1
+    message = "decode/text: utterance 'u3': the references have no file 'en_2' with channel 'B'"
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("heard", ["", "sw_1 A 1.1 .1 we\nsw_1 A 1.2 .1 are\nsw_1 A 1.3 .1 gonna\nsw_1 A 2 .1 go\n"])
 def test_nothing_and_everything_right(corpus, heard):
     (corpus / "c.ctm").write_text(heard)
@@ -153,6 +173,14 @@ def test_times_of_units_become_times_of_words(corpus):
     ]
     (corpus / "decode/text").write_text("u1 we're going\n")
     with pytest.raises(UserError, match="tokens.jsonl and text disagree about utterance 'u1'"):
+        decoded_tokens("data", "decode")
+    for broken in ("NaN", "Infinity", '"1_0"', "true"):
+        path.write_text(f'{{"utt": "u1", "tokens": ["a"], "start": [0], "end": [{broken}]}}\n')
+        with pytest.raises(UserError, match="tokens.jsonl:1: time '.*' is not a number"):
+            decoded_tokens("data", "decode")
+    row = '{"utt": "u1", "tokens": ["a"], "start": [0], "end": [1]}\n'
+    path.write_text(row + row)
+    with pytest.raises(UserError, match="tokens.jsonl:2: utterance 'u1' occurs a second time"):
         decoded_tokens("data", "decode")
     path.write_text('{"utt": "u1"}\n')
     with pytest.raises(UserError, match="tokens.jsonl:1: expected utt, tokens, start and end"):
@@ -211,6 +239,8 @@ def test_whisper_itself():
     for text, normalized in [
         ("Don’t [laughter-really] TWENTY-FIVE", "do not really 25"),
         ("{ you're / you are } (I-) <unk> {laugh} %HESITATION", "you are"),
+        ("don\u201bt can\u2032t won\uff07t", "do not can not will not"),
+        ("%uh hello %BCACK (%um) 50%", "hello 50%"),
         ("COLOUR mm-hmm [noise]", "color"),
         ("uh um", ""),
     ]:
@@ -220,6 +250,8 @@ def test_whisper_itself():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("don\u201bt \u2032tis I\uff07m", "don't 'tis I'm"),
+        ("%uh hello (%um) %BCNACK 50% % a%b", "uh hello (um) 50% % a%b"),
         ("I’m “here”", 'I\'m "here"'),
         ("[laughter-Really] [noise] <B_ASIDE> %HESITATION a", "Really a"),
         ("{ @ / you're / you are } { a / { b / c } } {breath} { / }", "you're a"),

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sclite_helpers import SCLITE, align_here, align_with_sclite, marked_text, o
 from omni_asr.errors import UserError
 from omni_asr.scoring.align import Counts, fold_case
 from omni_asr.scoring.markup import Markup, align_texts, parse
-from omni_asr.scoring.network import align_networks
+from omni_asr.scoring.network import LARGEST_TABLE, align_networks
 
 STORED = Path(__file__).parent / "golden" / "sclite_alignments.jsonl"
 MARKUPS = [Markup(*flags) for flags in itertools.product([False, True], repeat=3)]
@@ -45,6 +46,8 @@ CASES = [  # the forms one by one: reference, hypothesis, with -D, with -F, what
     ("f*** c", "F** c", False, False, "SC"),
     ("a* b", "a b", False, False, "CC"),
     ("a;tag b", "a b", False, False, "CC"),
+    ("a; {b;/c} d", "a b; d;", False, False, "CCC"),
+    ("a; b", ";a b", False, False, "SC"),
     ("a\\b a\\;b", "ab A\\;B", False, False, "CC"),
     ("ÉTÉ Über", "été Über", False, False, "SC"),
 ]
@@ -100,6 +103,36 @@ def test_long_transcripts_align_as_in_sclite(tmp_path, monkeypatch):
 
 
 @needs_sclite
+@pytest.mark.parametrize(
+    "marks", [["{ a / @ }", "@", "{ a @ b / c }"], ["(a)", "{ a b / c }", "b-"]], ids=["@", "whole"]
+)
+def test_long_transcripts_with_few_marks_align_as_in_sclite(tmp_path, monkeypatch, marks):
+    source, pairs = random.Random(51), []
+    for size in (3, 30, 300):
+        words = [f"w{index}" for index in range(size)] + ["a", "b", "c"]
+        reference = source.choices(words, k=1200)
+        hypothesis = [word for word in reference if source.random() > 0.2]
+        for side, number in ((reference, 30), (hypothesis, 3)):
+            for _ in range(number):
+                side.insert(source.randint(1, len(side)), source.choice(marks))
+        pairs.append((" ".join(reference), " ".join(hypothesis)))
+    assert align_here(pairs, Markup(True, True)) == align_with_sclite(pairs, tmp_path, "-D", "-F")
+    monkeypatch.setattr("omni_asr.scoring.network.LEAST_ROWS", 1)
+    pairs = list(random_pairs(500, 53))  # in pieces of a few words
+    assert align_here(pairs, Markup(True, True)) == align_with_sclite(pairs, tmp_path, "-D", "-F")
+
+
+def test_a_long_recording_with_one_optional_word_aligns_like_words():
+    source = random.Random(52)
+    reference = source.choices([f"w{index}" for index in range(300)], k=2500)
+    hypothesis = [word for word in reference if source.random() > 0.1]
+    plain = align_texts([" ".join(reference)], [" ".join(hypothesis)])[0].operations
+    marked = align_texts([" ".join([*reference, "(uh)"])], [" ".join(hypothesis)], Markup(optional=True))[0]
+    assert marked.operations == plain + "C"
+    assert LARGEST_TABLE > 50_000**2
+
+
+@needs_sclite
 def test_a_change_of_one_rule_would_be_seen(tmp_path, monkeypatch):
     pairs = list(random_pairs(400, seed=41))
     expected = align_with_sclite(pairs, tmp_path, "-D")
@@ -131,7 +164,9 @@ def test_a_table_too_large_is_refused(monkeypatch):
         align_texts(["{ a / b } c d e"], ["a b c d e f"])
 
 
-words = st.lists(st.sampled_from(["a", "b", "B", "(a)", "a-", "@", "{ a / b c }", "{ a / @ }", "é"]), max_size=8)
+words = st.lists(
+    st.sampled_from(["a", "b", "B", "(a)", "a-", "a;", "\\a", "@", "{ a / b c }", "{ a / @ }", "é"]), max_size=8
+)
 
 
 @given(words, words)
@@ -142,7 +177,7 @@ def test_words_come_out_as_they_went_in(reference, hypothesis):
     assert len(alignment.reference) == len(letters) - letters.count("I")
     assert len(alignment.hypothesis) == len(letters) - letters.count("D")
     if not any("{" in word or word == "@" for word in reference):
-        assert [word for word in alignment.reference if word] == reference
+        assert [word for word in alignment.reference if word] == [word.strip(";\\") for word in reference]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=8), st.lists(st.sampled_from(["a", "b", "c"]), max_size=8))

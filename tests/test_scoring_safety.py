@@ -16,6 +16,8 @@ from omni_asr.scoring.score import Protocol, score
 PARTS = [
     "u1", "u2", "a", "(s-1)", "{ a / b }", "{", "}", "/", "@", "(a)", "(", ")", ";;", "*", "f A", "s", "0", "1", "2.5",
     "<O>", "<ALT>", "<ALT_BEGIN>", "=>", "__", "[ ]", "\t", "\n", "\n", "\r\n", "\x00", "é", "\u2028", "#csid", "ref",
+    ";x", "a;x", "a;", "\\", "\v", "\ufeff", "<F", "<unk>", "()", "(S-1)", "f A s 9", '{"utt": "u1", "tokens": ["a"],',
+    '"start": [0], "end": [NaN]}', '"start": [0], "end": [1]}',
 ]  # fmt: skip
 near = st.lists(st.sampled_from(PARTS), max_size=25).map(" ".join).map(str.encode)
 contents = st.binary(max_size=60) | near

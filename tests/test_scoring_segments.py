@@ -76,6 +76,20 @@ def test_a_channel_without_words_is_deleted_and_reported():
     assert scored.missing == [("f", "b"), ("g", "a")]
 
 
+@pytest.mark.parametrize("word", ["cat;x", "c\\at", "cat;", "cat*;x", "cat;x;y"])
+def test_tags_and_backslashes_of_a_ctm_are_no_part_of_its_words(word):
+    token = Token("f", "A", 1, 1, word)
+    either = Alternation("f", "A", [[token], [Token("f", "A", 1, 1, "dog")]])
+    for words in ([token], [either]):
+        assert outcome(score_segments([said("the cat", 0, 9)], [*heard("the"), *words])) == [("s-000", "the cat", "CC")]
+
+
+@pytest.mark.parametrize("word", [";cat", "\\;", "cat\\;", "c;at"])
+def test_other_semicolons_of_a_ctm_make_another_word(word):
+    scored = score_segments([said("the cat", 0, 9)], [*heard("the"), Token("f", "A", 1, 1, word)])
+    assert scored.utterances[0].operations == "CS"
+
+
 def test_words_of_an_unknown_channel_are_an_error():
     stray = Token("f", "C", 0, 1, "a", where="x.ctm:3")
     with pytest.raises(UserError, match="^x.ctm:3: the references have no file 'f' with channel 'C'"):
@@ -128,7 +142,25 @@ def steps_of(output):
 def test_equal_to_sclite(tmp_path, seed):
     source = random.Random(seed)
     letter = source.choice(["é", "e"])
-    marked = ["a", "b", "ab", "c", letter, "d-", "-d", "(a)", "(ab-)", "@", "x*"]
+    marked = [
+        "a",
+        "b",
+        "ab",
+        "c",
+        letter,
+        "d-",
+        "-d",
+        "(a)",
+        "(ab-)",
+        "@",
+        "x*",
+        "c;x",
+        "c;",
+        ";c",
+        "a\\b",
+        "(a);",
+        "c\\;",
+    ]
     segments, tokens = random_times(source, marked, lambda s, _, n: marked_text(s, ["a", "b", "ab", "c"], n))
     write_stm(tmp_path / "r.stm", segments, LABELS)
     write_ctm(tmp_path / "h.ctm", tokens)
@@ -152,7 +184,7 @@ def test_equal_to_sclite(tmp_path, seed):
 @pytest.mark.parametrize("seed", range(10))
 def test_equal_to_hubscr(tmp_path, seed):
     source = random.Random(seed)
-    words = ["a", "b", "ab", "c", "uh", "x-y", "go-", "d"]
+    words = ["a", "b", "ab", "c", "uh", "x-y", "go-", "d", "d;x", "b;", "a\\b", "b\\;"]
     segments, tokens = random_times(source, words, lambda s, w, n: " ".join(s.choice(w) for _ in range(n)))
     segments.append(said("a (uh) b c", 90, 91, labels=("O",), file="sw_f", channel="A"))
     shuffled = segments[:]

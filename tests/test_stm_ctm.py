@@ -54,6 +54,10 @@ def test_read_ctm(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ("f A s1 9", "expected '<file> <channel> <speaker> <begin> <end> [<labels>] words'"),
+        ("f A s12.5", "expected"),
+        ("f A s 1 2 <F > hello", "label '<F' must end in '>', without blanks in it"),
+        ("f A s 1 2 <O>x hello", "label '<O>x' must end in '>'"),
         ("f A s 1", "expected '<file> <channel> <speaker> <begin> <end> [<labels>] words'"),
         ("f A s one 2 x", "time 'one' is not a number"),
         ("f A s 1 nan x", "time 'nan' is not a number"),
@@ -111,6 +115,43 @@ def test_ctm_is_read_back(tmp_path_factory, words):
     path = tmp_path_factory.mktemp("ctm") / "ctm"
     write_ctm(path, words)
     assert read_ctm(path) == words
+
+
+def test_words_that_look_like_labels_are_told(tmp_path, caplog):
+    (tmp_path / "stm").write_text("f A s 0 1 <unk> hello\nf A s 1 2 <> <unk> a\nf A s 2 3 <F,M> b\n", encoding="utf-8")
+    segments, _ = read_stm(tmp_path / "stm")
+    assert [(s.text, s.labels) for s in segments] == [("hello", ("unk",)), ("<unk> a", ()), ("b", ("F", "M"))]
+    assert f"{tmp_path / 'stm'}:1: <unk> and 1 more are read as labels" in caplog.text
+    write_stm(tmp_path / "stm", segments)
+    assert read_stm(tmp_path / "stm")[0] == segments
+
+
+def test_a_ctm_line_that_is_no_comment_is_told(tmp_path, caplog):
+    (tmp_path / "ctm").write_text(";; fine\n;x A 0 1 a\nf A 0 1 b\n", encoding="utf-8")
+    assert [token.word for token in read_ctm(tmp_path / "ctm")] == ["b"]
+    assert f"{tmp_path / 'ctm'}:2: a line that begins with ';' is no row" in caplog.text and ":1:" not in caplog.text
+
+
+stm_lines = st.lists(
+    st.sampled_from(["f", "A", "s", "1", "9", "1.5", "12", "s1", "<O>", "<", "x"]) | st.sampled_from([" ", "\t", "  "])
+).map("".join)
+
+
+@given(stm_lines)
+def test_an_accepted_stm_line_has_its_fields(tmp_path_factory, line):
+    path = tmp_path_factory.mktemp("line") / "stm"
+    path.write_text(line + "\n", encoding="utf-8")
+    try:
+        segments, _ = read_stm(path)
+    except UserError:
+        return
+    fields = line.split()
+    assert len(segments) == bool(fields)
+    for segment in segments:
+        assert len(fields) >= 5 and [segment.file, segment.channel, segment.speaker] == fields[:3]
+        assert [segment.begin, segment.end] == list(map(float, fields[3:5]))
+        labels = [f"<{','.join(segment.labels)}>"] if segment.labels else fields[5:6] if "<>" in fields[5:6] else []
+        assert [*labels, *segment.text.split()] == fields[5:]
 
 
 near = st.lists(

@@ -1,9 +1,12 @@
 """trn files: what is written is read back, and says the same to sclite."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omni_asr.errors import UserError
 from omni_asr.kaldi.trn import SPECIAL, escape, read_marked_trn, read_trn, unescape, utterance_ids, write_trn
+from omni_asr.scoring.markup import split_blanks
 
 WORDS = [
     "a",
@@ -21,6 +24,10 @@ WORDS = [
     "*",
     "f**",
     "a*b",
+    "a\vb",
+    "\x00",
+    "%0b",
+    "\x1c\x7f\r\f",
 ]
 
 
@@ -29,6 +36,18 @@ def test_escape_is_reversible_and_keeps_words_apart():
     assert len({escape(word).lower() for word in WORDS}) == len(WORDS)
     assert not set("".join(map(escape, WORDS))) & set(SPECIAL)
     assert escape("50%") == "50%" and escape("%HESITATION") == "%HESITATION"
+
+
+letters = st.characters(codec="utf-8", exclude_characters=" \t\n")
+
+
+@given(st.lists(st.text(letters | st.sampled_from("%;*\v\0(0b"), min_size=1), max_size=5))
+def test_any_words_are_read_back(tmp_path_factory, words):
+    path = tmp_path_factory.mktemp("trn") / "x.trn"
+    write_trn(path, [("s-1", words)])
+    assert read_trn(path) == {"s-1": words}
+    text = read_marked_trn(path)["s-1"]
+    assert not set(text) & set(SPECIAL) and split_blanks(text) == list(map(escape, words))
 
 
 def test_write_and_read(tmp_path):
@@ -50,7 +69,10 @@ def test_read_other_peoples_files(tmp_path):
         ("{ uh / um } yes (s-2)", "'{' is markup"),
         ("(uh) yes (s-2)", "'(uh)' is markup"),
         ("@ (s-2)", "'@' is markup"),
-        ("twice (s-1)", "utterance (s-1) occurs a second time"),
+        ("twice (s-1)", "utterance (s-1) occurs a second time; ids"),
+        ("twice (S-1)", "utterance (S-1) occurs a second time after (s-1), where case does not count; ids"),
+        ("a ()", "no (utterance id)"),
+        ("a ( )", "no (utterance id)"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, line, message):

@@ -4,6 +4,7 @@
 is ``<ALT_BEGIN>``, ``<ALT>`` and ``<ALT_END>`` (times ``*``) stand around and between the branches of an alternation.
 """
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.tables import read_lines, to_number
+
+log = logging.getLogger(__name__)
 
 BEGIN, BETWEEN, END = "<ALT_BEGIN>", "<ALT>", "<ALT_END>"
 
@@ -69,6 +72,10 @@ def read_ctm(path: str | os.PathLike[str]) -> list[Token | Alternation]:
         where, fields = f"{path}:{number}", line.replace("\t", " ").strip(" \r").split(" ")
         fields = [part for part in fields if part]
         if not fields or line.startswith(";"):
+            if fields and not line.startswith(";;"):
+                log.warning(
+                    "%s: a line that begins with ';' is no row, for sclite neither; comments begin with ';;'", where
+                )
             continue
         if not 5 <= len(fields) <= 6:
             raise UserError(f"{where}: expected '<file> <channel> <begin> <duration> <word> [<confidence>]'")

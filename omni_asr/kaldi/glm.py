@@ -18,6 +18,7 @@ What surprises in the rfilter1 of SCTK 2.4.10, and is read alike here:
 * There must be a blank after the arrow: ``A =>B`` deletes A, and ``A =>B C`` makes it ``C``. Likewise ``__[ ]``.
 """
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,8 @@ from dataclasses import dataclass
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.tables import read_lines
+
+log = logging.getLogger(__name__)
 
 _INPUT = re.compile(r';;\s+INPUT_DEPENDENT_APPLICATION\s*=\s*"([^"]*)"')
 _SETTING = re.compile("[\"']([^\"']*)[\"']")
@@ -73,8 +76,14 @@ def read_glm(path: str | os.PathLike[str], kinds: Iterable[str] = ()) -> GlobalM
         if line.startswith("*"):
             _set(settings, line, f"{path}:{number}")
         elif text := line.partition(mark)[0].strip():
-            rules.append(_rule(text, f"{path}:{number}"))
-    return GlobalMap([rule for rule in rules if rule.source], **settings)
+            rule = _rule(text, f"{path}:{number}")
+            if rule.source:
+                rules.append(rule)
+            else:
+                log.warning(
+                    "%s:%d: nothing stands before '=>'; such a rule does nothing, in rfilter1 neither", path, number
+                )
+    return GlobalMap(rules, **settings)
 
 
 def write_glm(path: str | os.PathLike[str], glm: GlobalMap, name: str) -> None:

@@ -2,8 +2,11 @@
 
 ``<file> <channel> <speaker> <begin> <end> [<label,label>] words...``, in seconds, with comments after ``;;``. Comments
 ``;; LABEL "sw" "Swbd" "Switchboard calls"`` declare labels: an id, a title and a description.
+
+A first word in angle brackets is a label, as for sclite, whatever it means: write ``<> <unk> hello`` for a word.
 """
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -14,8 +17,10 @@ from omni_asr.files import atomic_write
 from omni_asr.kaldi.tables import read_lines, to_number
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
-_FIELD = r"[ \t]*([^ \t]+)"
-_LINE = re.compile(rf"{_FIELD * 5}(?:[ \t]+(<[^ \t]*))?(?:[ \t]+(.*))?$", re.DOTALL)
+_FIELD = r"[ \t]+([^ \t]+)"
+_LINE = re.compile(rf"[ \t]*([^ \t]+){_FIELD * 4}(?:[ \t]+(<[^ \t]*))?(?:[ \t]+(.*))?$", re.DOTALL)
+log = logging.getLogger(__name__)
+
 _LABEL = re.compile(r';;\s*LABEL\s+"([^"]*)"\s+"([^"]*)"\s+"([^"]*)"')
 
 
@@ -52,8 +57,8 @@ def read_stm(path: str | os.PathLike[str]) -> tuple[list[Segment], list[Label]]:
     """Read segments in the order of the file, and the labels that it declares.
 
     Raises:
-        UserError: a line has no five fields, or times that are no times; or a label is used but not declared although
-            some are. Named by file and line.
+        UserError: a line has no five fields, times that are no times, or a label that no ``>`` closes; or a label is
+            used but not declared although some are. Named by file and line.
     """
     segments, labels = [], []
     for number, line in enumerate(read_lines(path), 1):
@@ -68,6 +73,8 @@ def read_stm(path: str | os.PathLike[str]) -> tuple[list[Segment], list[Label]]:
         if not match:
             raise UserError(f"{where}: expected '<file> <channel> <speaker> <begin> <end> [<labels>] words'")
         file, channel, speaker, begin, end, marks, text = match.groups()
+        if marks and not marks.endswith(">"):
+            raise UserError(f"{where}: label {marks!r} must end in '>', without blanks in it; see <label,label>")
         names = tuple(filter(None, (marks or "").strip("<>").split(",")))
         segment = Segment(
             file, channel, speaker, to_number(begin, where), to_number(end, where), text or "", names, where
@@ -75,14 +82,28 @@ def read_stm(path: str | os.PathLike[str]) -> tuple[list[Segment], list[Label]]:
         if segment.end < segment.begin:
             raise UserError(f"{where}: the segment ends at {end}, before it begins at {begin}")
         segments.append(segment)
+    _check_labels(segments, labels)
+    return segments, labels
+
+
+def _check_labels(segments: Sequence[Segment], labels: Sequence[Label]) -> None:
+    """Refuse labels that are not declared; where none is, they may be words, and a warning says so."""
+    labelled = [segment for segment in segments if segment.labels]
+    if labelled and not labels:
+        first = f"{labelled[0].where}: <{','.join(labelled[0].labels)}>"
+        log.warning(
+            "%s and %d more are read as labels, as sclite does; where such are words, write <> before them, "
+            'else declare them: ;; LABEL "id" "title" "description"',
+            first,
+            len(labelled) - 1,
+        )
     declared = {label.id.lower() for label in labels}
-    for segment in segments if labels else []:
+    for segment in labelled if labels else []:
         unknown = [name for name in segment.labels if name.lower() not in declared]
         if unknown:
             raise UserError(
                 f'{segment.where}: label {unknown[0]!r} is not declared; add a line ;; LABEL "{unknown[0]}" "..." "..."'
             )
-    return segments, labels
 
 
 def write_stm(path: str | os.PathLike[str], segments: Iterable[Segment], labels: Sequence[Label] = ()) -> None:
@@ -91,6 +112,6 @@ def write_stm(path: str | os.PathLike[str], segments: Iterable[Segment], labels:
         for label in labels:
             file.write(f';; LABEL "{label.id}" "{label.title}" "{label.description}"\n')
         for segment in segments:
-            marks = f"<{','.join(segment.labels)}>" if segment.labels else ""
+            marks = f"<{','.join(segment.labels)}>" if segment.labels or segment.text.startswith("<") else ""
             fields = [segment.file, segment.channel, segment.speaker, repr(segment.begin), repr(segment.end)]
             file.write(" ".join(filter(None, [*fields, marks, segment.text])) + "\n")

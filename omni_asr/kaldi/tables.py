@@ -3,6 +3,7 @@
 Only spaces and tabs separate fields, as in Kaldi: a no-break space or an ideographic space belongs to a word.
 """
 
+import codecs
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,11 +16,16 @@ def stream_lines(path: str | os.PathLike[str]) -> Iterator[str]:
     r"""Lines of a UTF-8 file one after the other, split at ``\n`` only and without it.
 
     Raises:
-        UserError: the file cannot be read, or a line is not UTF-8 (named as ``file:line``).
+        UserError: the file cannot be read, begins with a byte order mark, which would belong to its first id, or a
+            line is not UTF-8 (named as ``file:line``).
     """
     try:
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
+                if number == 1 and line.startswith(codecs.BOM_UTF8):
+                    raise UserError(
+                        f"{path}:1: begins with a byte order mark; remove it: sed -i '1s/^\\xEF\\xBB\\xBF//'"
+                    )
                 try:
                     yield line.decode("utf-8").removesuffix("\n")
                 except UnicodeDecodeError as error:

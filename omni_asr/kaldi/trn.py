@@ -1,8 +1,9 @@
 r"""NIST's trn files: one utterance a line, its words and then ``(<speaker>-<utterance>)``.
 
 sclite gives ``( ) { } / @ ; \`` a meaning inside words, and ``*`` at their end, and its own escapes cover only some of
-them. Such a character is therefore written as ``%`` and two hexadecimal digits (``(uh)`` becomes ``%28uh%29``) and read
-back. Transcripts that mean their markup are read by :func:`read_marked_trn`.
+them; a control character ends a word, or the line. Such a character is therefore written as ``%`` and two hexadecimal
+digits (``(uh)`` becomes ``%28uh%29``) and read back. Transcripts that mean their markup are read by
+:func:`read_marked_trn`.
 """
 
 import os
@@ -13,11 +14,11 @@ from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.tables import read_lines
 
-SPECIAL = r"(){}/@;" + "\\"
+SPECIAL = r"(){}/@;" + "\\" + "".join(map(chr, [*range(32), 127]))
 _CODES = "|".join(f"{ord(character):02x}" for character in SPECIAL + "%*")
 _MUST_ESCAPE = re.compile(rf"[{re.escape(SPECIAL)}]|%(?={_CODES})|(?<=.)\*$", re.IGNORECASE | re.DOTALL)
 _ESCAPED = re.compile(rf"%({_CODES})", re.IGNORECASE)
-_LINE = re.compile(r"^(.*)\(([^()]*)\)[ \t\r]*$", re.DOTALL)
+_LINE = re.compile(r"^(.*)\(([^()]*[^() \t][^()]*)\)[ \t\r]*$", re.DOTALL)
 
 
 def escape(word: str) -> str:
@@ -83,14 +84,14 @@ def read_marked_trn(path: str | os.PathLike[str]) -> dict[str, str]:
     """The transcript of each trn id as it stands, for :func:`omni_asr.scoring.markup.align_texts`.
 
     Raises:
-        UserError: a line without ``(id)`` at its end, or an id that occurs twice.
+        UserError: a line without ``(id)`` at its end, or an id that occurs twice, in whatever case.
     """
     return {name: text for _, name, text in _entries(path)}
 
 
 def _entries(path: str | os.PathLike[str]) -> Iterator[tuple[int, str, str]]:
-    """Line number, id and transcript."""
-    seen = set()
+    """Line number, id and transcript. Ids are compared as sclite does: A to Z like a to z."""
+    seen: dict[bytes, str] = {}
     for number, line in enumerate(read_lines(path), 1):
         if line.startswith(";;") or not line.strip():
             continue
@@ -98,7 +99,9 @@ def _entries(path: str | os.PathLike[str]) -> Iterator[tuple[int, str, str]]:
         if not match:
             raise UserError(f"{path}:{number}: no (utterance id) at the end of the line")
         text, name = match.groups()
-        if name in seen:
-            raise UserError(f"{path}:{number}: utterance ({name}) occurs a second time; ids must be unique")
-        seen.add(name)
+        folded = name.encode("utf-8").lower()
+        if folded in seen:
+            earlier = "" if seen[folded] == name else f" after ({seen[folded]}), where case does not count"
+            raise UserError(f"{path}:{number}: utterance ({name}) occurs a second time{earlier}; ids must be unique")
+        seen[folded] = name
         yield number, name, text

@@ -105,7 +105,7 @@ def _ends(rates: npt.NDArray[np.float64]) -> tuple[float, float]:
 def interval_line(name: str, counts: Counts, found: Interval | None) -> str:
     """A line as of Kaldi's ``compute-wer-bootci``: ``all: %WER 6.60 95% Conf Interval [ 5.61, 7.70 ], 12 speakers``."""
     if not found:
-        why = "which takes two blocks" if counts.words else "since no reference has a word"
+        why = "which takes two blocks" if counts.words else "since there is no reference word"
         return f"{name}: %WER {counts.percent:.2f} without interval, {why}\n"
     ends = f"[ {found.low:.2f}, {found.high:.2f} ]"
     return f"{name}: %WER {counts.percent:.2f} 95% Conf Interval {ends}, {found.blocks} {found.unit}\n"

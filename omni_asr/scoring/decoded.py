@@ -8,7 +8,8 @@ from pathlib import Path
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ctm import Token
 from omni_asr.kaldi.data_dir import DataDir, Segment
-from omni_asr.kaldi.tables import read_lines, read_table
+from omni_asr.kaldi.tables import read_lines, read_table, to_number
+from omni_asr.scoring.transcripts import without_hypothesis
 
 SPACE = "\u2581"  # what units write for the blank between words
 TimedWord = tuple[float, float, str]
@@ -24,15 +25,16 @@ def decoded_tokens(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLi
         UserError: a file is missing or broken, an utterance is unknown, or text and tokens.jsonl disagree.
     """
     data, path = DataDir(data_dir), Path(decode_dir, "tokens.jsonl")
-    texts = read_table(Path(decode_dir, "text"), may_be_empty=True)
+    text_path = Path(decode_dir, "text")
+    texts = read_table(text_path, may_be_empty=True)
     timed = timed_words(path) if path.exists() else None
     segments = data.segments or {utterance: Segment(utterance, 0.0, -1.0) for utterance in data.utterances}
     places = files_and_channels(data, {segment.recording for segment in segments.values()})
     found = []
     for utterance, text in texts.items():
         if utterance not in segments:
-            raise UserError(f"{decode_dir}/text: utterance {utterance!r} is not in {data_dir}; decode this set")
-        segment, words = segments[utterance], text.split()
+            raise UserError(f"{text_path}: utterance {utterance!r} is not in {data_dir}; decode this set")
+        segment, words, where = segments[utterance], text.split(), f"{text_path}: utterance {utterance!r}"
         if timed is None:
             spread = _spread(words, segment, f"{data_dir}: utterance {utterance!r}")
         else:
@@ -41,10 +43,21 @@ def decoded_tokens(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLi
                 raise UserError(f"{path} and text disagree about utterance {utterance!r}; decode this set again")
         file, channel = places[segment.recording]
         found += [
-            Token(file, channel, round(segment.start + start, 3), round(end - start, 3), word, None, str(path))
+            Token(file, channel, round(segment.start + start, 3), round(end - start, 3), word, None, where)
             for start, end, word in spread
         ]
     return found
+
+
+def undecoded(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[str]) -> list[str]:
+    """Utterances of the data directory that ``decode_dir/text`` has no line of.
+
+    Raises:
+        UserError: a file is missing or broken, or an utterance is unknown.
+    """
+    data, path = DataDir(data_dir), Path(decode_dir, "text")
+    known = dict.fromkeys(data.segments or data.utterances)
+    return without_hypothesis(known, read_table(path, may_be_empty=True), str(data.path), str(path))
 
 
 def files_and_channels(data: DataDir, recordings: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -75,16 +88,20 @@ def timed_words(path: str | os.PathLike[str]) -> dict[str, list[TimedWord]]:
     """Words of each utterance with start and end in seconds from its start, from ``tokens.jsonl``.
 
     Raises:
-        UserError: the file is missing or a line is broken.
+        UserError: the file is missing, a line is broken, or an utterance occurs twice.
     """
-    utterances = {}
+    utterances: dict[str, list[TimedWord]] = {}
     for number, line in enumerate(read_lines(path), 1):
+        where = f"{path}:{number}"
         try:
             row = json.loads(line)
-            times = zip(row["tokens"], map(float, row["start"]), map(float, row["end"]), strict=True)
-            utterances[str(row["utt"])] = list(_words(list(times)))
+            start, end = ([to_number(str(time), where) for time in row[side]] for side in ("start", "end"))
+            name, words = str(row["utt"]), list(_words(list(zip(row["tokens"], start, end, strict=True))))
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{path}:{number}: expected utt, tokens, start and end as omni-asr decode writes") from None
+            raise UserError(f"{where}: expected utt, tokens, start and end as omni-asr decode writes") from None
+        if name in utterances:
+            raise UserError(f"{where}: utterance {name!r} occurs a second time; decode this set again")
+        utterances[name] = words
     return utterances
 
 

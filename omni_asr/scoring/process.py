@@ -37,16 +37,20 @@ def process_words(
     knows none of that.
 
     Raises:
-        ValueError: numbers of sentences differ, or costs are unknown.
-        UserError: braces are not in order; the message names the sentence.
+        ValueError: numbers of sentences differ, costs are unknown, or marks are asked for with costs that know none.
+        UserError: braces are not in order; the message names the sentence, counted from 1 as jiwer prints them.
     """
     if costs == "unit":
+        _refuse(optional=optional, fragments=fragments, case_sensitive=case_sensitive)
         return jiwer.process_words(reference, hypothesis, reference_transform, hypothesis_transform)
     references, hypotheses = _sentences(reference, reference_transform), _sentences(hypothesis, hypothesis_transform)
     _check(costs, references, hypotheses)
     markup = Markup(optional, fragments, case_sensitive)
     alignments = align_texts(
-        [" ".join(words) for words in references], [" ".join(words) for words in hypotheses], markup
+        [" ".join(words) for words in references],
+        [" ".join(words) for words in hypotheses],
+        markup,
+        lambda side, index: f"sentence {index + 1}, {side}",
     )
     counts = Counts.of("".join(alignment.operations for alignment in alignments))
     wer, mer, wip = _measures(counts)
@@ -65,9 +69,10 @@ def process_characters(
     """Count and align character errors, the blank between words being a character; marks have no meaning here.
 
     Raises:
-        ValueError: numbers of sentences differ, or costs are unknown.
+        ValueError: numbers of sentences differ, costs are unknown, or ``case_sensitive`` is asked for with unit costs.
     """
     if costs == "unit":
+        _refuse(case_sensitive=case_sensitive)
         return jiwer.process_characters(reference, hypothesis, reference_transform, hypothesis_transform)
     references, hypotheses = _sentences(reference, reference_transform), _sentences(hypothesis, hypothesis_transform)
     _check(costs, references, hypotheses)
@@ -79,6 +84,13 @@ def process_characters(
 
 def _sentences(text: str | list[str], transform: Any) -> list[list[str]]:
     return transform([text] if isinstance(text, str) else text)
+
+
+def _refuse(**marks: bool) -> None:
+    """Raise for options that plain jiwer, which always minds case, does not have."""
+    for name, on in marks.items():
+        if on:
+            raise ValueError(f"{name} has no meaning with costs='unit', which is plain jiwer; use costs='sclite'")
 
 
 def _check(costs: str, references: Sequence[Any], hypotheses: Sequence[Any]) -> None:

@@ -83,14 +83,17 @@ def by_speaker(utterances: Sequence[Utterance]) -> tuple[list[SpeakerCounts], Sp
     return list(speakers.values()), total
 
 
-def report(utterances: Sequence[Utterance], title: str) -> Iterator[str]:
-    """Pieces of the whole report; ids are trn ids, whose speaker is what stands before the first ``-``."""
+def report(utterances: Sequence[Utterance], title: str, case_sensitive: bool = False) -> Iterator[str]:
+    """Pieces of the whole report; ids are trn ids, whose speaker is what stands before the first ``-``.
+
+    With ``case_sensitive`` (its ``-s``) words and names keep their case.
+    """
     speakers, total = by_speaker(utterances)
-    for speaker in speakers:
+    for speaker in [] if case_sensitive else speakers:
         speaker.name = fold_case(speaker.name)
     yield summary_table(speakers, total, title, raw=False)
     yield summary_table(speakers, total, title, raw=True)
-    yield from _alignments(utterances, speakers, title)
+    yield from _alignments(utterances, speakers, title, case_sensitive)
 
 
 def summary_table(speakers: Sequence[SpeakerCounts], total: SpeakerCounts, title: str, raw: bool) -> str:
@@ -177,7 +180,9 @@ def _center(text: str, width: int) -> str:
     return (" " * left + text).ljust(width)
 
 
-def _alignments(utterances: Sequence[Utterance], speakers: Sequence[SpeakerCounts], title: str) -> Iterator[str]:
+def _alignments(
+    utterances: Sequence[Utterance], speakers: Sequence[SpeakerCounts], title: str, case_sensitive: bool
+) -> Iterator[str]:
     """The dump of alignments, speaker by speaker."""
     yield f"\n\n\t\tDUMP OF SYSTEM ALIGNMENT STRUCTURE\n\nSystem name:   {title}\n\nSpeakers: \n"
     yield "".join(f"   {index:2d}:  {speaker.name}\n" for index, speaker in enumerate(speakers))
@@ -188,16 +193,18 @@ def _alignments(utterances: Sequence[Utterance], speakers: Sequence[SpeakerCount
     for index, (speaker, group) in enumerate(zip(speakers, groups.values(), strict=True)):
         yield f"Speaker sentences{index:4d}:  {speaker.name}   #utts: {len(group)}\n"
         for utterance in group:
-            yield _alignment(utterance)
+            yield _alignment(utterance, case_sensitive)
     yield "\n"
 
 
-def _alignment(utterance: Utterance) -> str:
+def _alignment(utterance: Utterance, case_sensitive: bool) -> str:
     """One utterance: counts, then reference, hypothesis and marks in columns, wrapped after about 1000 characters."""
     counts = utterance.counts
     numbers = f"{counts.correct} {counts.substitutions} {counts.deletions} {counts.insertions}"
-    lines = [f"id: ({fold_case(utterance.id)})\n{utterance.heading}Scores: (#C #S #D #I) {numbers}"]
-    columns = list(_columns(utterance))
+    name = utterance.id if case_sensitive else fold_case(utterance.id)
+    lines = [f"id: ({name})\n{utterance.heading}Scores: (#C #S #D #I) {numbers}"]
+    lines += ["Attributes: Case_sensitve "] if case_sensitive else []  # spelt so by sclite
+    columns = list(_columns(utterance, case_sensitive))
     start = 0
     while start < len(columns):
         prefix, length = (">> ", 9) if start else ("", 6)
@@ -214,11 +221,13 @@ def _alignment(utterance: Utterance) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-def _columns(utterance: Utterance) -> Iterator[tuple[str, str, str]]:
+def _columns(utterance: Utterance, case_sensitive: bool) -> Iterator[tuple[str, str, str]]:
     """Reference, hypothesis and mark of each step, of equal width: errors in capitals, gaps as asterisks."""
     for letter, reference, hypothesis in pairs(utterance.reference, utterance.hypothesis, utterance.operations):
-        change = fold_case if letter == CORRECT else raise_case
+        change = str if case_sensitive else fold_case if letter == CORRECT else raise_case
         width = max(len(reference or ""), len(hypothesis or ""))
-        upper = "*" * width if reference is None else change(reference).ljust(width)
-        lower = "*" * width if hypothesis is None else change(hypothesis).ljust(width)
-        yield upper, lower, ("" if letter == CORRECT else letter).ljust(width)
+        upper = "*" * width if reference is None else change(reference)
+        lower = "*" * width if hypothesis is None else change(hypothesis)
+        mark = "" if letter == CORRECT else letter
+        width = max(width, len(mark))  # a word without letters still has room for its mark
+        yield upper.ljust(width), lower.ljust(width), mark.ljust(width)

@@ -17,7 +17,7 @@ from omni_asr.kaldi.trn import utterance_ids, write_trn
 from omni_asr.scoring.align import Counts, align_all, fold_case
 from omni_asr.scoring.bootstrap import interval_line, intervals
 from omni_asr.scoring.breakdown import by_length, by_table, error_lists, unknown_words
-from omni_asr.scoring.decoded import decoded_tokens
+from omni_asr.scoring.decoded import decoded_tokens, undecoded
 from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
@@ -246,6 +246,7 @@ def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
         tokens = Filter(read_glm(protocol.glm, ("ctm", "hyp"))).tokens(tokens)
     scored = score_segments(segments, tokens)
     missing = [f"{file} {channel}" for file, channel in scored.missing]
+    missing += [] if protocol.ctm else undecoded(data_dir, decode_dir)
     dropped: list[str] = []
     is_whisper = protocol.regime == "whisper"
     if is_whisper:

@@ -20,7 +20,7 @@ from omni_asr.errors import UserError
 from omni_asr.kaldi.ctm import Alternation, Token
 from omni_asr.kaldi.stm import Segment
 from omni_asr.scoring.align import fold_case
-from omni_asr.scoring.markup import Markup, align_texts, make_word
+from omni_asr.scoring.markup import Markup, align_texts, parse_word
 from omni_asr.scoring.network import NULL, Network
 from omni_asr.scoring.sclite import Utterance
 
@@ -132,14 +132,14 @@ def _by_place(items: Iterable[Timed]) -> dict[Place, list[Timed]]:
 
 
 def _hypothesis(tokens: Sequence[Token | Alternation], markup: Markup) -> str | Network:
-    """Words as text where that says it all; marks inside ctm words, but for ``@``, ``-`` and ``()``, mean nothing."""
+    """Words as text where that says it all; in a ctm braces and slashes mean nothing, the other marks what they do."""
     text = " ".join(token.word for token in tokens if isinstance(token, Token))
     if not markup.is_used(text) and all(isinstance(token, Token) for token in tokens):
         return text
     network = Network()
     for token in tokens:
         if isinstance(token, Token):
-            network.add(make_word(token.word, markup))
+            network.add(parse_word(token.word, markup))
         else:
             network.add_branches([_branch(branch, markup) for branch in token.branches])
     return network
@@ -148,5 +148,5 @@ def _hypothesis(tokens: Sequence[Token | Alternation], markup: Markup) -> str | 
 def _branch(tokens: Sequence[Token], markup: Markup) -> Network:
     network = Network()
     for word in [token.word for token in tokens] or [NULL]:
-        network.add(make_word(word, markup))
+        network.add(parse_word(word, markup))
     return network

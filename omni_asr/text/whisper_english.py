@@ -2,9 +2,10 @@
 
 It works in place on plain words only; what corpora write beside them is removed first, the same on both sides:
 
-* curly quotes and apostrophes are straightened (``don’t`` would become ``don t``),
+* curly quotes, primes and the like become straight quotes (``don’t`` would become ``don t``),
 * ``[laughter-really]`` becomes ``really``,
-* events go: ``[noise]``, ``<unk>``, ``{breath}``, ``%HESITATION``,
+* events go: ``[noise]``, ``<unk>``, ``{breath}``, ``%HESITATION``, and of other words with a ``%`` such as ``%uh`` the
+  ``%``,
 * of ``{ you're / you are }`` the first branch stays that says something.
 
 What the normaliser then does itself: it deletes ``(...)`` and the words hmm, mm, mhm, mmm, uh and um, expands
@@ -16,10 +17,11 @@ import re
 from collections.abc import Callable
 
 from omni_asr.errors import UserError
+from omni_asr.text.plain import straight_quotes
 
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"'})  # noqa: RUF001
 _LAUGHED = re.compile(r"\[laughter-([^\]\s]+)\]", re.IGNORECASE)
-_EVENT = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|%hesitation\b", re.IGNORECASE)
+_EVENT = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|%(?:hesitation|bcn?ack)\b", re.IGNORECASE)
+_FILLER = re.compile(r"(?<![^\s(])%(?=[a-z])", re.IGNORECASE)
 _EMPTY = re.compile(r"\(\s*\)")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
@@ -42,8 +44,8 @@ def whisper_normalizer() -> Callable[[str], str]:
 
 def without_markup(text: str) -> str:
     """A transcript of words alone, with straight quotes; ``(...)`` is left to the normaliser."""
-    text = _LAUGHED.sub(r"\1", text.translate(_QUOTES))
-    text = _EMPTY.sub(" ", _EVENT.sub(" ", text))
+    text = _LAUGHED.sub(r"\1", straight_quotes(text))
+    text = _EMPTY.sub(" ", _FILLER.sub("", _EVENT.sub(" ", text)))
     while _BRACES.search(text):  # the innermost first
         text = _BRACES.sub(_branch, text)
     return " ".join(text.split())

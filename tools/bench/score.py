@@ -7,7 +7,9 @@ end of its totals: ours (read, aligned as sclite does, counted, sclite's table p
 aligning. That ours and sclite's totals are equal is checked.
 
     tools/bench/score.py                        20,000 utterances, 450,000 words
-    tools/bench/score.py --long 50000           also one recording of 50,000 words as one utterance, time and memory
+    tools/bench/score.py --long 50000           also all of omni-asr score, words, characters and tables, on one
+                                                recording of 50,000 words as one utterance: time and memory of the
+                                                process, with plain words and with one (optional) word
 """
 
 import argparse
@@ -27,8 +29,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout's own package, installed or not
 
 from omni_asr.kaldi.trn import read_trn, write_trn
-from omni_asr.scoring.align import Counts, align, align_all
+from omni_asr.scoring.align import align_all
 from omni_asr.scoring.sclite import Utterance, by_speaker, summary_table
+from omni_asr.scoring.score import Protocol, score
 
 VOCABULARY = 5000
 SPEAKERS = 40
@@ -82,17 +85,32 @@ def with_jiwer(folder: Path) -> None:
     print(output.hits, output.substitutions, output.deletions, output.insertions)
 
 
-def long_pair(words: int) -> None:
-    """Align one recording as one utterance; prints seconds and MiB."""
+def write_long(words: int, folder: Path) -> None:
+    """One recording as one utterance: as tables, and as stm and ctm with one optional word in the middle."""
     source = random.Random(2)
     vocabulary = [f"w{index}" for index in range(VOCABULARY)]
     reference = source.choices(vocabulary, k=words)
     hypothesis = recognize(reference, vocabulary, source)
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    counts = Counts.of(align(reference, hypothesis))
+    optional = [*reference[: words // 2], "(uh)", *reference[words // 2 :]]
+    for name, text in {
+        "data/text": f"u {' '.join(reference)}\n",
+        "data/utt2spk": "u s\n",
+        "decode/text": f"u {' '.join(hypothesis)}\n",
+        "stm": f"f A s 0 {words} {' '.join(optional)}\n",
+        "ctm": "".join(f"f A {index} 0.5 {word}\n" for index, word in enumerate(hypothesis)),
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def score_long(protocol: Protocol) -> None:
+    """All that omni-asr score does with the files of :func:`write_long`; prints seconds and MiB of this process."""
+    started = time.perf_counter()
+    words = score("data", "decode", protocol)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(json.dumps({"words": len(reference), "errors": counts.errors, "seconds": seconds, "MiB": peak / 1024}))
+    characters = Path("decode/cer").read_text(encoding="utf-8").splitlines()[0]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "MiB": peak, "words": words, "characters": characters}))
 
 
 def run(command: list[str], folder: Path) -> tuple[float, str]:
@@ -138,14 +156,15 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=450_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5, help="rounds; the median counts (default 5)")
-    parser.add_argument("--long", type=int, metavar="WORDS", help="also align one utterance of so many words")
+    parser.add_argument("--long", type=int, metavar="WORDS", help="also score one utterance of so many words")
     parser.add_argument("--json", help="file for the figures")
-    parser.add_argument("--only", choices=["ours", "jiwer", "long"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=["ours", "jiwer", "long", "marked"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     parts: dict[str, Callable[[], object]] = {
         "ours": lambda: print(json.dumps(ours(Path.cwd()))),
         "jiwer": lambda: with_jiwer(Path.cwd()),
-        "long": lambda: long_pair(options.long),
+        "long": lambda: score_long(Protocol()),
+        "marked": lambda: score_long(Protocol(stm=Path("stm"), ctm=Path("ctm"))),
     }
     if options.only:
         parts[options.only]()
@@ -153,14 +172,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         result = measure(options, Path(folder))
         if options.long:
-            command = [sys.executable, str(Path(__file__).resolve()), "--only", "long", "--long", str(options.long)]
-            result["one long utterance"] = json.loads(run(command, Path(folder))[1])
+            write_long(options.long, Path(folder))
+            for part, name in (("long", "one long utterance"), ("marked", "the same with one (optional) word")):
+                command = [sys.executable, str(Path(__file__).resolve()), "--only", part]
+                result[name] = {"length": options.long, **json.loads(run(command, Path(folder))[1])}
     print(f"{options.utterances} utterances, {options.words} words\n\n| | s | of sclite |\n|---|---:|---:|")
     base = result["seconds"].get("sclite -o rsum")
     for name, taken in result["seconds"].items():
         print(f"| {name} | {taken:.2f} | {f'{taken / base:.2f}' if base else '-'} |")
     for name, value in list(result.items())[1:]:
-        shown = ", ".join(f"{k} {v:.4g}" for k, v in value.items()) if isinstance(value, dict) else value
+        shown = (
+            ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items())
+            if isinstance(value, dict)
+            else value
+        )
         print(f"\n{name}: {shown}")
     if options.json:
         sizes = {"utterances": options.utterances, "words": options.words, "rounds": options.rounds}

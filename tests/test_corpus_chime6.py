@@ -121,13 +121,13 @@ def score(data, folder, hypotheses, *options):
 def test_the_protocols(prepared, tmp_path):
     """References: mm he's under there look / nothing / it is late / mhm mmm; of eval: so-called gravy / bye now."""
     said = ["hmm he's under there look", "uh", "it's late", "mm mm"]
-    assert score(prepared / "dev", tmp_path / "dev", said) == "%WER 30.00 [ 3 / 10, 1 ins, 1 del, 1 sub ]"
+    assert score(prepared / "dev", tmp_path / "dev", said) == "%WER 30.00 [ 3 / 10, 1 ins, 1 del, 1 sub ] glm"
     assert "Scoring regime: glm" in (tmp_path / "dev/wer").read_text()
     whisper = score(prepared / "dev", tmp_path / "dev", said, "--regime", "whisper")
-    assert whisper == "%WER 0.00 [ 0 / 8, 0 ins, 0 del, 0 sub ]"  # nothing is left of two references
+    assert whisper == "%WER 0.00 [ 0 / 8, 0 ins, 0 del, 0 sub ] whisper"  # nothing is left of two references
     assert len((tmp_path / "dev/scoring_whisper/dropped_utts").read_text().split()) == 2
     said = ["so called gravy", "[laughs] bye"]
-    assert score(prepared / "eval", tmp_path / "eval", said) == "%WER 20.00 [ 1 / 5, 0 ins, 1 del, 0 sub ]"
+    assert score(prepared / "eval", tmp_path / "eval", said) == "%WER 20.00 [ 1 / 5, 0 ins, 1 del, 0 sub ] glm"
 
 
 def test_a_copy_of_the_tests_alone(corpus, tmp_path):

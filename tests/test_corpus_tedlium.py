@@ -108,7 +108,9 @@ def test_layouts_are_the_same(corpus, tmp_path):
     moved = {name: text.replace(f"{tmp_path / 'COPY'}/data", f"{corpus}/legacy/train") for name, text in
              tables(tmp_path / "upper").items()}  # fmt: skip
     assert moved == {name: text for name, text in whole.items() if name.startswith("train/")}
-    assert "legacy/dev/stm is not in" in fails(prepare(tmp_path / "parts", *parts, "--sets=dev"))
+    assert prepare(tmp_path / "parts", *parts, "--sets=dev").returncode == 0
+    assert tables(tmp_path / "parts") == {name: text for name, text in whole.items() if name.startswith("dev")}
+    assert "legacy/test/stm is not in" in fails(prepare(tmp_path / "lacking", *parts, "--sets=test"))
 
 
 def test_data_alone_is_train(corpus, tmp_path):
@@ -153,7 +155,7 @@ def test_errors_in_one_line(corpus, tmp_path):
     shutil.copytree(corpus / "legacy" / "dev", tmp_path / "copy" / "legacy" / "dev")
     shutil.rmtree(tmp_path / "copy" / "legacy" / "dev" / "sph")
     done = prepare(tmp_path / "c", f"--corpus-dir={tmp_path / 'copy'}", "--sets=dev")
-    assert done.returncode == 1 and "no utterance was found" in done.stderr
+    assert "is the copy complete? --max_removed allows more" in fails(done)
 
 
 def score(data, decoded, *options):

@@ -32,7 +32,7 @@ def test_whole_recordings_need_no_segments(tmp_path):
         ({"text": "a-1 ONE\na-2 TWO\u00a0THREE\nb-1 X"}, "text:2: control character or non-ASCII white space U+00A0"),
         ({"text": "a-1 ONE\na-2 TWO\u3000THREE\nb-1 X"}, "text:2: control character or non-ASCII white space U+3000"),
         ({"text": "a-1 ONE\r\na-2 TWO\r\nb-1 X\r"}, "text:1: Windows line end U+000D at column 8"),
-        ({"text": "\ufeffa-1 ONE\na-2 TWO\nb-1 X"}, "text:1: control character"),
+        ({"text": "\ufeffa-1 ONE\na-2 TWO\nb-1 X"}, "text:1: begins with a byte order mark; remove it: sed"),
         ({"utt2spk": "a-1 a\na-2 b\nb-1 b"}, "utt2spk:2: speaker 'b' is not the start of utterance 'a-2'"),
         ({"utt2spk": "a-1 a\na-2 a x\nb-1 b"}, "utt2spk:2: expected '<utt> <spk>', found 3 fields"),
         ({"spk2utt": "a a-1\nb b-1"}, "spk2utt: lacks 'a-2' of utt2spk:2"),

@@ -1,6 +1,7 @@
 """Broken input to scoring: an error of one line or a right answer, never a traceback, and never fewer utterances."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def folder(tmp_path_factory, monkeypatch):
 
 
 def write(folder, **changed):
+    shutil.rmtree(folder / "decode", ignore_errors=True)  # the results of the example before
     for name, text in GOOD.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(changed.get(name, text.encode()))

@@ -38,7 +38,8 @@ done
 """
 FOLDERS = {
     "librispeech": ["librispeech"], "wsj": ["LDC/ldc93s6b", "LDC/LDC94S13B"], "tedlium": ["TEDLIUM_release-3"],
-    "switchboard": ["LDC/LDC2002S09/hub5e_00", "LDC/LDC2002T43"], "ami": ["amicorpus", "ami_public_manual_1.6.2"],
+    "switchboard": ["LDC/LDC2002S09/hub5e_00", "LDC/LDC2002T43"],
+    "ami": ["free/AMI/amicorpus", "ami_public_manual_1.6.2"],
     "chime6": ["CHiME6"], "commonvoice": ["cv-corpus-9.0-2022-04-27/en", "cv-corpus-17.0-2024-03-15/en"],
     "fleurs": ["data/en_us"], "voxpopuli": ["VoxPopuli"],
 }  # fmt: skip
@@ -91,7 +92,8 @@ def test_corpora_are_found_by_the_names_that_people_have(benchmark):
         f"--force false --corpus_dir {corpora}/librispeech"
     )
     named = {
-        "wsj": "LDC/ldc93s6b --corpus_dir @/LDC/LDC94S13B", "ami": "amicorpus --corpus_dir @/ami_public_manual_1.6.2",
+        "wsj": "LDC/ldc93s6b --corpus_dir @/LDC/LDC94S13B",
+        "ami": "free/AMI/amicorpus --corpus_dir @/ami_public_manual_1.6.2",
         "switchboard": "LDC/LDC2002S09 --corpus_dir @/LDC/LDC2002T43", "commonvoice": "cv-corpus-17.0-2024-03-15",
         "fleurs": "data", "voxpopuli": "VoxPopuli",
     }  # fmt: skip

@@ -148,6 +148,17 @@ def test_changed_option_redoes_what_depends_on_it(finished):
     assert "train_tokenizer" not in finished.called(), "looked at once"
 
 
+def test_changed_file_that_an_option_names_makes_the_data_again(finished):
+    finished.write("rules.glm", "a => b\n")
+    finished.run("--stage", 1, "--stop_stage", 1, "--phrases", "rules.glm")
+    finished.calls()
+    out, _ = finished.run("--stage", 1, "--stop_stage", 1, "--phrases", "rules.glm")
+    assert "the data directories are complete, nothing to do" in out and finished.called() == []
+    finished.write("rules.glm", "a => c\n")
+    out, _ = finished.run("--stage", 1, "--stop_stage", 1, "--phrases", "rules.glm")
+    assert "because this changed: rules.glm" in out and finished.called()[:1] == ["data.sh"]
+
+
 def test_lost_output_is_made_again(finished):
     (finished.dir / "data/dev/feats.scp").unlink()
     finished.run("--stop_stage", 2)

@@ -173,7 +173,10 @@ stage_1() {  # data directories, validated and counted
             fail "stage 1: the corpus is not at '${name}'; name its place with --corpus_dir, or let stage 0 fetch it"
     done
     local options=() option
-    for option in "${data_arguments[@]}"; do [[ ${option} == --nj=* ]] || options+=("${option}"); done  # it changes no byte
+    for option in "${data_arguments[@]}"; do
+        [[ ${option} == --nj=* ]] || options+=("${option}")  # it changes no byte
+        [[ ! -f ${option#*=} ]] || scripts+=("${option#*=}")  # such as a glm: what is in it counts
+    done
     description=$(describe "options: $(quoted "${options[@]}")" "${scripts[@]/#/@}" @data/.done/download)
     if complete "${marker}" "${description}" "${outputs[@]}"; then
         log "stage 1: the data directories are complete, nothing to do"

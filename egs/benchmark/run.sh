@@ -12,7 +12,7 @@ _called_from=${PWD}
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 model=                      # Model to evaluate: a packed file or an experiment
-corpora_root=               # Folder that the corpora are in, or in folders of it
+corpora_root=               # Folder that the corpora are in, or in its folders, two deep
 librispeech_dir=()          # LibriSpeech, if it is elsewhere; this option and those of the others may be repeated
 wsj_dir=()                  # LDC93S6B and LDC94S13B
 tedlium_dir=()              # TED-LIUM release 3

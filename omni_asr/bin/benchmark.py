@@ -31,10 +31,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     benchmark = measure(read_plan(options.columns), found, options.recipes, options.name, options.note)
     paths = write(benchmark, options.out)
     for column in benchmark.columns:
-        figure = f"{column.percent:.2f} {column.interval or ''}" if not column.problem else f"- ({column.problem})"
-        print(f"{column.column.name}: {figure}")
+        figure = f"- ({column.problem})" if column.problem else f"{column.percent:.2f} {column.interval or ''}"
+        print(f"{column.column.name}: {figure}".rstrip())
     if benchmark.is_complete:
-        print(f"average of {len(benchmark.columns)}: {benchmark.mean()[0]:.2f} {benchmark.mean()[1] or ''}")
+        mean, sure = benchmark.mean()
+        print(f"average of {len(benchmark.columns)}: {mean:.2f} {sure or ''}".rstrip())
     else:
         print(f"no average: {len(benchmark.columns) - len(benchmark.there)} columns are missing")
     print(*paths, sep="\n")

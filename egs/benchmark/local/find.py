@@ -17,14 +17,14 @@ from omni_asr.corpora.tree import CorpusTree
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 
-DEPTH = 1  # folders between --corpora-root and a corpus, such as LDC/
+DEPTH = 2  # folders between --corpora-root and a corpus, such as speech/LDC/
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Look for all of them."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("--columns", required=True, help="file of the benchmark")
-    parser.add_argument("--corpora-root", help="folder that the corpora are in, or in folders of it")
+    parser.add_argument("--corpora-root", help="folder that the corpora are in, or in its folders, two deep")
     parser.add_argument("--dir", action="append", default=[], metavar="RECIPE=DIR", help="folder of a recipe's corpus")
     parser.add_argument("--recipes", type=Path, required=True, help="folder with the recipes")
     parser.add_argument("--found", type=Path, help="file to write, if any")

@@ -5,7 +5,6 @@ The way of one step: ``bin/train.py:main`` -> ``Trainer.fit`` -> ``Trainer.train
 """
 
 import contextlib
-import itertools
 import logging
 import math
 import signal
@@ -21,11 +20,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from omni_asr.config import Config
 from omni_asr.data.batch import Batch
-from omni_asr.data.corpora import as_weights, corpora_of
-from omni_asr.data.dataset import BatchDataset, UtteranceSet
-from omni_asr.data.loading import STOPPING, Interrupted, Key, load_batches
-from omni_asr.data.sampler import EpochPlan, plan_epoch
-from omni_asr.data.specaugment import SpecAugment
+from omni_asr.data.dataset import UtteranceSet
+from omni_asr.data.loading import STOPPING, Interrupted
 from omni_asr.devices import autocast
 from omni_asr.errors import UserError
 from omni_asr.models.asr_model import AsrModel, Losses, count_parameters
@@ -35,6 +31,7 @@ from omni_asr.training.averages import Averages
 from omni_asr.training.checkpoint import Checkpoints, Position
 from omni_asr.training.experiment import commit, read_command, write_info
 from omni_asr.training.failures import described, in_one_line, naming_what_is_too_large, save_batches
+from omni_asr.training.feed import Feed
 from omni_asr.training.layout import (
     clip_gradients,
     hand_out_state,
@@ -105,21 +102,9 @@ class Trainer:
         self.skipped = 0
         self.stop_signal: signal.Signals | None = None
         self.stopping = False
-        data, seed = config.data, config.train.seed
-        augment = SpecAugment(data, seed) if data.time_masks > 0 or data.frequency_masks > 0 else None
-        self.dataset = BatchDataset(train_set, augment, read_ahead=data.shards)
-        self.weights = as_weights(corpora_of(train_set, data.weights))
-        self.plan = self._plan(0)
-        self._steps_of: dict[int, int] = {}
-        """Steps of each epoch that loading has come to."""
-        steps_per_epoch = len(self.plan)
-        self.total_steps = config.train.max_steps or config.train.epochs * steps_per_epoch
-        self.validate_every = config.train.validate_every or steps_per_epoch
-
-    @property
-    def batches_per_step(self) -> int:
-        """Batches whose gradients make one step, on all ranks."""
-        return self.ranks.size * self.config.optim.accumulate
+        self.feed = Feed(config, train_set, self.ranks)
+        self.total_steps = config.train.max_steps or config.train.epochs * self.feed.steps_of_first_epoch
+        self.validate_every = config.train.validate_every or self.feed.steps_of_first_epoch
 
     def fit(self) -> Path:
         """Train to the last step, average the best weights, and return the path of ``model.pt``.
@@ -171,8 +156,7 @@ class Trainer:
 
         A step whose loss or gradient is not finite changes nothing.
         """
-        if self.position.done == self._steps_of.get(self.position.epoch):
-            self.position.epoch, self.position.done = self.position.epoch + 1, 0
+        self.feed.enter(self.position)
         lr = learning_rate(self.position.step, self.total_steps, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -244,35 +228,17 @@ class Trainer:
                 f"those utterances"
             )
 
-    def _plan(self, epoch: int) -> EpochPlan:
-        """The batches of an epoch, the same on all ranks."""
-        data, train = self.config.data, self.train_set
-        shards = train.shards if data.shards else None
-        return plan_epoch(
-            train.frames, data, self.config.train.seed, epoch, self.batches_per_step, shards, self.weights
-        )
-
-    def _keys(self) -> Iterator[Key]:
-        """What this rank loads, epoch after epoch, from where training stands; read ahead of training."""
-        epoch, done = self.position.epoch, self.position.done
-        while True:
-            plan = self.plan if epoch == self.plan.epoch else self._plan(epoch)
-            self._steps_of[epoch] = len(plan)
-            yield from plan.walk(done, self.ranks.rank, self.ranks.size)
-            epoch, done = epoch + 1, 0
-
     def _steps(self) -> Iterator[list[Batch]]:
         """This rank's batches, a step at a time."""
-        data, accumulate = self.config.data, self.config.optim.accumulate
-        pin, alone = self.device.type == "cuda", self.ranks.size == 1
+        alone = self.ranks.size == 1
         # With others, a rank that cannot take the step cannot save either: they are in the midst of it.
-        batches = load_batches(
-            self.dataset, self._keys(), data.workers, pin, lambda: alone and self.stop_signal is not None
+        steps = self.feed.steps(
+            self.position, self.device.type == "cuda", lambda: alone and self.stop_signal is not None
         )
         while True:
             self.dog.sees("waiting for data")
             try:
-                yield list(itertools.islice(batches, accumulate))
+                yield next(steps)
             except Interrupted:
                 self._stop()
             except UserError:  # of the data; with others, this rank alone cannot save
@@ -285,7 +251,7 @@ class Trainer:
 
         With all layers, and beside what is there later: the optimizer's moments, and gradients of batches before.
         """
-        batch = self.dataset[self.plan.epoch, self.plan.largest]
+        batch = self.feed.largest(self.position.epoch)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._seed(0)
         with naming_what_is_too_large(described(batch), self._batch_options()), self.model.encoder.all_layers():
@@ -390,10 +356,10 @@ class Trainer:
             return
         position, state = found
         vars(self.position).update(vars(position))
-        if state["batches_per_step"] != self.batches_per_step:
+        if state["batches_per_step"] != self.feed.batches_per_step:
             raise UserError(
                 f"{self.exp_dir} makes steps of {state['batches_per_step']} batches, now they would have "
-                f"{self.batches_per_step} (processes x optim.accumulate); start it with as many as before"
+                f"{self.feed.batches_per_step} (processes x optim.accumulate); start it with as many as before"
             )
         load_whole_state(self.model, state["model"])
         load_optimizer_state(self.optimizer, self.model, state["optimizer"])
@@ -402,8 +368,6 @@ class Trainer:
             self.averages.restart()
         self.skipped, self.commit = state["skipped"], state["commit"]
         self.meters.load_state(state["meters"])
-        if self.position.epoch:
-            self.plan = self._plan(self.position.epoch)
 
     def _save(self) -> None:
         """Write the state, from the first rank; all of them give their parts."""
@@ -413,7 +377,7 @@ class Trainer:
             "model": whole_state(self.model, first),
             "optimizer": optimizer_state(self.optimizer, self.model, first),
             "averages": self.averages.state(first),
-            "batches_per_step": self.batches_per_step,
+            "batches_per_step": self.feed.batches_per_step,
             "skipped": self.skipped,
             "commit": self.commit,
             "meters": self.meters.state(),
@@ -448,7 +412,6 @@ class Trainer:
     def _info(self) -> Info:
         total, active = self.sizes
         config, position = self.config, self.position
-        epochs = position.epoch + position.done / self._steps_of.get(position.epoch, len(self.plan))
         return {
             "router": config.model.router,
             "experts": config.model.experts,
@@ -457,7 +420,7 @@ class Trainer:
             "params_active": active,
             "hours": round(self.train_set.hours(config.features.frame_shift_ms), 3),
             "steps": position.step,
-            "epochs": round(epochs, 2),
+            "epochs": round(self.feed.epochs(position), 2),
             "seed": config.train.seed,
             "train_seconds": round(position.seconds, 1),
             "commit": self.commit,

@@ -72,14 +72,14 @@ def _write_part(preparation: Preparation, folder: Path, writer: SetWriter) -> No
 
 
 def fetch_sets(names: Sequence[str], folders: Sequence[Path], url: str = URL) -> None:
-    """Fetch the parts of some sets that none of some folders has into the last one, a folder ``LibriSpeech``.
+    """Fetch the parts of some sets that none of some folders has into the first one, a folder ``LibriSpeech``.
 
     Raises:
         UserError: something must be fetched and that folder has another name, or fetching fails.
     """
     parts = dict.fromkeys(part for name in names for part in SETS[name])
     archives = {part: Archive(f"{url}/{part}.tar.gz", SIZES[part]) for part in parts}
-    tree, target = CorpusTree([folder for folder in folders if folder.is_dir()]), folders[-1]
+    tree, target = CorpusTree.of_those_there(folders), folders[0]
     missing = [part for part in parts if not tree.find(part) or was_interrupted(archives[part], target.parent)]
     if not missing:
         print(f"{', '.join(map(str, folders))}: {', '.join(parts)} are there, nothing to fetch")

@@ -1,8 +1,8 @@
-"""What every ``egs/<corpus>/local/prepare.py`` begins with: its options, and the folders that they name."""
+"""What the programs of ``egs/<corpus>/local`` begin with: their options, and the folders that those name."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -14,15 +14,33 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def add_options(parser: ArgumentParser) -> None:
-    """The options of every preparation; a corpus adds its own."""
+def add_options(parser: ArgumentParser, sets: Collection[str]) -> None:
+    """The options of every preparation; a corpus, whose sets these are, adds its own."""
     parser.add_argument("--corpus-dir", action="append", required=True, help="folder of the corpus; may be repeated")
     parser.add_argument("--data-dir", type=Path, required=True, help="where the data directories are written")
-    parser.add_argument(
-        "--sets", action="append", metavar="SET", help="set to prepare; may be repeated; by default all"
-    )
+    _add_sets(parser, sets)
     parser.add_argument("--max-removed", type=float, default=MAX_REMOVED, help="share of a set that may be lost")
     parser.add_argument("--nj", type=int, default=1, help="files read at a time, where that pays")
+
+
+def add_fetching_options(parser: ArgumentParser, sets: Collection[str], url: str) -> None:
+    """The options of every program that fetches a corpus from a server."""
+    parser.add_argument(
+        "--corpus-dir", type=Path, action="append", required=True, help="folder; the first gets what none of them has"
+    )
+    parser.add_argument("--url", default=url, help="server, such as a mirror nearer by")
+    _add_sets(parser, sets)
+
+
+def _add_sets(parser: ArgumentParser, sets: Collection[str]) -> None:
+    def known(name: str) -> str:
+        if name not in sets:
+            raise ArgumentTypeError(f"there is no set {name}; there are {', '.join(sets)}")
+        return name
+
+    parser.add_argument(
+        "--sets", type=known, action="append", metavar="SET", help="a set; may be repeated; by default all"
+    )
 
 
 class Preparation:

@@ -2,8 +2,9 @@
 
 import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 from omni_asr.errors import UserError
 
@@ -28,6 +29,11 @@ class CorpusTree:
             if not root.is_dir():
                 raise UserError(f"{root} is not a directory; name the folder of the corpus with --corpus_dir")
         self._listings: dict[Path, dict[str, list[str]]] = {}
+
+    @classmethod
+    def of_those_there(cls, roots: Iterable[Path]) -> Self:
+        """The tree of the folders that exist: before a corpus is fetched, perhaps none."""
+        return cls([root for root in roots if root.is_dir()])
 
     def find_all(self, path: str, depth: int = DEPTH) -> Iterator[Path]:
         """Everything that a path fits, below each root and below its folders down to ``depth``; nearest first.

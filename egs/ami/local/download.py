@@ -6,15 +6,14 @@ An interrupted download goes on where it stopped, and what is there is not fetch
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from meetings import HEADSETS, SETS
 from prepare import MEETINGS, find_headsets
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.download import Archive, fetch, fetch_all
+from omni_asr.corpora.preparing import add_fetching_options
 from omni_asr.corpora.tree import CorpusTree
-from omni_asr.errors import UserError
 
 URL = "https://groups.inf.ed.ac.uk/ami"
 ANNOTATIONS = "AMICorpusAnnotations/ami_public_manual_1.6.2.zip"
@@ -23,18 +22,11 @@ ANNOTATIONS = "AMICorpusAnnotations/ami_public_manual_1.6.2.zip"
 def main(argv: Sequence[str] | None = None) -> None:
     """Fetch what is missing."""
     parser = ArgumentParser(__doc__)
-    parser.add_argument(
-        "--corpus-dir", type=Path, action="append", required=True, help="folder; the first gets what is missing"
-    )
-    parser.add_argument("--sets", action="append", metavar="SET", help="set to fetch; may be repeated; by default all")
-    parser.add_argument("--url", default=URL, help="server, such as a mirror nearer by")
+    add_fetching_options(parser, SETS, URL)
     options = parser.parse_args(argv)
     sets = list(dict.fromkeys(options.sets or SETS))
-    unknown = [name for name in sets if name not in SETS]
-    if unknown:
-        raise UserError(f"there is no set {unknown[0]}; there are {', '.join(SETS)}")
     folder = options.corpus_dir[0]
-    tree = CorpusTree([given for given in options.corpus_dir if given.is_dir()])
+    tree = CorpusTree.of_those_there(options.corpus_dir)
     annotations = Archive(f"{options.url}/{ANNOTATIONS}")
     half = folder / "annotations" / ".archives" / annotations.name  # it is removed when all of it is unpacked
     if half.exists() or not tree.find(MEETINGS):

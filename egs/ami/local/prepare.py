@@ -54,12 +54,9 @@ class Utterance:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all of which a headset is there."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    add_options(parser, SETS)
     parser.add_argument("--glm", type=Path, default=GLM, help="global map that dev and eval are scored with")
     options = parser.parse_args(argv)
-    for name in options.sets or []:
-        if name not in SETS:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
     preparation = Preparation(options)
     annotations = find_annotations(preparation.tree)
     headsets = find_headsets(preparation.tree)

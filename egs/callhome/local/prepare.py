@@ -36,12 +36,9 @@ DISC_DEPTH = 4
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or those that are there."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    add_options(parser, (*FOLDERS, *TEST_SETS))
     options = parser.parse_args(argv)
     preparation = Preparation(options)
-    for name in options.sets or []:
-        if name not in (*FOLDERS, *TEST_SETS):
-            parser.error(f"--sets: there is no set {name}; there are {', '.join((*FOLDERS, *TEST_SETS))}")
     tree = preparation.tree
     wanted = options.sets or [
         name for name in BY_DEFAULT if (find_eval2000(tree) if name in TEST_SETS else find_calls(tree, name, "txt"))

@@ -12,8 +12,8 @@ from prepare import SETS
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.download import Archive, fetch_all
+from omni_asr.corpora.preparing import add_fetching_options
 from omni_asr.corpora.tree import CorpusTree
-from omni_asr.errors import UserError
 
 URL = "https://www.openslr.org/resources/150"
 
@@ -21,16 +21,9 @@ URL = "https://www.openslr.org/resources/150"
 def main(argv: Sequence[str] | None = None) -> None:
     """Fetch and unpack what is missing."""
     parser = ArgumentParser(__doc__)
-    parser.add_argument(
-        "--corpus-dir", type=Path, action="append", required=True, help="folder; the first gets what is missing"
-    )
-    parser.add_argument("--sets", action="append", metavar="SET", help="set to fetch; may be repeated; by default all")
-    parser.add_argument("--url", default=URL, help="server, such as a mirror nearer by")
+    add_fetching_options(parser, SETS, URL)
     options = parser.parse_args(argv)
     sets = list(dict.fromkeys(options.sets or SETS))
-    unknown = [name for name in sets if name not in SETS]
-    if unknown:
-        raise UserError(f"there is no set {unknown[0]}; there are {', '.join(SETS)}")
     archives = [Archive(f"{options.url}/CHiME6_{name}.tar.gz") for name in missing(options.corpus_dir, sets)]
     if not archives:
         print(f"{options.corpus_dir[0]} has {', '.join(sets)}: nothing to fetch")
@@ -39,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def missing(folders: Sequence[Path], sets: Sequence[str]) -> list[str]:
     """Archives, by what differs in their names, of which a session is not there, or that are half unpacked."""
-    tree = CorpusTree([folder for folder in folders if folder.is_dir()])
+    tree = CorpusTree.of_those_there(folders)
 
     def lacks(archive: str, path: str, names: Sequence[str]) -> bool:
         half = folders[0] / ".archives" / f"CHiME6_{archive}.tar.gz"  # an archive is removed when all of it is there

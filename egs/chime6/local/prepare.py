@@ -42,11 +42,8 @@ Worn = dict[str, AudioFile | str]
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all that have transcripts."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    add_options(parser, SETS)
     options = parser.parse_args(argv)
-    for name in options.sets or []:
-        if name not in SETS:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
     preparation = Preparation(options)
     for name, sessions in SETS.items():
         if not preparation.wants(name):

@@ -51,11 +51,8 @@ class Row:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all whose lists are there."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    add_options(parser, SETS)
     options = parser.parse_args(argv)
-    for name in options.sets or []:
-        if name not in SETS:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
     preparation = Preparation(options)
     release = need_release(preparation.tree)
     log.info("Common Voice, release %s: %s", release.version or "unknown", release.folder)

@@ -1,7 +1,8 @@
 """Fetch what --corpus-dir lacks of FLEURS, American English (CC BY 4.0), from its place on the Hugging Face hub.
 
 An interrupted download goes on where it stopped; sizes and checksums are checked where they are known; what is there is
-not fetched again. Archives are unpacked, whole or not at all, and those that were fetched are removed.
+not fetched again. Archives are unpacked, whole or not at all, and those that were fetched are removed. What a mirror
+sends (--url) is checked only if it is whole.
 """
 
 import sys
@@ -12,8 +13,8 @@ from layout import SETS, Part, find_part, need_part, unpack_older
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.download import Archive, fetch
+from omni_asr.corpora.preparing import add_fetching_options
 from omni_asr.corpora.tree import CorpusTree
-from omni_asr.errors import UserError
 
 URL = "https://huggingface.co/datasets/google/fleurs/resolve/main/data/en_us"
 KNOWN = {  # size in bytes and SHA-256 of what the hub has had since 2022
@@ -27,24 +28,17 @@ KNOWN = {  # size in bytes and SHA-256 of what the hub has had since 2022
 def main(argv: Sequence[str] | None = None) -> None:
     """Fetch and unpack what is missing."""
     parser = ArgumentParser(__doc__)
-    parser.add_argument("--corpus-dir", type=Path, required=True, help="folder that data/en_us is in, or is made in")
-    parser.add_argument("--sets", action="append", metavar="SET", help="set to fetch; may be repeated; by default all")
-    parser.add_argument(
-        "--url", default=URL, help="server, such as a mirror; what it sends is checked only if it is whole"
-    )
+    add_fetching_options(parser, SETS, URL)
     options = parser.parse_args(argv)
-    unknown = [name for name in options.sets or [] if name not in SETS]
-    if unknown:
-        raise UserError(f"there is no set {unknown[0]}; there are {', '.join(SETS)}")
-    folder: Path = options.corpus_dir
-    tree = unpack_older(CorpusTree([folder] if folder.exists() else []))
+    folder = options.corpus_dir[0]
+    tree = unpack_older(CorpusTree.of_those_there(options.corpus_dir))
     for name in options.sets or SETS:
         part = find_part(tree, name)
         if part.table and part.audio:
             print(f"{part.audio} is there: nothing to fetch")
             continue
         archive = fetch_part(name, part, part.table.parent if part.table else folder / "data" / "en_us", options.url)
-        need_part(CorpusTree([folder]), name)
+        need_part(CorpusTree.of_those_there(options.corpus_dir), name)
         if archive is not None:
             archive.unlink()
 

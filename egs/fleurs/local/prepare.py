@@ -45,11 +45,8 @@ class Take:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    add_options(parser, SETS)
     options = parser.parse_args(argv)
-    for name in options.sets or []:
-        if name not in SETS:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
     preparation = Preparation(options)
     tree = unpack_older(preparation.tree)
     for name in SETS:

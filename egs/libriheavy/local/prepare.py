@@ -23,13 +23,10 @@ from omni_asr.errors import UserError
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all that are there."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    known = SETS | librispeech.SETS
+    add_options(parser, known)
     options = parser.parse_args(argv)
     preparation = Preparation(options)
-    known = SETS | librispeech.SETS
-    for name in options.sets or []:
-        if name not in known:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(known)}")
     for name in known:
         if preparation.wants(name) and (options.sets is not None or is_there(preparation, name)):
             if name in SETS:

@@ -18,11 +18,8 @@ from omni_asr.corpora.preparing import Preparation, add_options
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all whose parts are there."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    add_options(parser, SETS)
     options = parser.parse_args(argv)
-    for name in options.sets or []:
-        if name not in SETS:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
     preparation = Preparation(options)
     wanted = options.sets or [name for name, parts in SETS.items() if all(map(preparation.tree.find, parts))]
     if not wanted:

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--url", default=URL, help="server, such as a mirror nearer by")
     options = parser.parse_args(argv)
     names = options.sets or BY_DEFAULT
-    tree = CorpusTree([folder for folder in options.corpus_dir if folder.is_dir()])
+    tree = CorpusTree.of_those_there(options.corpus_dir)
     where = ", ".join(map(str, options.corpus_dir)) or "no --corpus_dir"
     trains = any(name in TRAIN_SETS for name in names)
     if trains and not tree.find("sw0*.sph", depth=DISC_DEPTH):

@@ -59,15 +59,12 @@ class Utterance:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or those that are there."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    add_options(parser, (*TRAIN_SETS, *TEST_SETS))
     parser.add_argument("--transcripts-dir", type=Path, help=f"where {TRANSCRIPTS} is, if not in a --corpus-dir")
     parser.add_argument("--dev-utterances", type=int, default=4000, help="utterances of train_dev")
     parser.add_argument("--max-same", type=int, default=300, help="utterances with the same words in train_nodup")
     options = parser.parse_args(argv)
     preparation = Preparation(options)
-    for name in options.sets or []:
-        if name not in (*TRAIN_SETS, *TEST_SETS):
-            parser.error(f"--sets: there is no set {name}; there are {', '.join((*TRAIN_SETS, *TEST_SETS))}")
     wanted = options.sets or [name for name in BY_DEFAULT if is_there(preparation.tree, name, options.transcripts_dir)]
     if not wanted:
         preparation.tree.need("sw0*.sph", depth=DISC_DEPTH)

@@ -5,12 +5,12 @@ It is one archive of some 50 GB. An interrupted download goes on where it stoppe
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from prepare import TALKS, find_split
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.download import MARKS, Archive, fetch_all, is_unpacked, was_interrupted
+from omni_asr.corpora.preparing import add_fetching_options
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.errors import UserError
 
@@ -21,17 +21,10 @@ NAME = "TEDLIUM_release-3"
 def main(argv: Sequence[str] | None = None) -> None:
     """Fetch and unpack the archive where something is missing."""
     parser = ArgumentParser(__doc__)
-    parser.add_argument(
-        "--corpus-dir", action="append", type=Path, required=True, help=f"folder {NAME}; may be repeated"
-    )
-    parser.add_argument("--sets", action="append", metavar="SET", help="set to fetch; may be repeated; by default all")
-    parser.add_argument("--url", default=URL, help="server, such as a mirror nearer by")
+    add_fetching_options(parser, TALKS, URL)
     options = parser.parse_args(argv)
-    for name in options.sets or []:
-        if name not in TALKS:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(TALKS)}")
-    target, archive = options.corpus_dir[-1], Archive(f"{options.url}/{NAME}.tgz")
-    tree = CorpusTree([folder for folder in options.corpus_dir if folder.is_dir()])
+    target, archive = options.corpus_dir[0], Archive(f"{options.url}/{NAME}.tgz")
+    tree = CorpusTree.of_those_there(options.corpus_dir)
     wanted = options.sets or list(TALKS)
     missing = [name for name in wanted if was_interrupted(archive, target.parent) or not find_split(tree, name)]
     if not missing:

@@ -39,12 +39,9 @@ WRONG_AUDIO = "use the audio of release 3 only: release 2 has the same talks, bu
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all that are there."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    add_options(parser, TALKS)
     options = parser.parse_args(argv)
     preparation = Preparation(options)
-    for name in options.sets or []:
-        if name not in TALKS:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(TALKS)}")
     found = 0
     for name in TALKS:
         folder = find_split(preparation.tree, name) if preparation.wants(name) else None

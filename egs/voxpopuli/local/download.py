@@ -15,6 +15,7 @@ from rows import read_annotation
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.download import Archive, fetch, fetch_all, was_interrupted
+from omni_asr.corpora.preparing import add_fetching_options
 from omni_asr.corpora.tree import CorpusTree
 
 URL = "https://dl.fbaipublicfiles.com/voxpopuli"
@@ -23,21 +24,10 @@ URL = "https://dl.fbaipublicfiles.com/voxpopuli"
 def main(argv: Sequence[str] | None = None) -> None:
     """Fetch what is missing."""
     parser = ArgumentParser(__doc__)
-    parser.add_argument(
-        "--corpus-dir",
-        action="append",
-        type=Path,
-        required=True,
-        help="folder with a copy; may be repeated, and the last gets raw_audios/ and transcribed_data/",
-    )
-    parser.add_argument("--sets", action="append", metavar="SET", help="set to fetch; may be repeated; by default all")
-    parser.add_argument("--url", default=URL, help="server, such as a mirror nearer by")
+    add_fetching_options(parser, SETS, URL)
     options = parser.parse_args(argv)
-    for name in options.sets or []:
-        if name not in SETS:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
-    tree = CorpusTree([folder for folder in options.corpus_dir if folder.is_dir()])
-    target, years = options.corpus_dir[-1], set()
+    tree = CorpusTree.of_those_there(options.corpus_dir)
+    target, years = options.corpus_dir[0], set()
     for name in options.sets or SETS:
         copy = find_copy(tree, *SETS[name], target)
         if not isinstance(copy, CutCopy):

@@ -31,13 +31,10 @@ DIGITS = 6
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all that are there."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    add_options(parser, SETS)
     parser.add_argument("--audio-dir", type=Path, default=Path("audio"), help="where utterances are cut or unpacked to")
     options = parser.parse_args(argv)
     preparation = Preparation(options)
-    for name in options.sets or []:
-        if name not in SETS:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
     found = 0
     for name, (language, split) in SETS.items():
         if not preparation.wants(name):

@@ -46,12 +46,9 @@ SUFFIXES = (".wv1", ".wav", ".flac")
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all whose indices are there."""
     parser = ArgumentParser(__doc__)
-    add_options(parser)
+    add_options(parser, SETS)
     options = parser.parse_args(argv)
     preparation = Preparation(options)
-    for name in options.sets or []:
-        if name not in SETS:
-            parser.error(f"--sets: there is no set {name}; there are {', '.join(SETS)}")
     corpus = Corpus(preparation.tree)
     for name, indices in SETS.items():
         if preparation.wants(name) and (options.sets or all(corpus.tree.find(*index) for index in indices)):

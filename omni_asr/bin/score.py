@@ -44,6 +44,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="what the protocol does to recognised words: hub5 drops hesitations, fragments and events; needs --stm",
     )
     parser.add_argument(
+        "--join-hyphens",
+        action="store_true",
+        help="count half-built as one word where a reference has it: 'half built' is joined in that hypothesis, and the "
+        "global map parts no words; not in Whisper's regime, whose normaliser parts them",
+    )
+    parser.add_argument(
         "--subset",
         action="append",
         default=[],
@@ -78,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"--subset: a name is given twice in {' '.join(options.subset)}")
     regime = options.regime or ("glm" if options.glm else "verbatim")
     given = (options.stm, options.ctm, options.glm, subsets, options.by, options.train_text, options.bootstrap)
-    print(score(options.data_dir, options.decode_dir, Protocol(regime, *given, options.hyp_filter)), regime)
+    joins = options.join_hyphens and regime != "whisper"
+    print(score(options.data_dir, options.decode_dir, Protocol(regime, *given, options.hyp_filter, joins)), regime)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,8 @@ class Protocol:
     """What the bootstrap draws: ``speakers`` or ``utterances``; by default speakers where there are several."""
     hyp_filter: str = ""
     """One of HYPOTHESIS_FILTERS, or none."""
+    join_hyphens: bool = False
+    """Whether words that an utterance's reference joins by hyphens are joined in its hypothesis."""
 
     def __post_init__(self) -> None:
         if (self.regime == "glm") != (self.glm is not None):
@@ -74,6 +76,8 @@ class Protocol:
             raise UserError("--ctm needs --stm: words with times are compared with references with times")
         if self.hyp_filter and not self.stm:
             raise UserError("--hyp-filter needs --stm: it works on recognised words with times")
+        if self.join_hyphens and self.stm:
+            raise UserError("--join-hyphens does not go with --stm: there, hyphens part words on both sides")
         for name in self.subsets:
             if not _NAME.fullmatch(name) or name == "all":
                 raise UserError(f"--subset {name!r}: a name of letters, digits and . + - _ was expected, and not 'all'")
@@ -222,7 +226,9 @@ def _align_texts(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
     if protocol.regime == "whisper":
         transcripts, dropped = _normalized(transcripts)
     if protocol.glm:
-        transcripts = _mapped(transcripts, protocol.glm)
+        transcripts = _mapped(transcripts, protocol.glm, split_hyphens=not protocol.join_hyphens)
+    if protocol.join_hyphens:
+        transcripts = _joined(transcripts)
     utterances = align_words(transcripts)
     subsets = {
         name: _subset(name, [u for u in utterances if u.id.startswith(prefix)])
@@ -295,11 +301,22 @@ def _normalized(transcripts: Transcripts) -> tuple[Transcripts, list[str]]:
     ), dropped
 
 
-def _mapped(transcripts: Transcripts, glm: Path) -> Transcripts:
+def _joined(transcripts: Transcripts) -> Transcripts:
+    """Hypotheses in which ``so called`` is ``so-called`` where that is in the reference."""
+    hypotheses = dict(transcripts.hypotheses)
+    for name, reference in transcripts.references.items():
+        for word in {fold_case(word) for word in split_words(reference) if "-" in word.strip("-")}:
+            parts = map(re.escape, filter(None, word.split("-")))
+            apart = re.compile(rf"(?<!\S){r'(?:-|[ \t]+)'.join(parts)}(?!\S)", re.IGNORECASE)
+            hypotheses[name] = apart.sub(word.replace("\\", r"\\"), hypotheses[name])
+    return replace(transcripts, hypotheses=hypotheses)
+
+
+def _mapped(transcripts: Transcripts, glm: Path, split_hyphens: bool) -> Transcripts:
     """Both sides rewritten by a global map, each utterance as one line."""
 
     def rewrite(texts: Mapping[str, str], kinds: tuple[str, str]) -> dict[str, str]:
-        rules, rewritten = Filter(read_glm(glm, kinds)), {}
+        rules, rewritten = Filter(read_glm(glm, kinds), split_hyphens=split_hyphens), {}
         for name, text in texts.items():
             try:
                 rewritten[name] = rules.text(text)

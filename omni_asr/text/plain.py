@@ -8,6 +8,7 @@ _DOUBLE = dict.fromkeys(map(ord, "“”„‟«»″＂"), '"')
 _SPELLED = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ß": "ss", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i"})
 _BRACKETS = dict.fromkeys(map(ord, "()[]{}<>"), " ")
 _OTHER = re.compile(r"[^a-z' ]+")
+_OTHER_THAN_HYPHENS = re.compile(r"[^a-z' -]+")
 SPOKEN_SYMBOLS = "#$%&+=@£¥°§€±×÷"
 """Signs that are read aloud."""
 _UNWRITTEN = re.compile(rf"[^\w'.,:{re.escape(SPOKEN_SYMBOLS)}]|_|[.,:](?!\d)|(?<!\d)[.,:]")
@@ -44,6 +45,15 @@ def plain_words(text: str) -> str:
     """
     text = _letters(straight_quotes(text).lower())
     return " ".join(_without_quotes(_OTHER.sub(" ", text).split()))
+
+
+def hyphenated_words(text: str) -> str:
+    """What :func:`plain_words` gives, but ``half-built`` stays one word, for protocols that count it as one.
+
+    A word that was broken off (``reve-``) loses its hyphen: recognised words have none.
+    """
+    tokens = _OTHER_THAN_HYPHENS.sub(" ", _letters(straight_quotes(text).lower())).split()
+    return " ".join(_without_quotes([bare for token in tokens if (bare := token.strip("-"))]))
 
 
 def unspoken(text: str) -> str:

@@ -2,8 +2,8 @@
 # Scores what was decoded: local/score.sh [options] <data-dir> <lang-dir-or-> <decode-dir> [options]
 #
 # Writes <decode-dir>/{wer,cer,scoring/...,scoring_kaldi/best_wer}. Options are those of omni-asr score: --regime NAME,
-# --stm FILE, --glm FILE, --ctm FILE, --subset NAME=PREFIX, --by TABLE, --train-text FILE. A corpus whose protocol needs
-# some calls this script from its own local/score.sh; what the recipe adds stands behind the three names, e.g.
+# --stm FILE, --glm FILE, --ctm FILE, --subset NAME=PREFIX, --by TABLE, --train-text FILE, ... A corpus whose
+# protocol needs some calls this script from its own local/score.sh; what the recipe adds stands behind the three names, e.g.
 #   exec .../TEMPLATE/local/score.sh --stm "$1/stm" --glm "$1/glm" --subset swbd=sw_ --subset callhm=en_ "$@"
 set -euo pipefail
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from words import REDACTED, scored_words, whisper_words
+from words import REDACTED, said_words, scored_words, whisper_words
 
 from omni_asr.audio.source import AudioError
 from omni_asr.bin import ArgumentParser, run_program
@@ -127,12 +127,12 @@ def write_utterance(
         return writer.exclude(f"{begins}.L-{times}", excluded)
     if isinstance(audio, str):
         return writer.remove(f"{begins}.L-{times}", audio)
-    scored = scored_words(words)
-    tables = {} if name == "train" else {"text_glm": scored, "text_whisper": whisper_words(words)}
+    text = plain_words(said_words(words))
+    tables = {} if name == "train" else {"text_glm": scored_words(words), "text_whisper": whisper_words(words)}
     for channel in channels(name, audio):
         side = "LR"[channel]
         segment = (f"{speaker}_{session}.{side}", start, end)
-        writer.utterance(f"{begins}.{side}-{times}", speaker, plain_words(scored), segment=segment, **tables)
+        writer.utterance(f"{begins}.{side}-{times}", speaker, text, segment=segment, **tables)
     return None
 
 
@@ -142,10 +142,10 @@ def why_not(name: str, recording: str, words: str, start: float, end: float) -> 
         return f"ends at {end:g} s, which is not after its start at {start:g} s"
     if name == "train" and recording in FAULTY:
         return "was recorded by a faulty microphone"
-    if name == "train" and not plain_words(scored_words(words)):
+    if name == "train" and not plain_words(said_words(words)):
         return "holds no words, or only events"
-    if name == "train" and unspoken(scored_words(words)):
-        return f"has {unspoken(scored_words(words))!r}, which does not tell what was said"
+    if name == "train" and unspoken(said_words(words)):
+        return f"has {unspoken(said_words(words))!r}, which does not tell what was said"
     return None
 
 

@@ -20,10 +20,15 @@ def whisper_words(words: str) -> str:
     return " ".join(_DOTS.sub(" ", without_events(words)).split())
 
 
-def scored_words(words: str) -> str:
-    """What Kaldi's recipe scores: lower case, no punctuation and no events; ``mm-`` is ``mm``, a lone ``-`` goes.
+def said_words(words: str) -> str:
+    """Lower case, no punctuation and no events; a lone ``-`` goes.
 
     A word that was broken off (``kitch-``) loses its hyphen, since recognised words have none; it stays one word.
     """
-    text = without_events(words).translate(_PUNCTUATION).lower().replace("mm-", "mm")
+    text = without_events(words).translate(_PUNCTUATION).lower()
     return " ".join(filter(None, (word.rstrip("-") for word in text.split())))
+
+
+def scored_words(words: str) -> str:
+    """What Kaldi's recipe scores: :func:`said_words`, but ``mm-hmm`` is ``mmhmm``."""
+    return said_words(words).replace("mm-", "mm")

@@ -6,7 +6,7 @@ them, whose word counts are the official ones.
 
 import re
 
-from omni_asr.text.plain import plain_words
+from omni_asr.text.plain import hyphenated_words, plain_words
 
 _EVENT = re.compile(r"\[[^\[\]\s]*\]")  # [loud_breath], [<door_slam], [door_slam>], [phone_ring/], [/phone_ring]
 _UNSAID = re.compile(r"(?<=\w)\([\w']+\)(?=-)|(?<=-)\([\w']+\)(?=\w)")  # the rest of a word broken off
@@ -39,5 +39,14 @@ def official_words(transcript: str) -> list[str]:
 
 def training_words(words: list[str]) -> str:
     """The same words as all training texts have them: ``i b m``, ``twenty five``, ``comma`` for ``,COMMA``."""
+    return plain_words(_without_dots(words))
+
+
+def scored_words(words: list[str]) -> str:
+    """The same words, but ``half-built`` is one, as in the counts of Kaldi and ESPnet."""
+    return hyphenated_words(_without_dots(words))
+
+
+def _without_dots(words: list[str]) -> str:
     text = _UNSAID.sub("", " ".join(words).lower()).replace("'single-quote", "single-quote")
-    return plain_words(_DOT.sub("", text))
+    return _DOT.sub("", text)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from dot import official_words, training_words
+from dot import official_words, scored_words, training_words
 
 from omni_asr.audio.source import AudioError
 from omni_asr.bin import ArgumentParser, run_program
@@ -80,7 +80,7 @@ def add(writer: SetWriter, name: str, words: list[str], audio: AudioFile, is_tes
     if not is_test and (lost := unspoken(official)):
         writer.remove(name, f"is not written as it is spoken, but with '{lost}'")
         return
-    tables = {"text_whisper": official} if is_test else {}
+    tables = {"text_verbatim": scored_words(words), "text_whisper": official} if is_test else {}
     writer.utterance(name, name[:3], training_words(words), audio=audio.value(), seconds=audio.seconds, **tables)
 
 

@@ -12,8 +12,10 @@ from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 
 
-def stream_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+def stream_lines(path: str | os.PathLike[str], drop_mark: bool = False) -> Iterator[str]:
     r"""Lines of a UTF-8 file one after the other, split at ``\n`` only and without it.
+
+    ``drop_mark`` takes away the byte order mark that some editors leave at the start of a corpus's lists.
 
     Raises:
         UserError: the file cannot be read, begins with a byte order mark, which would belong to its first id, or a
@@ -22,6 +24,8 @@ def stream_lines(path: str | os.PathLike[str]) -> Iterator[str]:
     try:
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
+                if number == 1 and drop_mark:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if number == 1 and line.startswith(codecs.BOM_UTF8):
                     raise UserError(
                         f"{path}:1: begins with a byte order mark; remove it: sed -i '1s/^\\xEF\\xBB\\xBF//'"

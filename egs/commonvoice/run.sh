@@ -2,8 +2,8 @@
 # Common Voice, English scripted speech: 1500 to 2800 hours read by volunteers, free after registration.
 #
 #   ./run.sh --corpus_dir /corpora/cv-corpus-17.0-2024-03-15               all stages
-#   ./run.sh --corpus_dir /corpora/cv-corpus-... --train_set validated     train on all that was validated but dev and test
-#   ./run.sh --model exp/omni_8x84m --corpus_dir /corpora/cv-corpus-...    evaluate a model from elsewhere: test set only
+#   ./run.sh --corpus_dir /corpora/cv-corpus-... --train_set validated     train on all validated but dev and test
+#   ./run.sh --corpus_dir /corpora/cv-corpus-... --model exp/omni_8x84m    evaluate a model from elsewhere: test only
 # shellcheck disable=SC2034
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"

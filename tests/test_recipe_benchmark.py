@@ -246,6 +246,8 @@ def test_the_recipes_that_there_are_on_fake_copies(tmp_path, tiny_model, plan): 
     assert out.count("stage 4: decoding") == sum(len(plan.sets(name)) for name in options)
     for column in plan.columns:
         assert (f"{column.name}: - (" in out) == (column.recipe not in options), column.name
+    table = (recipe / "exp/tiny/benchmark.md").read_text()
+    assert "| Common Voice | 17.0 |" in table and " 4 of 16,393 |" in table
     out = run(["librispeech"])
     assert "stage 4: decoding" not in out and "decode_test_clean is complete, nothing to do" in out
     assert "LibriSpeech clean: " in out and "no average: 9 columns are missing" in out

@@ -4,7 +4,6 @@ import fnmatch
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
 
 from omni_asr.errors import UserError
 
@@ -31,7 +30,7 @@ class CorpusTree:
         self._listings: dict[Path, dict[str, list[str]]] = {}
 
     @classmethod
-    def of_those_there(cls, roots: Iterable[Path]) -> Self:
+    def of_those_there(cls, roots: Iterable[Path]) -> "CorpusTree":
         """The tree of the folders that exist: before a corpus is fetched, perhaps none."""
         return cls([root for root in roots if root.is_dir()])
 

@@ -85,6 +85,7 @@ def test_transcripts_of_chime5_have_a_time_for_each_device(corpus, prepared, tmp
     done = prepare(tmp_path / "CHiME5", tmp_path / "data", "--max-removed=0.9")
     assert done.returncode == 0, done.stderr
     assert tables(tmp_path / "data", tmp_path / "CHiME5") == tables(prepared, corpus)
+    assert "dev: times in the form of CHiME-5, of each speaker's own device" in done.stderr
 
 
 def test_a_recording_with_one_channel_is_the_left_one(corpus, tmp_path):

@@ -177,13 +177,39 @@ def test_a_cut_shorten_file_fails_as_features(prepare, tmp_path):
 
 
 def test_stage_0_says_what_to_order(tmp_path):
-    script = RECIPE / "local" / "download.sh"
-    done = subprocess.run([script, f"--corpus_dir={tmp_path}", f"--corpus_dir={tmp_path}/no"], capture_output=True)
-    assert done.returncode == 1 and done.stderr.count(b"\n") == 1
-    for word in (b"/no'", b"LDC93S6B", b"LDC94S13B", b"catalog.ldc.upenn.edu", b"--corpus_dir"):
-        assert word in done.stderr
-    done = subprocess.run([script, f"--corpus_dir={tmp_path}"], capture_output=True)
-    assert (done.returncode, done.stderr) == (0, b"")
+    def stage_0(*options):
+        return subprocess.run([RECIPE / "local" / "download.sh", *options], capture_output=True, text=True)
+
+    done = stage_0(f"--corpus_dir={tmp_path}/no")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    for part in (
+        "/no: no wsj0/doc/indices/train/tr_s_wv1.ndx in it",
+        "LDC93S6B (WSJ0)",
+        "ldc.upenn.edu",
+        "--corpus_dir",
+    ):
+        assert part in done.stderr
+    assert "needed for train_si84, train_si284; order" in done.stderr
+    folders = wsj.make(tmp_path)
+    everything = [f"--corpus_dir={folder}" for folder in folders]
+    assert stage_0(*everything).returncode == 0
+    wsj0 = f"--corpus_dir={tmp_path / wsj.WSJ0}"
+    assert stage_0(wsj0, "--sets=test_eval92").returncode == 0
+    done = stage_0(wsj0, "--sets=test_eval92", "--sets=test_dev93")
+    assert "needed for test_dev93; order LDC94S13B (WSJ1)" in done.stderr and "--test_sets test_eval92" in done.stderr
+
+
+def test_remains_of_dos_and_empty_copies_of_transcripts(prepare, tmp_path):
+    folders = wsj.make(tmp_path)
+    whole = tables(prepare(folders, "--sets=test_eval92"), tmp_path)
+    dot = next(path for path in sorted((tmp_path / wsj.WSJ0).rglob("*.dot")) if path.stem == "44xc0200")
+    first = dot.parents[2] / "aaa"
+    first.mkdir()
+    (first / dot.name).touch()
+    dot.write_bytes(dot.read_bytes() + b"\x1a")
+    index = next((tmp_path / wsj.WSJ0).rglob("si_et_20.ndx"))
+    index.write_bytes(index.read_bytes() + b"\r\n\x1a")
+    assert tables(prepare(folders, "--sets=test_eval92"), tmp_path) == whole
 
 
 def test_scores_of_both_regimes(prepare, tmp_path):

@@ -121,9 +121,7 @@ def write_utterance(
         return writer.remove(f"{session}-{number:05d}", "names no speaker")
     start, end = (seconds(row.get(f"{side}_time"), speaker, where) for side in ("start", "end"))
     if isinstance(row.get("start_time"), dict):
-        writer.notes[
-            "times in the form of CHiME-5, of each speaker's own device: right for audio as it was recorded"
-        ] += 1
+        writer.notes[OWN_DEVICE] += 1
     location = re.sub("[^A-Z]", "", str(row.get("location") or "").upper()) or "NOLOCATION"
     begins, times = f"{speaker}_{session}_{location}", f"{hundredths(start):07d}-{hundredths(end):07d}"
     audio = worn.get(speaker, f"has no audio file {session}_{speaker}.wav")

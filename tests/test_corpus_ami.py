@@ -154,8 +154,8 @@ b.                 => bee / __ [ line]
 
 @pytest.mark.parametrize("rules", ["", OTHER_MAP])
 def test_letters_okay_and_backchannels_in_two_words(corpus, prepared, tmp_path, rules):
-    """References of dev: two halves of 34 words / right then / MM-HMM X M L WH UNTIMED / OKAY / I DON'T / UH-HUH / O K /
-    A / UM-HUM / T V, which either map makes 34 + 2 + 6 + 2 + 2 + 1 + 2 + 1 + 1 + 2.
+    """References of dev: two halves of 34 words / right then / MM-HMM X M L WH UNTIMED / OKAY / I DON'T / UH-HUH /
+    O K / A / UM-HUM / T V, which either map makes 34 + 2 + 6 + 2 + 2 + 1 + 2 + 1 + 1 + 2.
     """
     data = prepared
     if rules:

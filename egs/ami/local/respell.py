@@ -1,7 +1,7 @@
 """Spell what was recognised as the references of AMI are spelt: MM-HMM and UH-HUH in one word, letters without a point.
 
-Training texts of this toolkit have no hyphens, so a recogniser says backchannels in two words. Reads DECODE_DIR/text and
-tokens.jsonl; writes DECODE_DIR/plain/text and DECODE_DIR/plain/ctm, where all backchannels are one word.
+Training texts of this toolkit have no hyphens, so a recogniser says backchannels in two words. Reads DECODE_DIR/text
+and tokens.jsonl; writes DECODE_DIR/plain/text and DECODE_DIR/plain/ctm, where all backchannels are one word.
 """
 
 import sys

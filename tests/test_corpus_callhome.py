@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from corpora import callhome
+from corpora.programs import with_sph2pipe
 
+from omni_asr.audio.reader import AudioReader
 from omni_asr.errors import UserError
 
 LOCAL = Path(__file__).resolve().parents[1] / "egs" / "callhome" / "local"
@@ -80,6 +83,21 @@ def test_compressed_speech_needs_sph2pipe(corpus, tmp_path):
     (tools / "sph2pipe").chmod(0o755)
     _, out = prepare(corpus, "evltest", PATH=str(tools))
     assert f"en_4821-B sph2pipe -f wav -p -c 2 {path} |" in (out / "evltest" / "wav.scp").read_text()
+
+
+@pytest.mark.skipif(not with_sph2pipe(), reason="sph2pipe is not installed (tools/install_sph2pipe.sh makes it)")
+def test_compressed_speech_is_heard(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", with_sph2pipe())
+    heard = []
+    for coding in ("ulaw,embedded-shorten-v2.00", "ulaw"):
+        corpus = tmp_path / coding[:8]
+        callhome.make(corpus, coding)
+        _, out = prepare(corpus, "evltest", out=f"data.{corpus.name}")
+        reader = AudioReader(out / "evltest", 16000)
+        heard.append({line.split()[0]: reader.read(line.split()[0]).samples for line in open(out / "evltest" / "text")})
+    assert heard[0].keys() == heard[1].keys() and len(heard[0]) == 3
+    for name, samples in heard[0].items():
+        assert np.array_equal(samples, heard[1][name]) and np.abs(samples).max() > 5000
 
 
 def test_turns(tmp_path):

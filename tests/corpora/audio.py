@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from omni_asr.corpora.audio import probe
+
 
 def tone(seconds: float, rate: int = 16000, channels: int = 1, pitch: float = 220.0) -> np.ndarray:
     """Samples (n, channels) in [-1, 1]: a tone that changes its pitch every 0.2 s; each channel has its own."""
@@ -19,6 +21,15 @@ def write_audio(path: Path, seconds: float, rate: int = 16000, channels: int = 1
     """Write a tone in the format of the name's suffix (wav, flac, ogg, mp3); ``options`` are those of soundfile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, tone(seconds, rate, channels), rate, **options)
+
+
+def convert(path: Path, suffix: str) -> None:
+    """Turn a SPHERE file of mu-law samples into ``.wav`` or ``.flac``, as people do."""
+    audio = probe(path)
+    codes = 0xFF - np.frombuffer(path.read_bytes()[1024:], np.uint8).astype(np.int16).reshape(-1, audio.channels)
+    loudness = ((((codes & 0x0F) << 3) + 132) << ((codes >> 4) & 7)) - 132
+    soundfile.write(path.with_suffix(suffix), np.where(codes & 0x80, -loudness, loudness), audio.rate)
+    path.unlink()
 
 
 def write_sphere(path: Path, seconds: float, rate: int = 16000, channels: int = 1, coding: str = "pcm") -> None:

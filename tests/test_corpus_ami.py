@@ -147,8 +147,11 @@ okay               => o. k. / [ ] __ [ ]
 schnÖder           => schnoeder
 b.                 => bee / __ [ line]
 [c. d.]            => [compact disc]
+[ann's => [{ann's / ann is / ann has}
 ;; INPUT_DEPENDENT_APPLICATION = "ctm"
 [don't]            => [{d. / don't / do not}] / [ ] __ [ ]
+[t.'s] => [{t.'s / t. is / t. has}] / [ ] __ [ ]
+[psed]  => [{psed /p. s. e. d.}]  / [ ] __ [ ]
 """
 
 
@@ -184,6 +187,8 @@ def test_rules_for_letters_lose_the_point_and_nothing_else(tmp_path):
         "[b] => [bee] / [ ] __ [ line]",
         "[c d] => [compact disc] / [ ] __ [ ]",
         "[don't] => [{d / don't / do not}] / [ ] __ [ ]",
+        "[t's] => [{t's / t is / t has}] / [ ] __ [ ]",
+        "[psed] => [{psed /p s e d}] / [ ] __ [ ]",
     ]
     assert len(mended) == len(given) and "schnÖder           => schnoeder" in mended
     path.write_text(";; x\nno rule\n")

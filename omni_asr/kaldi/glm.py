@@ -13,8 +13,8 @@ What surprises in the rfilter1 of SCTK 2.4.10, and is read alike here:
 
 * Matching is case-sensitive unless the file says ``case_sensitive = 'F'``.
 * Whatever follows the last ``/`` of a line is the context, unless a ``]`` is to its right and no ``[`` before that.
-  ``A => B / C`` rewrites A as B. For a rule that ends in an alternation this would lose half of it, and is an error
-  here: write a context.
+  ``A => B / C`` rewrites A as B. A rule that ends in an alternation loses half of it so, and is left out here, with a
+  warning: write a context.
 * There must be a blank after the arrow: ``A =>B`` deletes A, and ``A =>B C`` makes it ``C``. Likewise ``__[ ]``.
 
 Lines are UTF-8, or else Latin-1, as in maps that were published long ago.
@@ -79,7 +79,14 @@ def read_glm(path: str | os.PathLike[str], kinds: Iterable[str] = ()) -> GlobalM
             _set(settings, line, f"{path}:{number}")
         elif text := line.partition(mark)[0].strip():
             rule = read_rule(text, f"{path}:{number}")
-            if rule.source:
+            if rule.target.count("{") != rule.target.count("}"):  # as in two lines of Kaldi's english.glm
+                log.warning(
+                    "%s:%d: the braces of %r do not pair: the rule is left out; one with { a / b } needs a context",
+                    path,
+                    number,
+                    rule.target,
+                )
+            elif rule.source:
                 rules.append(rule)
             else:
                 log.warning(
@@ -140,8 +147,6 @@ def read_rule(text: str, where: str) -> Rule:
     slot = text.find("_", slash) if slash >= 0 else -1
     # Each part begins after the first blank that follows its sign.
     target = _after_sign(text[arrow:slash] if slash >= 0 else text[arrow:])
-    if target.count("{") != target.count("}"):
-        raise UserError(f"{where}: the braces of {target!r} do not pair; a rule with {'{ a / b }'} needs a context")
     left = right = ""
     if slot >= 0:
         left, right = _after_sign(text[slash:slot]), _after_sign(text[slot:])

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from meetings import SETS
 from nxt import Speaker, read_segments, read_speakers
@@ -189,7 +190,7 @@ def write_utterance(
         return writer.remove(utterance.name, reason)
     if name == "train" and unspoken(words):
         return writer.exclude(utterance.name, f"has {unspoken(words)!r}, which does not tell what was said")
-    tables = {} if name == "train" else {"text_verbatim": unpointed(words), "text_whisper": words}
+    tables: dict[str, Any] = {"text_verbatim": unpointed(words), "text_whisper": words} if name != "train" else {}
     segment = recording, utterance.piece.start, utterance.piece.end
     return writer.utterance(utterance.name, speaker, plain_words(words), segment=segment, **tables)
 
@@ -198,9 +199,9 @@ def stm_segments(path: Path) -> Iterator[Segment]:
     """Segments of an stm, from a finished data directory."""
     data = DataDir(path)
     files = data.table("reco2file_and_channel")
-    speakers = data.table("utt2spk")
+    speakers, segments = data.table("utt2spk"), data.segments or {}
     for _, name, words in read_entries(path / "text_whisper"):
-        where = data.segments[name]
+        where = segments[name]
         file, channel = files[where.recording].split()
         spelt = joined(unpointed(words), BACKCHANNELS)
         yield Segment(file, channel, speakers[name], where.start, where.end, spelt)

@@ -14,7 +14,7 @@ from omni_asr.kaldi.tables import read_lines
 
 KALDIS = frozenset([("mm", "hmm"), ("uh", "huh")])
 """Backchannels that Kaldi's texts have as one word."""
-_LETTER = re.compile(r"(?<![^\s{/(])([A-Za-z])\.(?![^\s}/)])")
+_LETTER = re.compile(r"(?<![^\s{/(])([A-Za-z])\.(?=(?:'?s)?(?:[\s})/]|$))", re.IGNORECASE)
 
 
 def joined(words: str, pairs: Collection[tuple[str, str]]) -> str:
@@ -24,7 +24,7 @@ def joined(words: str, pairs: Collection[tuple[str, str]]) -> str:
 
 
 def unpointed(words: str) -> str:
-    """Words whose letters have no point: ``the X. M. L.`` is ``the X M L``."""
+    """Words whose letters have no point: ``the C. D.'s`` is ``the C D's``."""
     return _LETTER.sub(r"\1", words)
 
 
@@ -34,7 +34,8 @@ def unpointed_map(path: Path) -> Iterator[str]:
     Raises:
         UserError: as :func:`read_glm`.
     """
-    read_glm(path)
+    for kinds in (("stm", "ref"), ("ctm", "hyp")):
+        read_glm(path, kinds)
     lines = read_lines(path, "latin-1")
     comment = lines[0].split(maxsplit=1)[0]
     for number, line in enumerate(lines, 1):

@@ -44,11 +44,13 @@ class Archive:
     Args:
         url: where it is.
         size: its bytes, where they are known.
-        sha256: its checksum in hexadecimal, where it is known.
+        md5: its checksum in hexadecimal, where it is known.
+        sha256: the same, for servers that give this one.
     """
 
     url: str
     size: int | None = None
+    md5: str | None = None
     sha256: str | None = None
 
     @property
@@ -153,13 +155,14 @@ def _check(archive: Archive, path: Path, advice: str) -> None:
     size = path.stat().st_size
     if archive.size is not None and size != archive.size:
         raise UserError(f"{path} has {size} bytes, not the {archive.size} of {archive.url}; {advice}")
-    found = None if archive.sha256 is None else _sha256(path)
-    if archive.sha256 is not None and found != archive.sha256.lower():
-        raise UserError(f"{path} has the SHA-256 sum {found}, not the {archive.sha256} of {archive.url}; {advice}")
+    for kind, expected in (("md5", archive.md5), ("sha256", archive.sha256)):
+        found = None if expected is None else _checksum(path, kind)
+        if expected is not None and found != expected.lower():
+            raise UserError(f"{path} has the {kind.upper()} sum {found}, not the {expected} of {archive.url}; {advice}")
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+def _checksum(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind)
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)

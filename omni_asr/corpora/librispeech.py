@@ -92,7 +92,7 @@ def fetch_sets(names: Sequence[str], folders: Sequence[Path], url: str = URL) ->
         UserError: something must be fetched and that folder has another name, or fetching fails.
     """
     parts = dict.fromkeys(part for name in names for part in SETS[name])
-    archives = {part: Archive(f"{url}/{part}.tar.gz", *ARCHIVES[part]) for part in parts}
+    archives = {part: _archive(part, url) for part in parts}
     tree, target = CorpusTree.of_those_there(folders), folders[0]
     missing = [part for part in parts if not part_folders(tree, part) or was_interrupted(archives[part], target.parent)]
     if not missing:
@@ -101,3 +101,8 @@ def fetch_sets(names: Sequence[str], folders: Sequence[Path], url: str = URL) ->
     if target.name != "LibriSpeech":  # the archives begin with this folder
         raise UserError(f"{target} lacks {', '.join(missing)}; to fetch them, name a folder LibriSpeech")
     fetch_all([archives[part] for part in missing], target.parent)
+
+
+def _archive(part: str, url: str) -> Archive:
+    size, sha256 = ARCHIVES[part]
+    return Archive(f"{url}/{part}.tar.gz", size, sha256=sha256)

@@ -338,7 +338,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
 def prepare(tmp_path, *options):
     (tmp_path / "corpus").mkdir(exist_ok=True)
     parser = ArgumentParser("A corpus.")
-    add_options(parser)
+    add_options(parser, ["a", "b"])
     return Preparation(parser.parse_args([f"--corpus_dir={tmp_path}/corpus", f"--data_dir={tmp_path}/data", *options]))
 
 
@@ -351,7 +351,7 @@ def test_options_of_a_preparation(tmp_path, capsys):
         assert (writer.path, writer.keep_empty, writer.max_removed) == (tmp_path / "data" / "a", True, 0.5)
         writer.utterance("a-1", "a", "", audio="/a.wav")
     parser = ArgumentParser("A corpus.")
-    add_options(parser)
+    add_options(parser, ["a", "b"])
     with pytest.raises(SystemExit):
         parser.parse_args(["--data_dir=x"])
     assert "--corpus-dir" in capsys.readouterr().err

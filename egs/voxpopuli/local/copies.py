@@ -61,7 +61,7 @@ class CutCopy:
         return files
 
     def _places(self) -> list[tuple[Path, bool]]:
-        """Folders of audio, and whether folders in them count: those of years and of the split, or what was unpacked."""
+        """Folders of audio, and whether folders in them count: of years, of the split, and of what was unpacked."""
         folder = self._table.parent
         inside = sorted(path for path in folder.iterdir() if path.is_dir() and self._may_hold_audio(path))
         return [*((path, True) for path in inside), (folder, False), (self._unpacked, True)]

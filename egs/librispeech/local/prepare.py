@@ -21,8 +21,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_options(parser, SETS)
     options = parser.parse_args(argv)
     preparation = Preparation(options)
-    there = {part for part in PARTS if part_folders(preparation.tree, part)}
-    wanted = options.sets or [name for name, parts in SETS.items() if there.issuperset(parts)]
+    wanted = options.sets
+    if not wanted:
+        there = {part for part in PARTS if part_folders(preparation.tree, part)}
+        wanted = [name for name, parts in SETS.items() if there.issuperset(parts)]
     if not wanted:
         preparation.tree.need(*(f"{part}/*/*/*.flac" for part in PARTS))
     for name in dict.fromkeys(wanted):

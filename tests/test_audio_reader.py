@@ -113,6 +113,18 @@ def test_overshoot_is_clipped_and_counted(wavs):
     assert sum(reader.notes.values()) == 1
 
 
+def test_audio_that_was_cut_is_told_by_utt2dur(wavs):
+    names = [f"{name} {wavs}/long.flac" for name in "abcd"]
+    spk = "a a\nb b\nc c\nd d\ne e"
+    names.append(f"e sox -t flac {wavs}/long.flac -t wav - speed 0.9 |")
+    folder = write_dir(wavs / "d", wav_scp="\n".join(names), utt2spk=spk)
+    (folder / "utt2dur").write_text("a 3.000\nb 3.280\nc 3.600\nd long\ne 3.333\n")
+    read = results(folder)
+    assert {name: len(read[name]) for name in "abe"} == {"a": 48000, "b": 48000, "e": 53334}
+    assert read["c"] == "the audio ends at 3.000 s, but utt2dur has 3.6 s: it was cut"
+    assert read["d"] == "utt2dur has 'long'; expected seconds"
+
+
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_speed_changes_duration_and_pitch(wavs, factor):
     lines = f"a sox {wavs}/long.flac -t wav - speed {factor} |\nb sox {wavs}/phone.wav -t wav - speed {factor} |"

@@ -106,13 +106,15 @@ def test_eleven_columns_and_their_plain_mean(plan, found, recipes):
     [
         ("fleurs", "FLEURS", "test 3\n", True, ""),
         ("fleurs", "FLEURS", "test 4\n", False, ""),
-        ("chime6", "CHiME-6", "eval 0 21 text_glm\n", True, ""),  # 0: how many utterances is not known
+        ("chime6", "CHiME-6", "eval - 21 text_glm\n", True, ""),  # how many utterances is not known
+        ("chime6", "CHiME-6", "eval - - - 5.2\n", True, "what the official set has is not known"),
         ("chime6", "CHiME-6", "eval 3 22 text\n", False, "21 of 22 words in text"),
         ("commonvoice", "Common Voice", "test@5.1 4\ntest@17.0 3\n", True, ""),
         ("commonvoice", "Common Voice", "test@17.0 4\ntest@5.1 3\n", False, ""),
         ("commonvoice", "Common Voice", "test@5.1 4\n", True, "what the official set has is not known"),
         ("switchboard", "CallHome", "eval2000 6\neval2000_swbd 4\neval2000_callhm 3\n", True, ""),
         ("switchboard", "CallHome", "eval2000_callhm 3 22\n", False, "21 of 22 words in text"),
+        ("switchboard", "CallHome", "eval2000_callhm 3 22 scored\n", True, ""),  # by an stm, elsewhere
     ],
 )
 def test_a_copy_that_is_not_whole_is_marked(plan, found, recipes, recipe, name, counts, whole, remark):

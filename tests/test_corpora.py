@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from corpora.table import ELSEWHERE, ROWS
 
+from omni_asr.audio.reader import AudioReader
+from omni_asr.kaldi.rename import perturb_speed
 from omni_asr.kaldi.tables import read_table
 from omni_asr.kaldi.validate import validate
 
@@ -25,9 +27,7 @@ def test_every_recipe_is_in_the_table():
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_stages_1_and_2(row, tmp_path):
-    missing = [program for program in row.programs if not shutil.which(program)]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not installed")
+    skip_without(row.programs)
     corpus = tmp_path / "corpus"
     folders = importlib.import_module(f"corpora.{row.name}").make(corpus)
     recipe = copy_recipe(row.name, tmp_path)
@@ -51,6 +51,36 @@ def test_stages_1_and_2(row, tmp_path):
     for path in (recipe / "again").rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (recipe / "data" / path.relative_to(recipe / "again")).read_bytes(), path
+
+
+PERTURBED = [row for row in ROWS if "\nspeed_perturb=true" in (ROOT / "egs" / row.name / "run.sh").read_text()]
+
+
+@pytest.mark.parametrize("row", PERTURBED, ids=lambda row: row.name)
+def test_training_sets_are_heard_at_every_speed(row, tmp_path):
+    """Segments keep their place when their recordings are perturbed, whatever wav.scp makes of these."""
+    skip_without(row.programs)
+    folders = importlib.import_module(f"corpora.{row.name}").make(tmp_path / "corpus")
+    recipe, train = copy_recipe(row.name, tmp_path), row.sets[0]
+    options = [*(f"--corpus_dir={folder}" for folder in folders), "--max_removed=0.9", *row.data_options]
+    run(recipe, ["local/data.sh", "--data_dir=data", f"--sets={train}", *options])
+    count = perturb_speed(recipe / "data" / train, recipe / "data" / "sp", [0.9, 1.0, 1.1])
+    assert validate(recipe / "data" / "sp", feats=False)["utt"] == count
+    reader = AudioReader(recipe / "data" / "sp", 16000)
+    names = list(read_table(recipe / "data" / train / "text"))
+    assert count == 3 * len(names) > 0
+    for name in names:
+        samples = len(reader.read(name).samples)
+        for factor in (0.9, 1.1):
+            perturbed = reader.read(f"sp{factor}-{name}").samples
+            assert abs(len(perturbed) - samples / factor) <= 16 and abs(perturbed).max() > 1000, (name, factor)
+
+
+def skip_without(programs) -> None:
+    """Skip a test of a recipe whose preparation calls programs that are not installed."""
+    missing = [program for program in programs if not shutil.which(program)]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed")
 
 
 def copy_recipe(name: str, folder: Path) -> Path:

@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from corpora import callhome
+from corpora.audio import convert
+from corpora.programs import with_sph2pipe
 
+from omni_asr.audio.reader import AudioReader
 from omni_asr.errors import UserError
 
 LOCAL = Path(__file__).resolve().parents[1] / "egs" / "callhome" / "local"
@@ -57,6 +61,17 @@ def test_either_spelling_of_a_folder_and_capitals(corpus):
         assert path.read_text() == (out / path.relative_to(expected)).read_text()
 
 
+def test_converted_copies(corpus):
+    _, expected = prepare(corpus, "devtest")
+    convert(corpus / "LDC97S42/data/devtest/en_4811.sph", ".flac")
+    convert(corpus / "LDC97S42/data/devtest/en_4812.sph", ".wav")
+    _, out = prepare(corpus, "devtest", out="other")
+    assert f"en_4811-B {corpus}/LDC97S42/data/devtest/en_4811.flac\n" in (out / "devtest" / "wav.scp").read_text()
+    for name in ("segments", "text", "reco2file_and_channel"):
+        assert (out / "devtest" / name).read_text() == (expected / "devtest" / name).read_text()
+    run("download", f"--corpus-dir={corpus}", "--sets=devtest")
+
+
 def test_calls_of_eval2000_are_never_trained_on(corpus):
     log, out = prepare(corpus, "train")
     assert "en_4911" not in (out / "train" / "text").read_text() and "cannot be kept out" not in log
@@ -82,6 +97,21 @@ def test_compressed_speech_needs_sph2pipe(corpus, tmp_path):
     assert f"en_4821-B sph2pipe -f wav -p -c 2 {path} |" in (out / "evltest" / "wav.scp").read_text()
 
 
+@pytest.mark.skipif(not with_sph2pipe(), reason="sph2pipe is not installed (tools/install_sph2pipe.sh makes it)")
+def test_compressed_speech_is_heard(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", with_sph2pipe())
+    heard = []
+    for coding in ("ulaw,embedded-shorten-v2.00", "ulaw"):
+        corpus = tmp_path / coding[:8]
+        callhome.make(corpus, coding)
+        _, out = prepare(corpus, "evltest", out=f"data.{corpus.name}")
+        reader = AudioReader(out / "evltest", 16000)
+        heard.append({line.split()[0]: reader.read(line.split()[0]).samples for line in open(out / "evltest" / "text")})
+    assert heard[0].keys() == heard[1].keys() and len(heard[0]) == 3
+    for name, samples in heard[0].items():
+        assert np.array_equal(samples, heard[1][name]) and np.abs(samples).max() > 5000
+
+
 def test_turns(tmp_path):
     path = tmp_path / "en_4999.txt"
     path.write_bytes(b"# head\n\n 1.5 2.25 A: se\xf1or\n\n2.0 1.0 B2: dropped\n#with# all of it\n# end\n3 4 B : last")
@@ -91,6 +121,14 @@ def test_turns(tmp_path):
         (2.0, 1.0, "B", "2", "dropped #with# all of it"),
         (3.0, 4.0, "B", "", "last"),
     ]
+    path.write_text("1 2 a: one\n# 5 6 #END\n#\n#fin\n2 3 B two\nand on\n3 4 C: three\n4 5 b1: four\n5 6\n7 7th\n")
+    turns = list(load("turns").read_turns(path))
+    assert [(turn.start, turn.side + turn.number, turn.text) for turn in turns if not turn.problem] == [
+        (1.0, "A", "one"),
+        (4.0, "B1", "four"),
+    ]
+    problems = [turn.problem for turn in turns if turn.problem]
+    assert problems == [f"is no turn '<start> <end> A: words', at en_4999.txt:{line}" for line in (5, 7, 9)]
     path.write_text("# head\nand so on\n")
     with pytest.raises(UserError, match=r"en_4999.txt:2: expected '<start> <end> A: words'"):
         list(load("turns").read_turns(path))
@@ -119,6 +157,10 @@ def test_stage_0_names_what_to_order(corpus):
     shutil.rmtree(corpus / "LDC97T14")
     assert "no devtest/en_NNNN.txt in it" in run("download", f"--corpus-dir={corpus}", "--sets=devtest", ok=False)
     run("download", f"--corpus-dir={corpus}", "--sets=eval2000_callhm")
+    otherwise = "; eval2000 is there: --test_sets eval2000_callhm evaluates on it alone"
+    asked = run("download", f"--corpus-dir={corpus}", "--sets=eval2000_callhm", "--sets=evltest", ok=False)
+    assert asked.strip().endswith(otherwise)
+    assert otherwise in prepare(corpus, "evltest", ok=False)[0]
     assert "evltest/en_*.txt of LDC97T14 is not in" in prepare(corpus, "evltest", ok=False)[0]
     shutil.rmtree(corpus / "LDC2002S09")
     assert "order LDC2002S09" in run("download", f"--corpus-dir={corpus}", "--sets=eval2000_callhm", ok=False)

@@ -12,6 +12,8 @@ from corpora import chime6
 from corpora.audio import write_audio
 from corpora.programs import local_module, run_local, tables
 
+from omni_asr.text.plain import plain_words
+
 words = local_module("chime6", "words")
 
 
@@ -83,6 +85,7 @@ def test_transcripts_of_chime5_have_a_time_for_each_device(corpus, prepared, tmp
     done = prepare(tmp_path / "CHiME5", tmp_path / "data", "--max-removed=0.9")
     assert done.returncode == 0, done.stderr
     assert tables(tmp_path / "data", tmp_path / "CHiME5") == tables(prepared, corpus)
+    assert "dev: times in the form of CHiME-5, of each speaker's own device" in done.stderr
 
 
 def test_a_recording_with_one_channel_is_the_left_one(corpus, tmp_path):
@@ -127,7 +130,22 @@ def test_the_protocols(prepared, tmp_path):
     assert whisper == "%WER 0.00 [ 0 / 8, 0 ins, 0 del, 0 sub ] whisper"  # nothing is left of two references
     assert len((tmp_path / "dev/scoring_whisper/dropped_utts").read_text().split()) == 2
     said = ["so called gravy", "[laughs] bye"]
-    assert score(prepared / "eval", tmp_path / "eval", said) == "%WER 20.00 [ 1 / 5, 0 ins, 1 del, 0 sub ] glm"
+    assert score(prepared / "eval", tmp_path / "eval", said) == "%WER 25.00 [ 1 / 4, 0 ins, 1 del, 0 sub ] glm"
+
+
+def test_mm_hmm_is_one_word_to_the_challenge_and_two_in_texts(tmp_path):
+    assert words.scored_words("Mm-hmm. Uh-huh!") == "mmhmm uh-huh"
+    assert plain_words(words.said_words("Mm-hmm. Uh-huh!")) == "mm hmm uh huh"
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, said in {"text": "mm hmm uh huh", "text_glm": "mmhmm uh-huh", "text_whisper": "Mm-hmm. Uh-huh!"}.items():
+        (data / name).write_text(f"a-1 {said}\na-2 yes\n")
+    (data / "utt2spk").write_text("a-1 a\na-2 a\n")
+    for said in ("mm hmm uh huh", "mmhmm uh-huh", "Mm-hmm. Uh-huh!"):
+        plain = said.lower().translate(str.maketrans("", "", ".!"))
+        assert score(data, tmp_path / "d", [plain, "yes"]) == "%WER 0.00 [ 0 / 3, 0 ins, 0 del, 0 sub ] glm"
+    whisper = score(data, tmp_path / "d", ["mm hmm uh huh", "yes"], "--regime", "whisper")
+    assert whisper.startswith("%WER 0.00 [ 0 / ")
 
 
 def test_a_copy_of_the_tests_alone(corpus, tmp_path):

@@ -94,7 +94,7 @@ def test_counts_of_the_release_stand_beside_ours(corpus, tmp_path):
     assert "WARNING: test has 4 utterances and 6 words, not the official 16393" in found
     counts.write_text("train@5.1 7\ntrain@17.0 15\ntest@17.0 5\ndev@17.0 3\n")
     found = subprocess.run(["./run.sh", *options, "--force", "true"], cwd=recipe, capture_output=True, text=True).stdout
-    assert "  15 (9 left out)\n" in found
+    assert "  15 utterances (9 left out)\n" in found
     assert found.count("WARNING") == 1 and "WARNING: test has 4 utterances" in found, (
         "what training leaves out is listed"
     )

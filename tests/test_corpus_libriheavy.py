@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import subprocess
 import sys
 import tarfile
 from functools import partial
@@ -12,6 +13,7 @@ from threading import Thread
 import numpy as np
 import pytest
 from corpora import libriheavy as fake
+from corpora.audio import write_audio
 
 from omni_asr.bin import run_program
 from omni_asr.kaldi.tables import read_table
@@ -92,9 +94,47 @@ def test_what_is_broken_is_named_in_one_line(programs, tmp_path, capsys, damage,
     assert not list((tmp_path / "d").glob("*")), "nothing unfinished is left"
 
 
+def test_folders_of_the_same_name_are_told_apart(programs, tmp_path):
+    """Of something else, without audio, with other audio, or with the rest of it."""
+    light, heavy, _ = fake.make(tmp_path / "c")
+    assert prepared(programs[0], [light, heavy], tmp_path / "whole", "--sets=small") == 0
+    (tmp_path / "c" / "AAA" / "small").mkdir(parents=True)
+    other = tmp_path / "c" / "BBB" / "small" / "1" / "b" / "01.flac"
+    write_audio(other, 0.5)
+    (tmp_path / "c" / "zzz" / "small").mkdir(parents=True)
+    (light / "small" / "1234").rename(tmp_path / "c" / "zzz" / "small" / "1234")
+    assert prepared(programs[0], [tmp_path / "c"], tmp_path / "parts", "--sets=small") == 0
+    for table in ("text", "segments", "removed_in_preparation"):
+        assert (tmp_path / "parts/small" / table).read_text() == (tmp_path / "whole/small" / table).read_text()
+
+
+def test_what_is_scored(programs, tmp_path):
+    """Digits stay, and no utterance is left out for its words."""
+    assert prepared(programs[0], fake.make(tmp_path / "c"), tmp_path / "d", "--sets=lh_dev") == 0
+    names = list(read_table(tmp_path / "d/lh_dev/text_verbatim", may_be_empty=True))
+    said = ["row on ren e's own boat", "it was nineteen oh seven or so", "room twelve", "stop", ""]
+    (tmp_path / "decoded").mkdir()
+    (tmp_path / "decoded" / "text").write_text("".join(f"{n} {t}\n" for n, t in zip(names, said, strict=True)))
+    command = [LOCAL / "score.sh", tmp_path / "d" / "lh_dev", "-", tmp_path / "decoded"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "%WER 28.57 [ 4 / 14, 2 ins, 0 del, 2 sub ]" in done.stdout, done.stdout + done.stderr
+
+
+def test_readers_of_a_test_set_are_counted(programs, tmp_path, caplog):
+    folders = fake.make(tmp_path / "c")
+    reader = folders[2] / "test-clean" / "31"
+    (reader / "700" / "31-700.trans.txt").write_text("1234-700-0000 YES\n")
+    (reader / "700" / "31-700-0000.flac").rename(reader / "700" / "1234-700-0000.flac")
+    reader.rename(reader.with_name("1234"))
+    assert prepared(programs[0], folders, tmp_path / "d", "--sets=small", "--sets=test_clean", "--sets=dev") == 0
+    assert [text for text in caplog.messages if "readers" in text] == [
+        "small has 1 of the 2 readers of test_clean, first 1234"
+    ]
+
+
 def test_without_audio_too_much_is_lost(programs, tmp_path, capsys):
     folders = fake.make(tmp_path / "c")
-    for path in (folders[0] / "small").rglob("*.flac"):
+    for path in (folders[0] / "small").rglob("*lamp*.flac"):
         path.unlink()
     arguments = [f"--corpus-dir={folder}" for folder in folders]
     assert run_program(programs[0].main, [*arguments, f"--data-dir={tmp_path / 'd'}", "--sets=small"]) == 1
@@ -112,6 +152,9 @@ def test_without_audio_too_much_is_lost(programs, tmp_path, capsys):
         (["Лев said", "LEV SAID"], "lev said", True),
         (["No. 4", "NO 4"], None, True),
         (["No. 4"], None, True),
+        (["Room # one", "ROOM NUMBER ONE"], "room number one", True),
+        (["two × two", "TWO TIMES TWO"], "two times two", True),
+        (["five ¥ ± one", "FIVE YEN MORE OR LESS"], "five yen more or less", True),
     ],
 )
 def test_words(programs, texts, words, heard):
@@ -163,11 +206,30 @@ def test_stage_0_fetches_what_a_set_needs_and_nothing_twice(programs, server, tm
     assert "nothing to fetch" in capsys.readouterr().out
 
 
+def test_stage_0_looks_where_stage_1_does(programs, tmp_path, capsys):
+    """Parts in several places and under other names; also LibriSpeech."""
+    light, heavy, speech = fake.make(tmp_path / "c")
+    places = [tmp_path / name for name in ("d1", "d2", "d3", "OpenSLR12")]
+    for place in places:
+        place.mkdir()
+    (light / "small").rename(places[0] / "small")
+    light.rename(places[1] / "libri-light")
+    heavy.rename(places[2] / "manifests")
+    speech.rename(places[3] / "LibriSpeech")
+    options = [f"--corpus-dir={place}" for place in places] + ["--sets=medium", "--sets=test_clean"]
+    urls = [f"--{name}-url=http://127.0.0.1:9" for name in ("audio", "manifest", "librispeech")]
+    assert run_program(programs[1].main, [*options, *urls]) == 0
+    said = capsys.readouterr().out
+    assert "test-clean are there, nothing to fetch" in said and "small, medium are there, nothing to fetch" in said
+    assert prepared(programs[0], places, tmp_path / "d", "--sets=medium", "--sets=test_clean") == 0
+
+
 def test_stage_0_says_before_the_download_that_the_disk_is_too_small(programs, tmp_path, monkeypatch, capsys):
     download = programs[1]
     monkeypatch.setattr(download.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10**12}))
     with pytest.raises(Exception, match=r"small, medium, large of Libri-Light need 6,456 GB .* has 1,000 GB"):
-        download.fetch_audio(["small", "medium", "large"], tmp_path / "librilight", "http://127.0.0.1:9")
+        tree = download.CorpusTree([tmp_path])
+        download.fetch_audio(tree, ["small", "medium", "large"], tmp_path / "librilight", "http://127.0.0.1:9")
 
 
 def test_segments_of_a_long_recording_are_read_by_seeking(tmp_path):

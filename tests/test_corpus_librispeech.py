@@ -1,5 +1,6 @@
 """egs/librispeech on copies as people have them, on a local server, and on real recordings where they are there."""
 
+import hashlib
 import importlib.util
 import io
 import json
@@ -55,7 +56,9 @@ def test_a_copy_with_test_sets_alone_is_enough_for_them(corpus, prepare):
     shutil.rmtree(corpus / "test-clean")
     status, said, sets = prepare(corpus, options=["--sets=test_clean", "--sets=test_other"])
     assert (status, sets) == (1, []) and len(said) == 1
-    assert said[0].endswith(f"error: test-clean is not in {corpus}; is --corpus_dir the folder of this corpus?")
+    assert said[0].endswith(
+        f"error: test-clean/*/*/*.flac is not in {corpus}; is --corpus_dir the folder of this corpus?"
+    )
 
 
 def test_parts_may_be_in_several_places(corpus, prepare, tmp_path):
@@ -64,6 +67,34 @@ def test_parts_may_be_in_several_places(corpus, prepare, tmp_path):
     assert prepare(corpus, tmp_path / "other", options=["--sets=dev"])[::2] == (0, ["dev"])
     assert len(read_table(tmp_path / "data" / "dev" / "text")) == 3
     assert prepare(corpus.parent, tmp_path, options=["--sets=dev"])[::2] == (0, ["dev"])  # folders around them
+
+
+def test_a_part_may_be_in_several_places(corpus, prepare, tmp_path):
+    """Readers, a file and a transcript of a chapter on another disk; what is on both is taken from the first."""
+    other = tmp_path / "other" / "test-clean"
+    shutil.copytree(corpus / "test-clean" / "310", other / "310")
+    shutil.copytree(corpus / "test-clean" / "31", other / "31")
+    shutil.rmtree(corpus / "test-clean" / "310")
+    (corpus / "test-clean/31/700/31-700-0001.flac").unlink()
+    (corpus / "test-clean/31/700/31-700.trans.txt").unlink()
+    status, _, sets = prepare(corpus, other.parent, options=["--sets=test_clean"])
+    assert (status, sets) == (0, ["test_clean"])
+    assert read_table(tmp_path / "data/test_clean/wav.scp") == {
+        "31-700-0000": f"{corpus}/test-clean/31/700/31-700-0000.flac",
+        "31-700-0001": f"{other}/31/700/31-700-0001.flac",
+        "31-700-0002": f"{corpus}/test-clean/31/700/31-700-0002.flac",
+        "310-701-0000": f"{other}/310/701/310-701-0000.flac",
+    }
+    assert not (tmp_path / "data/test_clean/removed_in_preparation").exists()
+
+
+def test_a_folder_without_audio_is_no_part(corpus, prepare, tmp_path):
+    """Such as that of another corpus, whose audio has another format."""
+    other = tmp_path / "a_corpus" / "test-clean" / "99" / "1"
+    other.mkdir(parents=True)
+    (other / "99_1_000000_000000.wav").touch()
+    assert prepare(tmp_path, options=["--sets=test_clean"])[0] == 0
+    assert len(read_table(tmp_path / "data/test_clean/text")) == 4
 
 
 def test_case_does_not_matter_and_hidden_files_are_none(corpus, prepare, tmp_path):
@@ -103,10 +134,10 @@ def test_errors_in_one_line(corpus, prepare, tmp_path):
     assert status == 1 and len(said) == 1 and "nothing is not a directory; name the folder" in said[0]
     (tmp_path / "empty").mkdir()
     status, said, _ = prepare(tmp_path / "empty")
-    assert status == 1 and len(said) == 1 and "train-clean-100 or " in said[0]
+    assert status == 1 and len(said) == 1 and "train-clean-100/*/*/*.flac or " in said[0]
     (tmp_path / "empty" / "test-clean").mkdir()
     status, said, sets = prepare(tmp_path / "empty", options=["--sets=test_clean"])
-    assert (status, sets) == (1, []) and "test_clean: no utterance was found" in said[-1]
+    assert (status, sets) == (1, []) and "test-clean/*/*/*.flac is not in" in said[-1]
 
 
 def test_all_of_it_is_prepared_by_default_with_every_set(corpus, prepare):
@@ -146,6 +177,7 @@ def fetch(root, *options):
 def test_the_parts_that_are_missing_are_fetched(root, corpus, tmp_path, server):  # noqa: F811
     """A small archive is not the official one: the size is checked before anything is fetched."""
     shutil.rmtree(corpus / "test-other")
+    (corpus / "test-other" / "32" / "800").mkdir(parents=True)  # without audio it is not there
     url = server.url.rpartition("/")[0]
     options = [f"--corpus_dir={corpus}", f"--url={url}"]
     done = fetch(root, *options, "--sets=test_clean")
@@ -169,13 +201,14 @@ def test_an_unpacking_that_was_cut_off_is_done_again(root, corpus, tmp_path, ser
     shutil.rmtree(corpus / "test-other")
     (corpus / "test-other").mkdir()
     server.content = packed.getvalue()
+    sha256 = hashlib.sha256(server.content).hexdigest()
     (corpus.parent / ".archives").mkdir()
     (corpus.parent / ".archives" / "test-other.tar.gz").write_bytes(server.content)
     script = tmp_path / "fetch.py"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(root / 'egs/librispeech/local')!r}); import download\n"
         "from omni_asr.corpora import librispeech\n"
-        f"librispeech.SIZES = {json.dumps({'test-other': len(server.content)})}\n"
+        f"librispeech.ARCHIVES = {json.dumps({'test-other': [len(server.content), sha256]})}\n"
         "download.main()\n"
     )
     command = [sys.executable, str(script), f"--corpus_dir={corpus}", "--sets=test_other"]

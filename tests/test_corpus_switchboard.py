@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 from corpora import switchboard
+from corpora.audio import convert
 from corpora.eval2000 import make_eval2000
 
+from omni_asr.audio.reader import AudioReader
 from omni_asr.corpora.eval2000 import Span, find_eval2000, mended, read_pem, spoken_words, whisper_words, widened
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.errors import UserError
+from omni_asr.kaldi.stm import read_stm
 
 LOCAL = Path(__file__).resolve().parents[1] / "egs" / "switchboard" / "local"
 
@@ -90,14 +93,45 @@ def test_words_of_a_line():
         ("tv's", "t iy v iy z", "t v's"),
         ("CDs", "s iy d iy z", "c d's"),
         ("GPS", "jh iy p iy eh s", "g p s"),
+        ("WWF", "d ah b l y uw d ah b ax l y uw eh f", "w w f"),
         ("W", "d ah b ax l y uw", None),
+        ("as", "ax z", None),
+        ("CD'x", "s iy d iy", None),
         ("us", "ah s", None),
         ("I", "ay", None),
         ("as", "ae z", None),
     ],
 )
 def test_acronyms_are_pronounced_as_their_letters(word, phones, spelt):
-    assert load("words").spelt_out(word, phones.split()) == spelt
+    words = load("words")
+    names = {letter: {name} for letter, name in words.LETTERS.items()}
+    names["w"].add("d ah b l y uw")
+    assert words.spelt_out(word, phones.split(), names) == spelt
+
+
+def test_names_of_letters_are_also_those_of_the_dictionary(tmp_path):
+    (tmp_path / "dict").write_text(
+        "a ax\nW d ah b y uw\nz z eh d\nWZ d ah b y uw z eh d\nWA d ah b ax l y uw ey\nas ax z\n"
+    )
+    assert load("words").read_acronyms(tmp_path / "dict") == {"WZ": "w z", "WA": "w a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("so[me]thing ammu[n]ition [noise]", 2),
+        ("ex[specially]-/especially] [laughter-wha[t]-] yes", 1),
+        ("to[morrow]- [laughter-yes] [rowin'/rowing] <b_aside>", 0),
+    ],
+)
+def test_words_without_their_middle_are_counted(text, count):
+    assert load("words").gaps(text) == count
+    assert "[" not in load("words").spoken_words(text, {})
+
+
+def test_the_log_counts_words_without_their_middle(corpus):
+    log, _ = prepare(corpus, sets=["train_nodup"], options=SMALL)
+    assert "train_nodup: words without their middle, such as so[me]thing, were left out: 3" in log
 
 
 def test_conv_tab_gives_the_speakers(corpus):
@@ -141,6 +175,67 @@ def test_one_folder_with_everything_and_an_uppercase_copy(corpus):
     prepare(corpus, options=SMALL, out=out)
     for path in expected.rglob("text*"):
         assert path.read_text() == (out / path.relative_to(expected)).read_text()
+
+
+def heard(data):
+    """Samples of the utterances of a set."""
+    reader = AudioReader(data, 8000)
+    return {name: reader.read(name).samples.tolist() for name in column(data / "utt2spk")}
+
+
+def test_converted_copies(corpus):
+    sets = ["train_dev", "train_nodup", "eval2000"]
+    _, expected = prepare(corpus, sets=sets, options=SMALL)
+    samples = {name: heard(expected / name) for name in sets}
+    for path, suffix in [
+        ("LDC97S62/swb1_d1/data/sw02901.sph", ".flac"),
+        ("LDC2002S09/hub5e_00/english/en_4911.sph", ".wav"),
+        ("LDC2002S09/hub5e_00/english/sw_4901.sph", ".FLAC"),
+    ]:
+        convert(corpus / path, suffix)
+    (corpus / "LDC97S62/swb1_d1/data/sw02901.txt").write_text("no audio")
+    _, out = prepare(corpus, sets=sets, options=SMALL, out=corpus.parent / "other")
+    assert f"sw02901-B {corpus}/LDC97S62/swb1_d1/data/sw02901.flac\n" in (out / "train_nodup/wav.scp").read_text()
+    for name in sets:
+        assert (out / name / "segments").read_text() == (expected / name / "segments").read_text()
+        assert heard(out / name) == samples[name]
+
+
+def test_packages_that_were_unpacked_into_folders_of_their_own(corpus, tmp_path):
+    for package in ("LDC2002S09", "LDC2002T43"):
+        (tmp_path / "ldc" / "hub5" / package).mkdir(parents=True)
+        (corpus / package).rename(tmp_path / "ldc" / "hub5" / package / package)
+    _, out = prepare(tmp_path / "ldc", sets=["eval2000"])
+    assert (out / "eval2000" / "text").exists()
+    message, _ = prepare(corpus, sets=["eval2000"], ok=False)
+    assert f"hub5e_00.pem is not in {corpus}, down to 5 folders below; order LDC2002S09" in message
+
+
+def test_calls_without_audio_are_named(corpus):
+    (corpus / "LDC2002S09/hub5e_00/english/en_4912.sph").unlink()
+    log, _ = prepare(corpus, sets=["eval2000"])
+    assert "eval2000: no audio of 3 calls: en_4912, en_4913, sw_4903; by the stm their words count as deleted" in log
+
+
+def test_labels_without_a_declaration_are_declared(corpus):
+    reference = corpus / "LDC2002T43/2000_hub5_eng_eval_tr/reference/hub5e00.english.000405.stm"
+    text = "".join(line for line in reference.read_text().splitlines(True) if '"en-' not in line and '"M"' not in line)
+    reference.write_text(text)
+    log, out = prepare(corpus, sets=["eval2000"])
+    assert f"{reference}: labels without a declaration, which the set's stm gets: en-F, M, en-M" in log
+    labels = {label.id for label in read_stm(out / "eval2000" / "stm")[1]}
+    assert labels == {"O", "en", "sw", "F", "M", "en-F", "en-M", "sw-F", "sw-M"}
+
+
+def test_files_in_latin_1(corpus):
+    _, expected = prepare(corpus, sets=["eval2000"])
+    reference = corpus / "LDC2002T43/2000_hub5_eng_eval_tr/reference"
+    for path in [*reference.glob("*.*"), corpus / "LDC2002S09/hub5e_00/english/hub5e_00.pem"]:
+        path.write_text(path.read_text().replace("’", "'") + ";; à la carte\n", encoding="latin-1")
+    _, out = prepare(corpus, sets=["eval2000"], out=corpus.parent / "other")
+    for name in ("stm", "glm"):
+        text = (expected / "eval2000" / name).read_text().replace("’", "'")
+        assert (out / "eval2000" / name).read_text() == f"{text};; à la carte\n"
 
 
 def test_test_sets_need_no_training_data_and_the_other_way_round(corpus, tmp_path):
@@ -245,6 +340,12 @@ def test_references_are_mended_as_everywhere():
 )
 def test_words_of_references(text, spoken, whisper):
     assert (spoken_words(text), whisper_words(text)) == (spoken, whisper)
+
+
+@pytest.mark.parametrize("recipe", ["switchboard", "callhome"])
+def test_the_normaliser_is_asked_for_before_training(recipe):
+    text = (LOCAL.parents[1] / recipe / "run.sh").read_text()
+    assert "\nregime=whisper" in text and "\nPYTHON_MODULES=whisper_normalizer" in text
 
 
 def test_no_copy_at_all(tmp_path):

@@ -1,5 +1,6 @@
 """egs/tedlium beyond what test_corpora.py sees: other copies, other releases, words, scores, downloads."""
 
+import hashlib
 import importlib
 import shutil
 import subprocess
@@ -8,8 +9,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from corpora.audio import write_sphere
+from corpora.audio import write_audio, write_sphere
 from corpora.tedlium import make, make_release_2, write_talk
+
+from omni_asr.kaldi.tables import read_table
 
 LOCAL = Path(__file__).resolve().parents[1] / "egs" / "tedlium" / "local"
 SETS = ("train", "dev", "test")
@@ -91,7 +94,7 @@ def test_a_broken_line_is_an_error_that_names_it(corpus, tmp_path, line):
     shutil.copytree(corpus / "legacy" / "dev", tmp_path / "legacy" / "dev")
     with open(tmp_path / "legacy" / "dev" / "stm" / "EveLake_2009.stm", "a") as file:
         file.write(line)
-    assert "EveLake_2009.stm:5: " in fails(prepare(tmp_path / "data", f"--corpus-dir={tmp_path}", "--sets=dev"))
+    assert "EveLake_2009.stm:6: " in fails(prepare(tmp_path / "data", f"--corpus-dir={tmp_path}", "--sets=dev"))
 
 
 def test_layouts_are_the_same(corpus, tmp_path):
@@ -110,7 +113,9 @@ def test_layouts_are_the_same(corpus, tmp_path):
     assert moved == {name: text for name, text in whole.items() if name.startswith("train/")}
     assert prepare(tmp_path / "parts", *parts, "--sets=dev").returncode == 0
     assert tables(tmp_path / "parts") == {name: text for name, text in whole.items() if name.startswith("dev")}
-    assert "legacy/test/stm is not in" in fails(prepare(tmp_path / "lacking", *parts, "--sets=test"))
+    assert "legacy/test/stm with legacy/test/sph is not in" in fails(
+        prepare(tmp_path / "lacking", *parts, "--sets=test")
+    )
 
 
 def test_data_alone_is_train(corpus, tmp_path):
@@ -151,11 +156,42 @@ def test_audio_of_release_2_is_refused(corpus, tmp_path):
 def test_errors_in_one_line(corpus, tmp_path):
     assert "there is no set eval" in prepare(tmp_path / "a", f"--corpus-dir={corpus}", "--sets=eval").stderr
     (tmp_path / "empty").mkdir()
-    assert "legacy/*/stm is not in" in fails(prepare(tmp_path / "b", f"--corpus-dir={tmp_path / 'empty'}"))
+    assert "legacy/*/stm with legacy/*/sph is not in" in fails(
+        prepare(tmp_path / "b", f"--corpus-dir={tmp_path / 'empty'}")
+    )
     shutil.copytree(corpus / "legacy" / "dev", tmp_path / "copy" / "legacy" / "dev")
     shutil.rmtree(tmp_path / "copy" / "legacy" / "dev" / "sph")
     done = prepare(tmp_path / "c", f"--corpus-dir={tmp_path / 'copy'}", "--sets=dev")
-    assert "is the copy complete? --max_removed allows more" in fails(done)
+    assert "legacy/dev/stm with legacy/dev/sph is not in" in fails(done)
+    shutil.copytree(corpus / "data", tmp_path / "copy" / "data")  # which has nothing of dev
+    assert fails(prepare(tmp_path / "d", f"--corpus-dir={tmp_path / 'copy'}", "--sets=dev")) == fails(done)
+
+
+@pytest.mark.parametrize(("suffix", "place"), [("wav", "sph"), ("flac", "sph"), ("wav", "wav"), ("flac", "flac")])
+def test_audio_may_be_converted(corpus, tmp_path, suffix, place):
+    shutil.copytree(corpus / "legacy" / "dev" / "stm", tmp_path / "legacy" / "dev" / "stm")
+    write_audio(tmp_path / "legacy" / "dev" / place / f"EveLake_2009.{suffix}", 4.0)
+    write_sphere(tmp_path / "legacy" / "dev" / "sph" / "EveLake_2009P.sph", 1.5)
+    assert prepare(tmp_path / "data", f"--corpus-dir={tmp_path}", "--sets=dev").returncode == 0
+    paths = read_table(tmp_path / "data" / "dev" / "wav.scp")
+    assert paths["EveLake_2009"] == f"{tmp_path}/legacy/dev/{place}/EveLake_2009.{suffix}"
+    assert paths["EveLake_2009P"].endswith("|")
+
+
+def test_talks_are_counted(corpus, tmp_path):
+    """Too few give a warning; a talk that has no stm file is no utterance that is lost."""
+    done = prepare(tmp_path / "a", f"--corpus-dir={corpus}", "--sets=train")
+    assert "train: 4 talks, where release 3 has 2351; is the copy complete?" in done.stderr
+    for number in range(8):
+        line = f"T{number}_1 1 T{number}_1 0 0.2 <o> yes\n"
+        write_talk(tmp_path / "legacy" / "dev", f"T{number}_1", 0.3, line if number else None)
+    command = [sys.executable, LOCAL / "prepare.py", f"--data-dir={tmp_path / 'b'}", f"--corpus-dir={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "dev: 7 talks, where release 3 has 8" in done.stderr, done.stderr
+    write_talk(tmp_path / "legacy" / "dev", "T0_1", 0.3, "T0_1 1 T0_1 0 0.2 <o> yes\n")
+    shutil.rmtree(tmp_path / "b")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "talks" not in done.stderr, done.stderr
 
 
 def score(data, decoded, *options):
@@ -200,8 +236,10 @@ def test_official_counts_are_those_of_what_is_scored():
     assert counts == ["dev 507 17783 text_verbatim", "test 1155 27500 text_verbatim"]
 
 
-def fetch(corpus_dir, *options):
-    command = [sys.executable, LOCAL / "download.py", f"--corpus-dir={corpus_dir}", *options]
+def fetch(corpus_dir, *options, sha256=None):
+    script = f"import sys; sys.path.insert(0, {str(LOCAL)!r}); import download\n"
+    script += f"download.SHA256 = {sha256!r} or download.SHA256\nsys.exit(download.run_program(download.main))"
+    command = [sys.executable, "-c", script, f"--corpus-dir={corpus_dir}", *options]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -217,11 +255,14 @@ def test_download(tmp_path):
     (place / "legacy" / "test" / "stm").mkdir(parents=True)  # half of it
     (tmp_path / "place" / ".archives").mkdir()
     shutil.copy(server / "TEDLIUM_release-3.tgz", tmp_path / "place" / ".archives")
-    assert fetch(place, url, "--sets=test").returncode == 0
+    assert "has the SHA256 sum" in fails(fetch(place, url, "--sets=test"))
+    sha256 = hashlib.sha256((server / "TEDLIUM_release-3.tgz").read_bytes()).hexdigest()
+    assert fetch(place, url, "--sets=test", sha256=sha256).returncode == 0
     assert (place / "legacy" / "test" / "sph" / "A_1.sph").exists()
     (server / "TEDLIUM_release-3.tgz").unlink()
     assert "nothing to fetch" in fetch(place, url).stdout
     shutil.rmtree(place / "legacy" / "train")
     assert "to fetch it again, remove" in fails(fetch(place, url))
+    shutil.copytree(tmp_path / "TEDLIUM_release-3" / "legacy" / "test" / "stm", tmp_path / "elsewhere/legacy/test/stm")
     assert "name a folder TEDLIUM_release-3" in fails(fetch(tmp_path / "elsewhere", url))
     assert "nothing to fetch" in fetch(tmp_path / "TEDLIUM_release-3", url).stdout

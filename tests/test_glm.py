@@ -146,7 +146,6 @@ def test_readings_that_surprise(tmp_path, rules, text, filtered):
         (";;\n* copy_no_hit\n", "x.glm:2: a setting without a value in quotes"),
         (";;\n* case_sensitive = 'no'\n", "x.glm:2: case_sensitive is 'T' or 'F', not 'no'"),
         (";;\n* format = 'NIST2'\n", "x.glm:2: format 'NIST2'; only NIST1 is known"),
-        (";;\n\nI'M => { I AM / I'M }\n", "x.glm:3: the braces of '{ I AM' do not pair"),
         (';;\n;; INPUT_DEPENDENT_APPLICATION = "("\n', "x.glm:2: '(' is no regular expression"),
     ],
 )
@@ -282,6 +281,24 @@ def test_every_form_of_rule_is_csrfilts(demo):
 
 def test_sclite_and_csrfilt_come_together():
     assert (CSRFILT is None) == (SCLITE is None)
+
+
+def test_rules_whose_braces_do_not_pair_are_left_out(tmp_path, caplog):
+    lines = [
+        "I'M => { I AM / I'M }",
+        "[ann's => [{ann's / ann is / ann has}",
+        "[x's] => [{x is / {x has / x's}] / [ ] __",
+    ]
+    (tmp_path / "glm").write_text("\n".join([";; x", *lines, "A => B", ""]), encoding="utf-8")
+    assert read_glm(tmp_path / "glm").rules == [Rule("A", "B")]
+    for number in (2, 3, 4):
+        assert f"{tmp_path / 'glm'}:{number}: the braces of" in caplog.text
+    assert "needs a context" in caplog.text
+
+
+def test_a_map_in_latin_1(tmp_path):
+    (tmp_path / "glm").write_bytes(";; é\nschnÖder => schnoeder\n".encode("latin-1"))
+    assert read_glm(tmp_path / "glm").rules == [Rule("schnÖder", "schnoeder")]
 
 
 def test_a_rule_that_rewrites_nothing_is_told(tmp_path, caplog):

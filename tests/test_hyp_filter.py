@@ -9,6 +9,7 @@ import pytest
 from corpora.eval2000 import make_eval2000
 
 from omni_asr.bin import ArgumentParser, run_program, score
+from omni_asr.corpora.eval2000 import SETS as EVAL2000
 from omni_asr.corpora.eval2000 import write_eval2000
 from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.kaldi.ctm import Alternation, Token, read_ctm, write_ctm
@@ -78,7 +79,7 @@ def decoded(tmp_path, monkeypatch):
     folders = make_eval2000(tmp_path / "corpus")
     options = [f"--corpus-dir={folder}" for folder in folders]
     parser = ArgumentParser(None)
-    add_options(parser)
+    add_options(parser, EVAL2000)
     write_eval2000(
         Preparation(parser.parse_args([*options, f"--data-dir={tmp_path / 'data'}", "--max-removed=0.9"])), "eval2000"
     )

@@ -56,12 +56,14 @@ def test_ids_get_their_corpus_and_features_stay_where_they_are(tmp_path):
 def test_texts_are_put_into_one_convention(tmp_path, caplog):
     caplog.set_level("INFO")
     a, b = corpus(tmp_path / "a"), corpus(tmp_path / "b")
-    texts = read_table(a / "text") | {"u000-0": "WELL, IT’S ME", "u001-0": "ROOM 12"}
+    texts = read_table(a / "text") | {"u000-0": "WELL, IT’S ME", "u001-0": "ROOM 12", "u002-0": "Salt & pepper"}
+    texts["u003-0"] = "O' TH' MOOR"
     write_table(a / "text", texts)
     join_corpora(tmp_path / "out", {"a": a, "b": b})
     text = read_table(tmp_path / "out/text", may_be_empty=True)
-    assert text["a-u000-0"] == "well it's me" and text["a-u001-0"] == ""
-    assert "1 texts were put into plain words" in caplog.text and "the first is u001-0" in caplog.text
+    assert text["a-u000-0"] == "well it's me" and text["a-u001-0"] == text["a-u002-0"] == ""
+    assert text["a-u003-0"] == "o' th' moor"
+    assert "2 texts were put into plain words" in caplog.text and "the first is u001-0" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -48,17 +48,41 @@ def test_all_stages_in_order(recipe):
     assert all(LINE.fullmatch(line) for line in lines), "every line has time and place"
     assert re.search(r"Successfully finished\. \[elapsed=\d+s\]$", lines[-1])
     assert err == ""
-    assert re.search(r"train +3 +2 +3 +4", out), "stage 1 prints utterances, speakers, recordings, words"
+    assert re.search(r"train +3 +2 +3 +- +4", out), "stage 1 prints utterances, speakers, recordings, hours, words"
     for path in ("data/train/cmvn.ark", "data/lang_unigram30/tokens.txt", "exp/omni_base/decode_test_far/wer"):
         assert (recipe.dir / path).is_file()
     leftovers = [path.name for path in recipe.dir.rglob(".*") if path.name.startswith((".new", ".old"))]
     assert leftovers == []
 
 
+LENGTHS = """
+for set in "${data_dir}"/*; do awk '{print $1, 1800}' "${set}/utt2spk" > "${set}/utt2dur"; done
+"""
+
+
 def test_counts_stand_beside_the_official_ones(recipe):
     recipe.write("conf/official_counts", "test 3 4\n")
     out, _ = recipe.run("--stop_stage", 1)
-    assert re.search(r"test +3 +2 +3 +4  3 utterances, 4 words\n", out)
+    assert re.search(r"test +3 +2 +3 +- +4  3 utterances, 4 words\n", out)
+    assert "WARNING" not in out
+    recipe.write("local/data.sh", (recipe.dir / "local/data.sh").read_text() + LENGTHS)
+    recipe.write("conf/official_counts", "train 3 - - 1.5\ntest 3 5 text 1.51\n")
+    out, _ = recipe.run("--stop_stage", 1)
+    assert re.search(r"train +3 +2 +3 +1.50 +4  3 utterances, 1.5 h\n", out)
+    assert re.search(r"test +3 +2 +3 +1.50 +4  3 utterances, 5 words, 1.51 h\n", out)
+    assert "WARNING: test has 3 utterances and 4 words, not the official 3 and 5" in out and "hours, not" not in out
+    recipe.write("conf/official_counts", "train 3 - - 1.6\n")
+    out, _ = recipe.run("--stage", 1, "--stop_stage", 1, "--force", "true")
+    assert "WARNING: train has 1.50 hours, not the official 1.6" in out
+
+
+def test_scored_words_stand_beside_the_official_ones(finished):
+    words = re.search(r"/ (\d+),", (finished.dir / "exp/omni_base/decode_test/wer").read_text())[1]
+    finished.write("conf/official_counts", f"test 3 {words} scored\ntest_far - 77 scored\n")
+    out, _ = finished.run("--stage", 5, "--stop_stage", 5)
+    assert f"WARNING: test_far: {words} words were scored, not the official 77" in out and "WARNING: test:" not in out
+    out, _ = finished.run("--stage", 1, "--stop_stage", 1, "--force", "true")
+    assert re.search(r"test_far +3 .*  \n", out) and "WARNING" not in out
 
 
 def test_second_run_redoes_nothing_of_stages_0_to_2(finished):

@@ -6,7 +6,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from corpora.audio import shorten, tone, write_sphere
+from corpora.audio import shorten, tone, ulaw, write_sphere
+from corpora.programs import with_sph2pipe
 
 from omni_asr.audio.reader import AudioReader
 from omni_asr.audio.source import AudioError, Recording
@@ -182,6 +183,21 @@ def test_ffmpeg_does_not_decode_shortened_ulaw(tmp_path, monkeypatch):
     only(monkeypatch, tmp_path, "ffmpeg")
     with pytest.raises(UserError, match=r"is compressed by shorten, and sph2pipe is not installed; tools/install_sph2"):
         probe(path).value()
+
+
+@pytest.mark.skipif(not with_sph2pipe(), reason="sph2pipe is not installed (tools/install_sph2pipe.sh makes it)")
+@pytest.mark.parametrize("coding", ["pcm", "ulaw", SHORTEN, "ulaw,embedded-shorten-v2.00"])
+@pytest.mark.parametrize("channel", [0, 1])
+def test_sph2pipe_decodes_exactly(tmp_path, monkeypatch, coding, channel):
+    monkeypatch.setenv("PATH", with_sph2pipe())
+    write_sphere(tmp_path / "call.sph", 0.7, 8000, 2, coding)
+    expected = original(0.7, 8000, 2)[:, channel]
+    value = probe(tmp_path / "call.sph").value(channel)
+    assert value.startswith("sph2pipe ")
+    samples = samples_of(value)[:, 0]
+    if coding.startswith("ulaw"):
+        samples, expected = ulaw(samples.astype(np.int16)), ulaw(expected)
+    assert np.array_equal(samples, expected)
 
 
 def only(monkeypatch, tmp_path, *programs):

@@ -11,6 +11,7 @@ from omni_asr.text.tokenizer import (
     BLANK,
     SPACE,
     UNKNOWN,
+    _sampled,
     load_tokenizer,
     save_tokenizer,
     tokenizer_from_state,
@@ -71,6 +72,21 @@ def test_a_vocabulary_larger_than_the_text_supports_is_lowered_with_a_message(ki
     assert 20 < tokenizer.size < 5000
     assert "lowered from 5000" in caplog.text and str(tokenizer.size) in caplog.text
     assert tokenizer.decode(tokenizer.encode(TEXTS[0])) == TEXTS[0]
+
+
+def test_units_of_a_large_text_come_from_a_sample_that_has_every_character(monkeypatch, caplog):
+    monkeypatch.setattr("omni_asr.text.tokenizer.MOST_LINES", 100)
+    texts = [f"the {'cat' if number % 2 else 'dog'} number {'abcdefghij'[number % 10]}" for number in range(5000)]
+    texts[4321] = "what a quiz"
+    with caplog.at_level("INFO"):
+        tokenizer = train_tokenizer("unigram", 40, iter(texts))
+    assert "units are made from 100 of 5000 lines of the text" in caplog.text
+    assert tokenizer.decode(tokenizer.encode("a quiz")) == "a quiz"
+    again = train_tokenizer("unigram", 40, iter(texts))
+    assert again.state() == tokenizer.state()
+    lines, _ = _sampled(texts)
+    places = sorted(texts.index(line) if line == "what a quiz" else -1 for line in lines)
+    assert len(lines) <= 107 and places[-1] == 4321 and lines.count("what a quiz") == 1
 
 
 def test_an_utterance_without_words_does_not_stop_the_program(tmp_path):

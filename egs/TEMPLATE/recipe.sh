@@ -197,35 +197,59 @@ stage_1() {  # data directories, validated and counted
     [[ ${dry_run} == true ]] || print_counts "${sets[@]}"
 }
 
-print_counts() {  # beside those of conf/official_counts, lines of <set> <utterances> [<words> [<table of the words>]]
-    local name utterances words table official=() found=() left_out
-    log "$(printf '%-20s %10s %10s %10s %10s  %s' set utterances speakers recordings words official)"
+print_counts() {  # beside those of conf/official_counts, lines of <set> <utterances> [<words> <their table> [<hours>]]
+    local name utterances words hours table found=() left_out
+    log "$(printf '%-20s %10s %10s %10s %8s %10s  %s' set utterances speakers recordings hours words official)"
     for name in "$@"; do
-        read -r -a official <<< "$(official_counts_of "${name}")"
-        table=data/${name}/${official[2]-text}
-        found=("$(wc -l < "data/${name}/utt2spk")" "$(words_of "${table}")")
+        read -r utterances words table hours <<< "$(official_counts_of "${name}")"
+        utterances=${utterances#-} words=${words#-}
+        [[ ${table} != scored ]] || words=  # stage 5 looks at them
+        [[ -n ${words} && -n ${table} ]] || table=text
+        table=data/${name}/${table}
+        found=("$(wc -l < "data/${name}/utt2spk")" "$(words_of "${table}")" "$(hours_of "data/${name}")")
         left_out=  # of training, which no protocol prescribes: what is listed is accounted for
         if [[ ${name} == "${train_set}" && -e data/${name}/removed_in_preparation ]]; then
             left_out=$(wc -l < "data/${name}/removed_in_preparation")
         fi
-        log "$(printf '%-20s %10d %10d %10d %10d  %s' "${name}" "${found[0]}" \
-            "$(speakers_of "data/${name}/utt2spk")" "$(wc -l < "data/${name}/wav.scp")" "${found[1]}" \
-            "${official[0]-}${official[1]:+ utterances, ${official[1]} words}${left_out:+ (${left_out} left out)}")"
-        utterances=${official[0]-} words=${official[1]-}
+        log "$(printf '%-20s %10d %10d %10d %8s %10d  %s' "${name}" "${found[0]}" \
+            "$(speakers_of "data/${name}/utt2spk")" "$(wc -l < "data/${name}/wav.scp")" "${found[2]}" "${found[1]}" \
+            "${utterances:+${utterances} utterances}${words:+, ${words} words}${hours:+, ${hours} h}${left_out:+ (${left_out} left out)}")"
         if ((${utterances:-0} && utterances != found[0] && utterances != found[0] + left_out)) ||
             [[ ${words:-${found[1]}} != "${found[1]}" ]]; then
             log "WARNING: ${name} has ${found[0]} utterances and ${found[1]} words, not the official ${utterances}${words:+ and ${words}}"
         fi
+        if [[ -n ${hours} ]] && awk -v a="${found[2]}" -v b="${hours}" 'BEGIN {exit !(a < 0.98 * b || a > 1.02 * b)}'; then
+            log "WARNING: ${name} has ${found[2]} hours, not the official ${hours}"
+        fi
     done
+}
+
+check_scored_words() {  # of a set scored by an stm, whose words nobody counts before
+    local words table scored
+    read -r _ words table _ <<< "$(official_counts_of "$1")"
+    [[ ${table} == scored && ${dry_run} == false ]] || return 0
+    scored=$(sed -n '1s/.* \/ \([0-9]*\),.*/\1/p' "${exp_dir}/decode_$1/wer")
+    awk -v a="${scored}" -v b="${words}" 'BEGIN {exit !(a < 0.995 * b || a > 1.005 * b)}' || return 0  # alternations vary
+    log "WARNING: $1: ${scored} words were scored, not the official ${words}"
 }
 
 official_counts_of() {  # of a set; of its release, where the corpus has several and data/NAME/release names it
     [[ -e conf/official_counts ]] || return 0
     awk -v set="$1" -v release="$(cat "data/$1/release" 2> /dev/null)" \
-        '$1 == set || $1 == set "@" release {print $2, $3, $4; exit}' conf/official_counts
+        '$1 == set || $1 == set "@" release {print $2, $3, $4, $5; exit}' conf/official_counts
 }
 
 speakers_of() { awk '$2 != last {++speakers; last = $2} END {print speakers + 0}' "$1"; }  # it is sorted by them
+
+hours_of() {  # of speech, where segments or utt2dur tell
+    if [[ -e $1/segments ]]; then
+        awk '$4 > $3 {seconds += $4 - $3} END {printf "%.2f\n", seconds / 3600}' "$1/segments"
+    elif [[ -e $1/utt2dur ]]; then
+        awk '{seconds += $2} END {printf "%.2f\n", seconds / 3600}' "$1/utt2dur"
+    else
+        echo -
+    fi
+}
 
 words_of() { awk '{words += NF - 1} END {print words + 0}' "$1"; }
 
@@ -408,6 +432,7 @@ stage_5() {  # error rates
         log "stage 5: ${name}"
         command=("$(own local/score.sh)" "data/${name}" "${units}" "${exp_dir}/decode_${name}" "${options[@]}")
         run "${command[@]}"
+        check_scored_words "${name}"
         [[ -z ${regime} ]] || run "${command[@]}" --regime "${regime}"
     done
     run python -m omni_asr.bin.results --exp-dir "${exp_dir}" --results "${results}" "${test_names[@]}"

@@ -17,6 +17,7 @@ token_type=unigram
 vocab_size=300
 speed_perturb=true
 regime=whisper                      # beside the sets' own scoring: papers that compare with Whisper
+PYTHON_MODULES=whisper_normalizer   # beside what every recipe needs
 download_opts=(sets)
 data_opts=(sets nj max_removed)
 

@@ -20,6 +20,7 @@ token_type=unigram
 vocab_size=1000
 speed_perturb=true
 regime=whisper                     # beside Hub5's own scoring: the published columns are made so
+PYTHON_MODULES=whisper_normalizer  # beside what every recipe needs
 download_opts=(sets transcripts_dir)
 data_opts=(sets nj max_removed transcripts_dir dev_utterances max_same)
 

@@ -17,7 +17,8 @@ token_type=unigram
 vocab_size=500
 speed_perturb=true
 regime=whisper              # beside the words as they are: papers that compare with Whisper score after its normaliser
-download_opts=()
+PYTHON_MODULES=whisper_normalizer  # beside what every recipe needs
+download_opts=(sets)
 data_opts=(sets nj max_removed)
 
 # shellcheck source=../TEMPLATE/recipe.sh

@@ -267,12 +267,18 @@ def _compared(measured: Measured, folder: Path) -> Measured:
         names.append(f"{names[0]}@{release}")
     official = Counts(column.utterances, column.words, column.table)
     for line in read_lines(path) if path.exists() else []:
-        name, utterances, *rest = line.split()
+        name, *fields = line.split()
         if name in names:
-            official = Counts(int(utterances) or None, int(rest[0]) if rest else None, *rest[1:2])
+            official = _official(*fields)
     words = None
     if official.words is not None:
         table = read_table(data_dir / official.table, may_be_empty=True)
         words = sum(len(text.split()) for name, text in table.items() if name.startswith(column.subset))
     here = replace(measured.here, words=words, table=official.table)
     return replace(measured, release=release, here=here, official=official)
+
+
+def _official(utterances: str, words: str = "-", table: str = "text", hours: str = "-") -> Counts:
+    """What a line of ``official_counts`` says; ``-`` is not known, and an stm's words (``scored``) are no table's."""
+    known = None if utterances == "-" else int(utterances)
+    return Counts(known) if words == "-" or table == "scored" else Counts(known, int(words), table)

@@ -55,6 +55,8 @@ class AudioReader:
         self._recordings = self.data.table("wav.scp")
         self._segments = self.data.segments
         self._channels = self.data.channels
+        has_lengths = self._segments is None and self.data.has("utt2dur")
+        self._lengths = self.data.table("utt2dur") if has_lengths else {}
         self._open: tuple[str, Recording | AudioError] | None = None
 
     def __iter__(self) -> Iterator[Audio | Failure]:
@@ -89,11 +91,22 @@ class AudioReader:
     def _read(self, utterance: str) -> NDArray[np.float32]:
         if self._segments is None:
             recording = self._recording(utterance)
+            self._check_length(recording, self._lengths.get(utterance))
             return self._samples(utterance, recording, 0, recording.frames)
         segment = self._segments.get(utterance)
         if segment is None:
             raise AudioError("the utterance has no line in segments")
         return self._read_part(segment)
+
+    def _check_length(self, recording: Recording, seconds: str | None) -> None:
+        """Find audio that was cut, which some formats and decoders do not tell, by its line of utt2dur."""
+        try:
+            expected = float(seconds or 0)
+        except ValueError:
+            raise AudioError(f"utt2dur has {seconds!r}; expected seconds") from None
+        duration = recording.frames / (recording.rate * recording.speed)
+        if duration + min(MAX_OVERSHOOT, expected / 10) < expected:
+            raise AudioError(f"the audio ends at {duration:.3f} s, but utt2dur has {expected:g} s: it was cut")
 
     def _read_part(self, segment: Segment) -> NDArray[np.float32]:
         recording = self._recording(segment.recording)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from omni_asr.bin import ArgumentParser, run_program
-from omni_asr.kaldi.tables import read_table
+from omni_asr.kaldi.tables import read_entries
 from omni_asr.text.tokenizer import save_tokenizer, train_tokenizer
 
 
@@ -20,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("text", help="Kaldi text file of the training set")
     parser.add_argument("lang_dir", help="folder to write")
     options = parser.parse_args(argv)
-    tokenizer = train_tokenizer(options.type, options.size, read_table(options.text, may_be_empty=True).values())
+    texts = (text for _, _, text in read_entries(options.text, may_be_empty=True))
+    tokenizer = train_tokenizer(options.type, options.size, texts)
     save_tokenizer(tokenizer, options.lang_dir)
     logging.getLogger("train-tokenizer").info("%d %s units in %s", tokenizer.size, options.type, options.lang_dir)
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from omni_asr.audio.source import AudioError, Recording
 from omni_asr.corpora.sphere import Sphere, is_sphere, read_sphere, sphere_value
 
+TELEPHONE = (".sph", ".wav", ".flac")
+"""Suffixes of the calls of LDC: as they are published, and as people convert them, with both sides in one file."""
+
 
 @dataclass(frozen=True)
 class AudioFile:

@@ -3,10 +3,12 @@
     LDC2002S09/hub5e_00/english/{hub5e_00.pem,sw_NNNN.sph,en_NNNN.sph}
     LDC2002T43/[2000_hub5_eng_eval_tr/]reference/{hub5e00.english.000405.stm,en20000405_hub5.glm}
 
+Calls may have been converted to ``.wav`` or ``.flac`` of two channels.
+
 A set has the segments of the pem, which are those of the stm, widened by up to 0.1 s on either side but never into each
 other, and beside the usual tables:
 
-* ``stm``, mended as everyone does, and ``glm``, for scoring by segments,
+* ``stm``, mended as everyone does, with a declaration of every label, and ``glm``, for scoring by segments,
 * ``text``, which no score is made of: the words in the one convention of training texts, without hesitations,
 * ``text_whisper``: without tags and without the words that a recogniser may leave out, for Whisper's normaliser.
 
@@ -20,13 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omni_asr.audio.source import AudioError
-from omni_asr.corpora.audio import AudioFile, probe
+from omni_asr.corpora.audio import TELEPHONE, AudioFile, probe
 from omni_asr.corpora.preparing import Preparation
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
-from omni_asr.kaldi.stm import Segment, read_stm
+from omni_asr.kaldi.stm import Label, Segment, parse_stm
 from omni_asr.kaldi.tables import read_lines, to_number
 from omni_asr.text.plain import plain_words
 from omni_asr.text.whisper_english import without_markup
@@ -40,6 +42,8 @@ CALLS = 20
 PEM = "hub5e_00.pem"
 STM = "hub5e00.english.000405.stm"
 GLM = "en20000405_hub5.glm"
+DEPTH = 5
+"""Folders between --corpus_dir and what is looked for: archives are unpacked into folders of their own names."""
 WIDER = 0.1
 """Seconds that a segment grows on either side at most, as in Kaldi."""
 CHANNELS = "AB"
@@ -89,13 +93,12 @@ def find_eval2000(tree: CorpusTree) -> Eval2000 | None:
     Raises:
         UserError: one of the two packages is there without the other.
     """
-    found = [tree.find(name) for name in (PEM, STM, GLM)]
+    found = [tree.find(name, depth=DEPTH) for name in (PEM, STM, GLM)]
     if not any(found):
         return None
     for path, name in zip(found, (PEM, STM, GLM), strict=True):
         if path is None:
-            where = ", ".join(map(str, tree.roots))
-            raise UserError(f"{name} is not in {where}, though other files of eval2000 are; {ORDER}")
+            raise UserError(f"{name} is not in {_searched(tree)}, though other files of eval2000 are; {ORDER}")
     pem, stm, glm = found
     assert pem and stm and glm
     return Eval2000(pem, stm, glm)
@@ -109,8 +112,12 @@ def need_eval2000(tree: CorpusTree) -> Eval2000:
     """
     found = find_eval2000(tree)
     if found is None:
-        raise UserError(f"{', '.join(map(str, tree.roots))}: no {PEM} in it; {ORDER}")
+        raise UserError(f"{PEM} is not in {_searched(tree)}; {ORDER}")
     return found
+
+
+def _searched(tree: CorpusTree) -> str:
+    return f"{', '.join(map(str, tree.roots))}, down to {DEPTH} folders below"
 
 
 def calls_of(tree: CorpusTree) -> set[str]:
@@ -126,27 +133,27 @@ def write_eval2000(preparation: Preparation, name: str) -> None:
         UserError: a file is missing or malformed, or too much of the audio is missing.
     """
     found, prefixes = need_eval2000(preparation.tree), SETS[name]
-    lines = [mended(line) for line in read_lines(found.stm)]
-    said = {span_of(segment).id: segment for segment in parsed(found.stm, lines, preparation.data_dir)}
-    said = {name: segment for name, segment in said.items() if name.startswith(prefixes)}
+    lines = [mended(line) for line in read_lines(found.stm, "latin-1")]
+    rules = read_lines(found.glm, "latin-1")  # all is read before anything is written
+    segments, labels = parse_stm(lines, found.stm)
+    lines = [*declarations(segments, labels, found.stm), *lines]
+    said = {span_of(segment).id: segment for segment in segments if segment.file.lower().startswith(prefixes)}
     spans = [span for span in read_pem(found.pem) if span.call.startswith(prefixes)]
     with preparation.writer(name, keep_empty=True) as writer:
         write_segments(preparation, writer, found.pem.parent, spans, said)
     lines = [line for line in lines if line.startswith(";;") or line.lower().startswith(prefixes)]
     write_text(preparation.data_dir / name / "stm", lines)
-    write_text(preparation.data_dir / name / "glm", read_lines(found.glm))
+    write_text(preparation.data_dir / name / "glm", rules)
 
 
-def parsed(stm: Path, lines: Iterable[str], folder: Path) -> list[Segment]:
-    """Segments of the mended lines of an stm; ``folder`` is for a file that goes again."""
-    mended_stm = folder / f".{STM}"
-    try:
-        write_text(mended_stm, lines)
-        return read_stm(mended_stm)[0]
-    except UserError as error:
-        raise UserError(str(error).replace(str(mended_stm), str(stm))) from None
-    finally:
-        mended_stm.unlink(missing_ok=True)
+def declarations(segments: Sequence[Segment], labels: Sequence[Label], stm: Path) -> list[str]:
+    """Lines that declare the labels of an stm that are used and not declared, which stops hubscr.pl; a warning."""
+    known = {label.id.lower() for label in labels}
+    used = dict.fromkeys(label for segment in segments for label in segment.labels)
+    unknown = [label for label in used if label.lower() not in known]
+    if unknown:
+        log.warning("%s: labels without a declaration, which the set's stm gets: %s", stm, ", ".join(unknown))
+    return [f';; LABEL "{label}" "{label}" "{label}"' for label in unknown]
 
 
 def write_segments(
@@ -183,6 +190,16 @@ def write_segments(
                 segment=(span.recording, *wide[name]),
                 text_whisper=whisper_words(words),
             )
+    scored = {segment.file.lower() for segment in said.values() if not segment.is_ignored}
+    missing = sorted(call for call in scored if isinstance(recordings[call], str))
+    if missing:
+        log.warning(
+            "%s: no audio of %d calls: %s; by the stm their words count as deleted, Whisper's regime leaves them out; "
+            "neither error rate is that of the set",
+            writer.path.name,
+            len(missing),
+            ", ".join(missing),
+        )
     expected = {prefix: CALLS for prefix in ("sw_", "en_") if any(call.startswith(prefix) for call in recordings)}
     for prefix, count in expected.items():
         calls = sum(isinstance(found, AudioFile) for call, found in recordings.items() if call.startswith(prefix))
@@ -195,7 +212,9 @@ def open_calls(preparation: Preparation, folder: Path, calls: Iterable[str]) -> 
     tree = preparation.tree
 
     def opened(call: str) -> tuple[str, AudioFile | str]:
-        path = tree.inside(folder, f"{call}.sph") or tree.find(f"english/{call}.sph")
+        names = [f"{call}{suffix}" for suffix in TELEPHONE]
+        path = next(filter(None, (tree.inside(folder, name) for name in names)), None)
+        path = path or tree.find(*(f"english/{name}" for name in names), depth=DEPTH)
         if path is None:
             return call, f"has no audio file {call}.sph"
         try:
@@ -216,7 +235,7 @@ def read_pem(path: Path) -> list[Span]:
         UserError: a line has not these fields; named by file and line.
     """
     spans = []
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(read_lines(path, "latin-1"), 1):
         fields = line.partition(";;")[0].split()
         if not fields:
             continue

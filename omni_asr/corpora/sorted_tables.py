@@ -49,6 +49,12 @@ class Tables:
         """Add a line to a table."""
         self._file(table).write(f"{name} {value}\n" if value else f"{name}\n")
 
+    def drop(self, table: str) -> None:
+        """Remove a table, if it was begun."""
+        if table in self._files:
+            self._files.pop(table).close()
+            (self._folder / table).unlink()
+
     def append(self, table: str, name: str, value: str) -> None:
         """Add a value to the line of an id, which is the last of the table, or a new one."""
         file, last = self._file(table), self._unfinished.get(table)

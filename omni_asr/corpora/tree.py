@@ -4,7 +4,6 @@ import fnmatch
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
 
 from omni_asr.errors import UserError
 
@@ -29,9 +28,10 @@ class CorpusTree:
             if not root.is_dir():
                 raise UserError(f"{root} is not a directory; name the folder of the corpus with --corpus_dir")
         self._listings: dict[Path, dict[str, list[str]]] = {}
+        self._children: dict[Path, list[Path]] = {}
 
     @classmethod
-    def of_those_there(cls, roots: Iterable[Path]) -> Self:
+    def of_those_there(cls, roots: Iterable[Path]) -> "CorpusTree":
         """The tree of the folders that exist: before a corpus is fetched, perhaps none."""
         return cls([root for root in roots if root.is_dir()])
 
@@ -52,10 +52,10 @@ class CorpusTree:
         if len(parts) > 1 and fnmatch.fnmatchcase(root.name.lower(), parts[0]):
             yield from self._below(root, parts[1:])
         level = [root]
-        for _ in range(depth + 1):
+        for left in reversed(range(depth + 1)):
             for folder in level:
                 yield from self._below(folder, parts)
-            level = [child for folder in level for child in self._folders(folder)]
+            level = [child for folder in level for child in self._folders(folder)] if left else []
 
     def find(self, *paths: str, depth: int = DEPTH) -> Path | None:
         """What the first of some paths that is there leads to; None where none is."""
@@ -124,8 +124,13 @@ class CorpusTree:
         return self._listings[folder]
 
     def _folders(self, folder: Path) -> list[Path]:
-        try:
-            with os.scandir(folder) as entries:
-                return sorted(Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] != ".")
-        except OSError:
-            return []
+        """Folders in a folder; none in what is no folder or may not be read."""
+        if folder not in self._children:
+            self._children[folder] = []
+            try:
+                with os.scandir(folder) as entries:
+                    found = sorted(Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] != ".")
+                self._children[folder] = found
+            except OSError:
+                pass
+        return self._children[folder]

@@ -102,7 +102,7 @@ class SetWriter:
             text: words; runs of any white space become one blank.
             audio: path or command of its own recording.
             segment: id of a recording, start and end in seconds.
-            seconds: how long ``audio`` is, where that is known.
+            seconds: how long ``audio`` is, where that is known: ``utt2dur`` then shows reading whether it was cut.
             tables: values for further tables, such as ``text_whisper="..."`` or ``utt2lang="en"``.
         """
         if speaker.split() != [speaker]:
@@ -212,7 +212,7 @@ class SetWriter:
 
     def _write_utterances(self, tables: "Tables") -> tuple[int, int, float]:
         """Numbers of utterances and speakers, and seconds."""
-        count, speakers, seconds, speaker, previous = 0, 0, 0.0, "", None
+        count, timed, speakers, seconds, speaker, previous = 0, 0, 0, 0.0, "", None
         with open(self._path("removed"), "a", encoding="utf-8") as removed:
             for name, row in self._sorted("utterances"):
                 if name == previous:
@@ -222,11 +222,17 @@ class SetWriter:
                 if row["utt2spk"] != speaker:
                     self._check_order(speaker, row["utt2spk"], name)
                     speaker, speakers = row["utt2spk"], speakers + 1
-                seconds += row.pop("seconds")
+                length = row.pop("seconds")
+                seconds += length
+                if "wav.scp" in row and length:
+                    tables.write("utt2dur", name, f"{length:.3f}")
+                    timed += 1
                 for table, value in row.items():
                     tables.write(table, name, value)
                 tables.append("spk2utt", speaker, name)
                 count, previous = count + 1, name
+        if timed < count:
+            tables.drop("utt2dur")  # it would lack some
         return count, speakers, seconds
 
     def _check_order(self, before: str, speaker: str, name: str) -> None:

@@ -13,9 +13,11 @@ What surprises in the rfilter1 of SCTK 2.4.10, and is read alike here:
 
 * Matching is case-sensitive unless the file says ``case_sensitive = 'F'``.
 * Whatever follows the last ``/`` of a line is the context, unless a ``]`` is to its right and no ``[`` before that.
-  ``A => B / C`` rewrites A as B. For a rule that ends in an alternation this would lose half of it, and is an error
-  here: write a context.
+  ``A => B / C`` rewrites A as B. A rule that ends in an alternation loses half of it so, and is left out here, with a
+  warning: write a context.
 * There must be a blank after the arrow: ``A =>B`` deletes A, and ``A =>B C`` makes it ``C``. Likewise ``__[ ]``.
+
+Lines are UTF-8, or else Latin-1, as in maps that were published long ago.
 """
 
 import logging
@@ -60,7 +62,7 @@ def read_glm(path: str | os.PathLike[str], kinds: Iterable[str] = ()) -> GlobalM
     Raises:
         UserError: the file is missing or empty, or a line is no rule; named by file and line.
     """
-    lines = read_lines(path)
+    lines = read_lines(path, "latin-1")
     if not lines:
         raise UserError(f"{path} is empty; its first line must be a comment, as in ';; my.glm'")
     mark = lines[0].split(maxsplit=1)[0] if lines[0][:1].strip() else ""
@@ -76,8 +78,15 @@ def read_glm(path: str | os.PathLike[str], kinds: Iterable[str] = ()) -> GlobalM
         if line.startswith("*"):
             _set(settings, line, f"{path}:{number}")
         elif text := line.partition(mark)[0].strip():
-            rule = _rule(text, f"{path}:{number}")
-            if rule.source:
+            rule = read_rule(text, f"{path}:{number}")
+            if rule.target.count("{") != rule.target.count("}"):  # as in two lines of Kaldi's english.glm
+                log.warning(
+                    "%s:%d: the braces of %r do not pair: the rule is left out; one with { a / b } needs a context",
+                    path,
+                    number,
+                    rule.target,
+                )
+            elif rule.source:
                 rules.append(rule)
             else:
                 log.warning(
@@ -91,9 +100,13 @@ def write_glm(path: str | os.PathLike[str], glm: GlobalMap, name: str) -> None:
     with atomic_write(path) as file:
         file.write(f";; {name}\n* name \"{name}\"\n* format = 'NIST1'\n* max_nrules = '{len(glm.rules) + 1}'\n")
         file.write(f"* copy_no_hit = '{'FT'[glm.copy_no_hit]}'\n* case_sensitive = '{'FT'[glm.case_sensitive]}'\n")
-        for rule in glm.rules:
-            left, right = (f"[{side}] " if side else "" for side in (rule.left, rule.right))
-            file.write(f"[{rule.source}] => [{rule.target}] / {left}__ {right}".rstrip() + "\n")
+        file.writelines(f"{written_rule(rule)}\n" for rule in glm.rules)
+
+
+def written_rule(rule: Rule) -> str:
+    """The line of a rule."""
+    left, right = (f"[{side}] " if side else "" for side in (rule.left, rule.right))
+    return f"[{rule.source}] => [{rule.target}] / {left}__ {right}".rstrip()
 
 
 def _fits(expression: str, kind: str, where: str) -> bool:
@@ -118,7 +131,12 @@ def _set(settings: dict[str, bool], line: str, where: str) -> None:
             settings[name] = value.upper().startswith("T")
 
 
-def _rule(text: str, where: str) -> Rule:
+def read_rule(text: str, where: str) -> Rule:
+    """The rule of a line, whose comment is taken off.
+
+    Raises:
+        UserError: it is none; the message begins with ``where``.
+    """
     arrow = text.find("=>")
     if arrow < 0:
         raise UserError(f"{where}: no '=>' in {text!r}; write A => B / [ ] __ [ ]")
@@ -129,8 +147,6 @@ def _rule(text: str, where: str) -> Rule:
     slot = text.find("_", slash) if slash >= 0 else -1
     # Each part begins after the first blank that follows its sign.
     target = _after_sign(text[arrow:slash] if slash >= 0 else text[arrow:])
-    if target.count("{") != target.count("}"):
-        raise UserError(f"{where}: the braces of {target!r} do not pair; a rule with {'{ a / b }'} needs a context")
     left = right = ""
     if slot >= 0:
         left, right = _after_sign(text[slash:slot]), _after_sign(text[slot:])

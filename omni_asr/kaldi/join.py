@@ -15,7 +15,7 @@ from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import kind_of
 from omni_asr.kaldi.tables import read_entries, read_lines, sort_key
 from omni_asr.kaldi.validate import PARTIAL
-from omni_asr.text.plain import plain_words, unspoken
+from omni_asr.text.plain import lost_in_plain, plain_words
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def join_corpora(out: str | os.PathLike[str], sources: Mapping[str, str | os.Pat
 
     Ids of utterances, speakers and recordings become ``<name>-<id>``. Tables that a source lacks are left out, with a
     note; whole recordings become segments where other sources have segments. ``text`` is in plain words: a text with
-    digits, whose words are not written, becomes empty, and training leaves it out.
+    digits or signs, whose words are not written, becomes empty, and training leaves it out.
 
     Args:
         out: directory to write; it must not exist.
@@ -134,9 +134,10 @@ class _Texts:
 
     def plain(self, key: str, text: str) -> str:
         """A text in plain words; nothing where words would be lost."""
-        if _PLAIN.fullmatch(text):
-            return text
-        if unspoken(text):
+        if _PLAIN.fullmatch(lower := text.lower()):  # its apostrophes are no quotes
+            self.changed += lower != text
+            return lower
+        if lost_in_plain(text):
             self.first = self.first or key
             self.emptied += 1
             return ""
@@ -148,5 +149,5 @@ class _Texts:
         if self.changed:
             log.info("%s: %d texts were put into plain words (a-z and ')", self.source, self.changed)
         if self.emptied:
-            what = "texts have digits or foreign letters and become empty, so that training leaves them out"
+            what = "texts have digits, signs or foreign letters and become empty, so that training leaves them out"
             log.warning("%s: %d %s; the first is %s", self.source, self.emptied, what, self.first)

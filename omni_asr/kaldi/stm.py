@@ -60,8 +60,19 @@ def read_stm(path: str | os.PathLike[str]) -> tuple[list[Segment], list[Label]]:
         UserError: a line has no five fields, times that are no times, or a label that no ``>`` closes; or a label is
             used but not declared although some are. Named by file and line.
     """
+    segments, labels = parse_stm(read_lines(path), path)
+    _check_labels(segments, labels)
+    return segments, labels
+
+
+def parse_stm(lines: Iterable[str], path: str | os.PathLike[str]) -> tuple[list[Segment], list[Label]]:
+    """Segments and declared labels of the lines of a file; labels may be used that are not declared.
+
+    Raises:
+        UserError: as :func:`read_stm`, but for these labels.
+    """
     segments, labels = [], []
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(lines, 1):
         where, line = f"{path}:{number}", line.rstrip(" \t\r")
         if line.startswith(";;"):
             if match := _LABEL.match(line):
@@ -82,7 +93,6 @@ def read_stm(path: str | os.PathLike[str]) -> tuple[list[Segment], list[Label]]:
         if segment.end < segment.begin:
             raise UserError(f"{where}: the segment ends at {end}, before it begins at {begin}")
         segments.append(segment)
-    _check_labels(segments, labels)
     return segments, labels
 
 

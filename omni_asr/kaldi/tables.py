@@ -12,9 +12,10 @@ from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 
 
-def stream_lines(path: str | os.PathLike[str], drop_mark: bool = False) -> Iterator[str]:
+def stream_lines(path: str | os.PathLike[str], fallback: str = "", drop_mark: bool = False) -> Iterator[str]:
     r"""Lines of a UTF-8 file one after the other, split at ``\n`` only and without it.
 
+    ``fallback`` is the encoding of lines that are not UTF-8, such as ``latin-1`` in what was published long ago;
     ``drop_mark`` takes away the byte order mark that some editors leave at the start of a corpus's lists.
 
     Raises:
@@ -33,6 +34,9 @@ def stream_lines(path: str | os.PathLike[str], drop_mark: bool = False) -> Itera
                 try:
                     yield line.decode("utf-8").removesuffix("\n")
                 except UnicodeDecodeError as error:
+                    if fallback:
+                        yield line.decode(fallback).removesuffix("\n")
+                        continue
                     byte = f"byte 0x{line[error.start]:02x}"
                     raise UserError(f"{path}:{number}: not UTF-8 ({byte}); convert the file") from None
     except FileNotFoundError:
@@ -41,9 +45,9 @@ def stream_lines(path: str | os.PathLike[str], drop_mark: bool = False) -> Itera
         raise UserError(f"cannot read {path}: {error.strerror}") from None
 
 
-def read_lines(path: str | os.PathLike[str]) -> list[str]:
+def read_lines(path: str | os.PathLike[str], fallback: str = "") -> list[str]:
     """All lines of :func:`stream_lines`."""
-    return list(stream_lines(path))
+    return list(stream_lines(path, fallback))
 
 
 def split_line(line: str) -> tuple[str, str]:

@@ -36,7 +36,7 @@ def hub5(tokens: Iterable[Heard]) -> list[Heard]:
     """Recognised words in the order of their times, as Hub5 evaluations score them; alternations stay as they are."""
     kept: list[Heard] = []
     dropped = 0
-    for token in _joined(tokens):
+    for token in joined_backchannels(tokens):
         if isinstance(token, Alternation):
             kept.append(token)
         elif token.word.lower() in EVENTS | HESITATIONS or token.word.endswith("-"):
@@ -51,8 +51,8 @@ HYPOTHESIS_FILTERS: dict[str, Callable[[Iterable[Heard]], list[Heard]]] = {"hub5
 """By name, as ``omni-asr score --hyp-filter`` takes them."""
 
 
-def _joined(tokens: Iterable[Heard]) -> Iterator[Heard]:
-    """Backchannels as one word."""
+def joined_backchannels(tokens: Iterable[Heard]) -> Iterator[Heard]:
+    """Words in the order of their times, of which two that are said at once and make a backchannel are one."""
     first: Heard | None = None
     for token in tokens:
         if first is not None and _is_backchannel(first, token):

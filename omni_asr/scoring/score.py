@@ -306,9 +306,9 @@ def _joined(transcripts: Transcripts) -> Transcripts:
     hypotheses = dict(transcripts.hypotheses)
     for name, reference in transcripts.references.items():
         for word in {fold_case(word) for word in split_words(reference) if "-" in word.strip("-")}:
-            parts = map(re.escape, filter(None, word.split("-")))
-            apart = re.compile(rf"(?<!\S){r'(?:-|[ \t]+)'.join(parts)}(?!\S)", re.IGNORECASE)
-            hypotheses[name] = apart.sub(word.replace("\\", r"\\"), hypotheses[name])
+            apart = r"(?:-|[ \t]+)".join(re.escape(part) for part in word.split("-") if part)
+            joined = word.replace("\\", r"\\")
+            hypotheses[name] = re.sub(rf"(?<!\S){apart}(?!\S)", joined, hypotheses[name], flags=re.IGNORECASE)
     return replace(transcripts, hypotheses=hypotheses)
 
 

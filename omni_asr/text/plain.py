@@ -40,9 +40,9 @@ def straight_quotes(text: str) -> str:
 def plain_words(text: str) -> str:
     """Words as training texts have them: ``“Well,” he said, it’s café time.`` gives ``well he said it's cafe time``.
 
-    Accents are dropped, and everything but letters and apostrophes separates words; digits too, so a text with
-    :func:`unspoken` characters is better left out of training. Apostrophes are kept where they belong to a word, and go
-    where they are quotes.
+    Accents are dropped, and everything but letters and apostrophes separates words; digits too, so a text of which
+    something is :func:`lost_in_plain` is better left out of training. Apostrophes are kept where they belong to a word,
+    and go where they are quotes.
     """
     text = _letters(straight_quotes(text).lower())
     return " ".join(_without_quotes(_OTHER.sub(" ", text).split()))
@@ -59,8 +59,7 @@ def hyphenated_words(text: str) -> str:
 
 def unspoken(text: str) -> str:
     """Letters and digits of a text that :func:`plain_words` would lose, and with them what was said; sorted."""
-    letters = _letters(straight_quotes(text).lower())
-    return "".join(sorted(letter for letter in set(letters) if letter.isalnum() and not "a" <= letter <= "z"))
+    return _lost(text, "")
 
 
 def written_words(text: str) -> str:
@@ -75,7 +74,12 @@ def written_words(text: str) -> str:
 
 def lost_in_plain(text: str) -> str:
     """What of a text is said and :func:`plain_words` loses: :func:`unspoken` and signs that are read aloud; sorted."""
-    return "".join(sorted({*unspoken(text), *(sign for sign in _letters(text) if sign in SPOKEN_SYMBOLS)}))
+    return _lost(text, SPOKEN_SYMBOLS)
+
+
+def _lost(text: str, signs: str) -> str:
+    letters = set(_letters(straight_quotes(text).lower()))
+    return "".join(sorted(sign for sign in letters if sign in signs or sign.isalnum() and not "a" <= sign <= "z"))
 
 
 def without_brackets(text: str) -> str:

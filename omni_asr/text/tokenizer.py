@@ -7,6 +7,7 @@ A language directory holds ``type``, ``tokens.txt`` (``<unit> <id>`` lines, the 
 import io
 import logging
 import os
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ BLANK = "<blank>"
 UNKNOWN = "<unk>"
 SPACE = "\u2581"
 """The space as a unit, as sentencepiece writes it."""
+
+MOST_LINES = 500_000
+"""Lines that units are made from; sentencepiece takes about 6 KB of memory for each."""
 
 log = logging.getLogger(__name__)
 
@@ -109,16 +113,14 @@ def train_tokenizer(type: str, size: int, texts: Iterable[str]) -> Tokenizer:
     Args:
         type: ``char``, ``bpe`` or ``unigram``.
         size: units wanted, with the blank; ignored for characters. Lowered, with a message, to what the text supports.
-        texts: transcripts without ids.
+        texts: transcripts without ids; of more than :data:`MOST_LINES` a sample is taken, the same each time.
 
     Raises:
         UserError: there is no text, or the size is below the number of characters.
     """
-    lines = [" ".join(text.split()) for text in texts]
-    lines = [line for line in lines if line]
+    lines, characters = _sampled(texts)
     if not lines:
         raise UserError("there is no training text to make units from; is the text file empty?")
-    characters = sorted(set("".join(lines)) - {" "})
     if type == "char":
         return CharTokenizer([BLANK, UNKNOWN, SPACE, *characters])
     if type not in ("bpe", "unigram"):
@@ -127,6 +129,29 @@ def train_tokenizer(type: str, size: int, texts: Iterable[str]) -> Tokenizer:
     if size < least:
         raise UserError(f"{size} units cannot spell {len(characters)} characters; ask for {least} or more")
     return SentencePieceTokenizer(type, _train_sentencepiece(type, size - 1, least - 1, lines))
+
+
+def _sampled(texts: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Lines to make units from, and all characters of the text without the blank; of each some line is in the sample.
+
+    Every line is as likely to be in it (Vitter 1985, algorithm R).
+    """
+    draw, sample, rare = random.Random(0), list[tuple[int, str]](), list[tuple[int, str]]()
+    characters, count = {" "}, 0
+    for line in (" ".join(text.split()) for text in texts):
+        if not line:
+            continue
+        if not characters.issuperset(line):
+            characters.update(line)
+            rare.append((count, line))
+        count += 1
+        if len(sample) < MOST_LINES:
+            sample.append((count - 1, line))
+        elif (place := draw.randrange(count)) < MOST_LINES:
+            sample[place] = (count - 1, line)
+    if count > len(sample):
+        log.info("units are made from %d of %d lines of the text", len(sample), count)
+    return [line for _, line in sorted({*sample, *rare})], sorted(characters - {" "})
 
 
 def _train_sentencepiece(type: str, size: int, least: int, lines: list[str]) -> bytes:

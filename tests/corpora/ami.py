@@ -23,6 +23,7 @@ SAID = {  # letter, headset and name of a speaker; segments, each of elements: s
             "",
         ],
         "B 1 FEE902": ["1.00-1.50:Nobody 1.50-2.00:hears 2.00-2.20:me"],
+        "C 2 MEE907": ["1.00-1.50:Nobody 1.50-2.00:wrote 2.00-2.20:this"],
         "E": ["1.00-1.50:Whose 1.50-2.00:voice"],
     },
     "EN2001a": {
@@ -42,7 +43,14 @@ SAID = {  # letter, headset and name of a speaker; segments, each of elements: s
         ],
         "B 0 MEO915": [LONG, "right then"],
     },
-    "IB4001": {"A 0 MIB916": ["0.20-0.60:Uh 0.60-0.90:huh 0.90:. 1.00-1.20:O_K", "2.00-2.02:a", "3.00:."]},
+    "IB4001": {
+        "A 0 MIB916": [
+            "0.20-0.60:Uh 0.60-0.90:huh 0.90:. 1.00-1.20:O_K",
+            "2.00-2.02:a",
+            "3.00:.",
+            "4.35-4.60:Um-hum 4.60:. 4.70-4.90:T_V_",
+        ]
+    },
     "EN2002a": {
         "A 0 MEE073": ["0.50-0.90:Um 0.90:, 1.00-1.50:we&#39;re 1.50-2.10:late 2.10:? 2.10-2.60:Uh-huh 2.60:."]
     },
@@ -126,11 +134,13 @@ def others() -> list[str]:
 
 
 def make(root: Path) -> list[Path]:
-    """Write the copy; see ``SAID`` for the traps. Headset 1 of ES2002a and 5 of IS1007d are missing, headset 0 of
-    EN2001a is cut, letters do not tell the headset, and files of other microphones lie about.
+    """Write the copy; see ``SAID`` for the traps. Headset 1 of ES2002a and 5 of IS1007d are missing, and so are the
+    words of C in ES2002a; headset 0 of EN2001a is cut, letters do not tell the headset, and files of other microphones
+    lie about.
     """
     audio = root / "AMI" / "amicorpus"
     write_annotations(root / "AMI" / "annotations", others())
+    (root / "AMI" / "annotations" / "words" / "ES2002a.C.words.xml").unlink()
     for meeting, speakers in SAID.items():
         for who in speakers:
             channel = who.split()[1] if " " in who else ""

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from omni_asr.corpora.audio import probe
+
 
 def tone(seconds: float, rate: int = 16000, channels: int = 1, pitch: float = 220.0) -> np.ndarray:
     """Samples (n, channels) in [-1, 1]: a tone that changes its pitch every 0.2 s; each channel has its own."""
@@ -21,19 +23,23 @@ def write_audio(path: Path, seconds: float, rate: int = 16000, channels: int = 1
     soundfile.write(path, tone(seconds, rate, channels), rate, **options)
 
 
-def write_sphere(path: Path, seconds: float, rate: int = 16000, channels: int = 1, coding: str = "pcm") -> None:
-    """Write a tone as NIST SPHERE: ``pcm``, ``ulaw``, or ``pcm,embedded-shorten-v2.00`` (compressed by shorten).
+def convert(path: Path, suffix: str) -> None:
+    """Turn a SPHERE file of mu-law samples into ``.wav`` or ``.flac``, as people do."""
+    audio = probe(path)
+    codes = 0xFF - np.frombuffer(path.read_bytes()[1024:], np.uint8).astype(np.int16).reshape(-1, audio.channels)
+    loudness = ((((codes & 0x0F) << 3) + 132) << ((codes >> 4) & 7)) - 132
+    soundfile.write(path.with_suffix(suffix), np.where(codes & 0x80, -loudness, loudness), audio.rate)
+    path.unlink()
 
-    Of ``ulaw,embedded-shorten-v2.00``, which only sph2pipe reads, the header is right, but not what follows.
-    """
+
+def write_sphere(path: Path, seconds: float, rate: int = 16000, channels: int = 1, coding: str = "pcm") -> None:
+    """Write a tone as NIST SPHERE: ``pcm`` or ``ulaw``, perhaps compressed: ``ulaw,embedded-shorten-v2.00``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = np.round(tone(seconds, rate, channels) * 32767).astype(np.int16)
-    if coding == "ulaw":
-        data, width = ulaw(samples).tobytes(), 1
-    elif coding == "pcm":
-        data, width = samples.astype("<i2").tobytes(), 2
-    else:
-        data, width = shorten(samples), 1 if coding.startswith("ulaw") else 2
+    samples = np.round(tone(seconds, rate, channels) * 32767).astype("<i2")
+    if coding.startswith("ulaw"):
+        samples = ulaw(samples)
+    width = samples.itemsize
+    data = samples.tobytes() if "shorten" not in coding else shorten(samples)
     fields = {
         "channel_count -i": channels,
         "sample_count -i": len(samples),
@@ -91,15 +97,18 @@ def shorten(samples: np.ndarray, big_endian: bool = False, block: int = 256) -> 
     Source: T. Robinson, "SHORTEN: simple lossless and near-lossless waveform compression", CUED/F-INFENG/TR.156, 1994.
 
     Args:
-        samples: 16-bit integers.
+        samples: 16-bit integers, or mu-law codes (unsigned bytes), which are put into the order of their loudness.
         big_endian: what the stream says of the bytes that were compressed; the stream itself stays the same.
         block: samples of each channel that share a Rice parameter.
     """
     bits = _Bits()
     # the kind of sample, channels, block, order of linear prediction, blocks in a running mean, bytes to skip
-    for value in (3 if big_endian else 5, samples.shape[1], block, 0, 0, 0):
+    is_ulaw = samples.dtype == np.uint8
+    for value in (8 if is_ulaw else 3 if big_endian else 5, samples.shape[1], block, 0, 0, 0):
         bits.number(value)
     values = samples.astype(np.int64)
+    if is_ulaw:  # 0xff to 0x80 are 0 to 127, 0x7f (the negative zero) to 0x00 are -1 to -128
+        values = np.where(values >= 0x80, 0xFF - values, values - 0x80)
     residuals = np.diff(values, axis=0, prepend=np.zeros((1, samples.shape[1]), np.int64))
     for start in range(0, len(samples), block):
         part = residuals[start : start + block]

@@ -29,7 +29,16 @@ TURNS = {
     "train/en_4803": ["0.50 1.50 A: a file that is cut off"],
     "train/en_4804": ["0.50 1.50 A: a call without audio"],
     "train/en_4911": ["0.50 1.50 A: a call of the test"],
-    "devtest/en_4811": ["0.50 1.50 A: good morning", "1.50 2.50 B: morning"],
+    "devtest/en_4811": [
+        "0.50 1.50 A: good morning",
+        "1.50 2.50 B: morning",
+        "# 5 6 #END",
+        "",
+        "2.50 3.00 B good",
+        "and what goes on",
+        "3.00 3.40 C: hello",
+        "3.5 4 a: no &Bo",
+    ],
     "devtest/en_4812": ["0.50 1.50 B: wait", "1.00 2.00 A: ((I)) won't"],
     "evltest/en_4821": ["0.50 1.50 A: ((perhaps)) not", "1.50 2.50 B: ((  )) oh"],
     "evltest/en_4822": ["0.50 1.50 B: good bye"],
@@ -39,15 +48,15 @@ MISSPELT = {"evltest": "evaltest"}
 """How LDC97T14 spells a folder of LDC97S42."""
 
 
-def make(root: Path) -> list[Path]:
+def make(root: Path, coding: str = "ulaw") -> list[Path]:
     """Write the copy, transcripts in Latin-1, folders spelt as they are: a truncated file, a call without audio, a call
-    of eval2000, several people on one side, turns of several lines, every mark of the transcripts. The audio is not
-    compressed, since not every machine of the tests has sph2pipe.
+    of eval2000, several people on one side, turns of several lines, every mark of the transcripts. The real
+    ``coding`` is ``ulaw,embedded-shorten-v2.00``, which not every machine of the tests can read.
     """
     for name, turns in TURNS.items():
         folder, call = name.split("/")
         if name != NO_AUDIO:
-            write_sphere(root / "LDC97S42" / "data" / folder / f"{call}.sph", SECONDS, 8000, 2, "ulaw")
+            write_sphere(root / "LDC97S42" / "data" / folder / f"{call}.sph", SECONDS, 8000, 2, coding)
         path = root / "LDC97T14" / "transcrpt" / MISSPELT.get(folder, folder) / f"{call}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         text = "\n".join(["# Language: English", f"# File id: {call[3:]}", "", *turns]) + "\n"

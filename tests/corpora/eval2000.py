@@ -34,21 +34,26 @@ STM = """;; references of a fake copy
 ;; CATEGORY "2" "Sex" ""
 ;; LABEL "F" "Female" "Female"
 ;; LABEL "M" "Male" "Male"
-en_4911 A en_4911_A 0.50 3.10 <O,en,F>  (%HESITATION) SHE DON’T (%UH) KNOW <B_ASIDE> ((WAIT) <E_ASIDE>
-en_4911 A en_4911_A 3.00 4.90 <O,en,F>  { IT'S / IT IS } A (BI-) BIG WELL-KNOWN LAKE
-en_4911 B en_4911_B 1.10 2.20 <O,en,M>  UH-HUH
-en_4912 B en_4912_B 1.00 3.00 <O,en,M> HE HAS GONE TO THE U C Q
-en_4912 B en_4912_B 3.20 3.90 <O,en,M> THE BUS
-en_4912 B en_4912_B 6.40 6.90 <O,en,M> TOO LATE
-en_4913 A en_4913_A 0.50 1.50 <O,en,F> NOBODY HEARS THIS
-sw_4901 A sw_4901_A 0.30 2.30 <O,sw,M>  WELL (%HESITATION) WE ARE (GO-) GOING TO ROW
-sw_4901 A sw_4901_A 2.30 4.35 <O,sw,M>  YEAH RIGHT
-sw_4901 A sw_4901_A 4.40 5.10 <O,sw,M>  IGNORE_TIME_SEGMENT_IN_SCORING
-sw_4901 B sw_4901_B 0.05 1.50 <O,sw,F>  UM-HUM
-sw_4901 B sw_4901_B 1.90 6.50 <O,sw,F>  THE OARS ARE (%HESITATION) IN THE SHED
-sw_4902 A sw_4902_A 1.00 2.00 <O,sw,M>  (%HESITATION)
-sw_4902 B sw_4902_B 1.00 3.00 <O,sw,F>
-sw_4903 A sw_4903_A 0.50 1.50 <O,sw,F> NOBODY TAPED THIS
+;; CATEGORY "3" "Corpus by sex" ""
+;; LABEL "en-F" "CallHm F" "CallHome, female"
+;; LABEL "en-M" "CallHm M" "CallHome, male"
+;; LABEL "sw-F" "Swbd F" "Switchboard, female"
+;; LABEL "sw-M" "Swbd M" "Switchboard, male"
+en_4911 A en_4911_A 0.50 3.10 <O,en,F,en-F>  (%HESITATION) SHE DON’T (%UH) KNOW <B_ASIDE> ((WAIT) <E_ASIDE>
+en_4911 A en_4911_A 3.00 4.90 <O,en,F,en-F>  { IT'S / IT IS } A (BI-) BIG WELL-KNOWN LAKE
+en_4911 B en_4911_B 1.10 2.20 <O,en,M,en-M>  UH-HUH
+en_4912 B en_4912_B 1.00 3.00 <O,en,M,en-M> HE HAS GONE TO THE U C Q
+en_4912 B en_4912_B 3.20 3.90 <O,en,M,en-M> THE BUS
+en_4912 B en_4912_B 6.40 6.90 <O,en,M,en-M> TOO LATE
+en_4913 A en_4913_A 0.50 1.50 <O,en,F,en-F> NOBODY HEARS THIS
+sw_4901 A sw_4901_A 0.30 2.30 <O,sw,M,sw-M>  WELL (%HESITATION) WE ARE (GO-) GOING TO ROW
+sw_4901 A sw_4901_A 2.30 4.35 <O,sw,M,sw-M>  YEAH RIGHT
+sw_4901 A sw_4901_A 4.40 5.10 <O,sw,M,sw-M>  IGNORE_TIME_SEGMENT_IN_SCORING
+sw_4901 B sw_4901_B 0.05 1.50 <O,sw,F,sw-F>  UM-HUM
+sw_4901 B sw_4901_B 1.90 6.50 <O,sw,F,sw-F>  THE OARS ARE (%HESITATION) IN THE SHED
+sw_4902 A sw_4902_A 1.00 2.00 <O,sw,M,sw-M>  (%HESITATION)
+sw_4902 B sw_4902_B 1.00 3.00 <O,sw,F,sw-F>
+sw_4903 A sw_4903_A 0.50 1.50 <O,sw,F,sw-F> NOBODY TAPED THIS
 """
 GLM = """;; fake.glm
 * name "fake.glm"

@@ -47,10 +47,19 @@ SMALL: list[tuple[str, int, float, float, str, str]] = [
     (GONE, 0, 0.0, 1.0, "Nobody hears this", "NOBODY HEARS THIS"),
 ]
 
+DEV: list[tuple[int, float, float, str, str]] = [
+    (0, 0.25, 0.75, "Row\u2014on, Ren\u00e9e\u2019s [own] boat!", "ROW ON RENEES OWN BOAT"),
+    (1, 1.0, 0.5, "It was 1907 \u2014 or so.", "IT WAS NINETEEN OH SEVEN OR SUN"),
+    (2, 1.5, 0.25, "Room 12", "ROOM 12"),
+    (3, 1.75, 1.0, "Stop", "STOP"),
+    (4, 2.75, 0.25, "\u2026 \u2014 !", ""),
+]
+
 
 def make(root: Path) -> list[Path]:
     """Write the copy: cuts that are empty, turned round, past the end, twice there, or without audio; words that only
-    the recogniser spells out; a chapter that is truncated; folders that have ``flac`` in their names.
+    the recogniser spells out, or nobody does, also where they are scored; a chapter that is truncated; folders that
+    have ``flac`` in their names.
     """
     light, heavy = root / "librilight", root / "libriheavy"
     for recording, seconds in SECONDS.items():
@@ -59,9 +68,7 @@ def make(root: Path) -> list[Path]:
             (light / f"{recording}.json").write_text(json.dumps({"speaker": recording.split("/")[1], "snr": 9.5}))
     write_manifest(heavy, "small", [cut(*row) for row in SMALL])
     write_manifest(heavy, "medium", [cut(MILL, 0, 0.1, 1.0, "Grind, grind.", "GRIND GRIND"), nobody()])
-    write_manifest(
-        heavy, "dev", [cut(BOAT, 0, 0.25, 1.5, "Row\u2014on!", "ROW ON"), cut(BOAT, 1, 1.75, 1.2, "Stop", "STOP")]
-    )
+    write_manifest(heavy, "dev", [cut(BOAT, *row) for row in DEV])
     boat = light / f"{BOAT}.flac"
     boat.write_bytes(boat.read_bytes()[: boat.stat().st_size * 2 // 3])
     return [light, heavy, *librispeech.make(root)]

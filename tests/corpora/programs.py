@@ -2,12 +2,19 @@
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def with_sph2pipe() -> str | None:
+    """A PATH with sph2pipe, which ``tools/install_sph2pipe.sh`` makes; None where there is none."""
+    path = f"{os.environ['PATH']}:{ROOT / 'tools' / 'sph2pipe' / 'bin'}"
+    return path if shutil.which("sph2pipe", path=path) else None
 
 
 def run_local(recipe: str, *command: object) -> subprocess.CompletedProcess[str]:

@@ -26,6 +26,7 @@ TRANSCRIPTS = {
         (0.7, 1.2, "uh-huh"),
         (1.2, 2.0, "to[morrow]- -[a]cross [laughter-wha[t]-] [lem[guini]-/linguini] yes -[k]now[n]-"),
         (2.0, 2.6, "the tv's at the US us"),
+        (2.6, 3.2, "so[me]thing on WWF ammu[n]ition ex[specially]-/especially] as late"),
     ],
     "2902A": [(0.0, 1.0, "uh-huh"), (1.0, 2.0, "nobody knows"), (1.0, 2.0, "nobody knows")],
     "2902B": [(0.5, 1.5, "uh-huh"), (1.5, 2.5, "")],
@@ -45,6 +46,9 @@ tv's t iy v iy z
 US y uw eh s
 us ah s
 as ae z
+as ax z
+W d ah b l y uw
+WWF d ah b l y uw d ah b l y uw eh f
 them dh eh m
 them_1 eh m
 yes y eh s

@@ -25,6 +25,7 @@ AnnaHill_2004P 1 AnnaHill_2004P 0.00 0.29 <o,f0,female> IGNORE_TIME_SEGMENT_IN_S
 AnnaHill_2004P 1 AnnaHill_2004P 0.29 1.15 <o,f0,female> ' cause <unk> 's café they 'd 've closed
 AnnaHill_2004P 1 AnnaHill_2004P 1.15 1.40 <o,f0,female> <unk> {BREATH}
 AnnaHill_2004P 1 AnnaHill_2004P 1.40 2.20 <o,f0,female> a long good bye
+AnnaHill_2004P 1 AnnaHill_2004P 1.45 1.80 <o,f0,female> in 1984 half of it & more
 """,
         ),
         "BobReed_2011": (None, "BobReed_2011 1 BobReed_2011 0.00 1.00 <o,f0,male> nobody recorded this\n"),
@@ -41,7 +42,8 @@ AnnaHill_2004P 1 AnnaHill_2004P 1.40 2.20 <o,f0,female> a long good bye
 ;; the older labels
 EveLake_2009 1 EveLake_2009 0.00 0.50 <F0_F> {IGNORE}
 EveLake_2009 1 EveLake_2009 0.50 2.30 <F0_F> it 's raining on the pier
-EveLake_2009 1 EveLake_2009 2.30 4.10 <F0_M> we ’ll see
+EveLake_2009 1 EveLake_2009 2.30 3.30 <F0_M> we ’ll see
+EveLake_2009 1 EveLake_2009 3.30 4.10 <F0_M> 50% of it
 """,
         ),
         "EveLake_2009P": (1.5, "EveLake_2009P 1 EveLake_2009P 0.25 1.50 <o,f0,female> {NOISE} good night [APPLAUSE]\n"),
@@ -68,7 +70,8 @@ FinnWest_2010 1 FinnWest_2010 4.35 4.60 <o,f2,male>
 def make(root: Path) -> list[Path]:
     """Write the copy, with the same talks once more in data/ and in another split: a talk whose name begins as that of
     another, one without audio, one whose audio is cut, one without transcript; lines that are to be ignored in both
-    cases, that last no time or less, begin or end after the audio, occur twice, have no words; labels of every kind.
+    cases, that last no time or less, begin or end after the audio, occur twice, have no words, digits or signs; labels
+    of every kind.
     """
     top = root / "TEDLIUM_release-3"
     for split, talks in TALKS.items():

@@ -45,6 +45,7 @@ ENTRIES = [
     Entry("train", WINTER, "17:02:11_0", "", "The café-owners' view", "the café-owners' view", "[(4.0, 4.6)]"),
     Entry("train", WINTER, "17:02:11_1", "None", "(Applause)", "", "[(0.5, 1.0)]"),
     Entry("train", WINTER, "17:02:11_2", "1201", "In 2019 we voted.", "in 2019 we voted", "[(0.5, 1.0)]"),
+    Entry("train", WINTER, "17:02:11_7", "1201", "Half & half.", "half & half", "[(0.5, 1.0)]"),
     Entry("train", WINTER, "17:02:11_3", "1201", "No.", "no", "[(5.5, 7.0), (8.0, 9.0)]"),
     Entry("train", WINTER, "17:02:11_4", "1201", "Backwards.", "backwards", "[(2.0, 1.0), (3.0, 3.0)]"),
     Entry("train", WINTER, "17:02:11_5", "1201", "Silence?", "silence", "[]"),
@@ -57,6 +58,7 @@ ENTRIES = [
     Entry("test", SPRING, "11:05:59_5", "124731", "", "thank you", "[(5.25, 5.75)" + " " * 140000 + "]"),
     Entry("test", WINTER, "19:00:00_0", "nan", "2019!", "2019", "[(2.0, 2.5)]"),
     Entry("test", WINTER, "19:00:00_1", "7", "", "", "[(2.5, 3.0)]"),
+    Entry("test", WINTER, "19:00:00_4", "7", "(Applause) ...", "hear hear", "[(3.0, 3.5)]"),
     Entry("test", WINTER, "19:00:00_2", "7", "Mr. Ødegård’s colour", "mr ødegård's colour", "[(2.5, 3.0)]"),
 ]  # fmt: skip
 ACCENTED = [Entry("test", WINTER, "20:00:00_0", "310", "Good evening.", "good evening", "[(0.0, 0.8)]")]
@@ -66,8 +68,9 @@ UNCUT = ("17:02:11_4", "17:02:11_5", "17:02:11_6", "10:00:00_0")
 
 def make(root: Path) -> list[Path]:
     """Write the copy that the official tool leaves: ids with colons, a segment twice, rows of another split, without
-    words, without a speaker, with a number in digits; quotes that mean nothing, curly ones, accents; files that are
-    listed and missing, one that is cut; another language, and the accents, which are no part of the test set.
+    words, without a speaker, with a number in digits or a sign, with a remark alone as raw text; quotes that mean
+    nothing, curly ones, accents; files that are listed and missing, one that is cut; another language, and the accents,
+    which are no part of the test set.
     """
     top = root / "voxpopuli" / "transcribed_data"
     for language, entries in (("en", ENTRIES), ("en_accented", ACCENTED), ("de", ACCENTED)):

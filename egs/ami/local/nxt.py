@@ -46,8 +46,8 @@ class Segment:
     """As the transcriber set it, in seconds; the words know better."""
     end: float
     tokens: list[Token]
-    missing: str = ""
-    """An element that the segment points at, and that the words file lacks."""
+    problem: str = ""
+    """Why its words are not known."""
 
 
 def read_speakers(path: Path) -> dict[tuple[str, str], Speaker]:
@@ -71,19 +71,22 @@ def read_segments(segments: Path, words: Path) -> Iterator[Segment]:
     """Segments of one speaker in one meeting, in the order of the file.
 
     Raises:
-        UserError: a file is broken.
+        UserError: a file is broken, or that of the segments is missing.
     """
-    elements = [(element.get(f"{NITE}id", ""), _token(element, words)) for element in _root(words)]
+    is_there = words.exists()
+    elements = [(element.get(f"{NITE}id", ""), _token(element, words)) for element in _root(words)] if is_there else []
     places = {name: place for place, (name, _) in enumerate(elements)}
     for number, segment in enumerate(_root(segments).iter("segment")):
         where = f"{segments}: segment {number + 1}"
-        found, missing = list[Token](), ""
+        found, problem = list[Token](), "" if is_there else f"has no words file {words.name}"
         for child in segment.iter(f"{NITE}child"):
             ends = _ID.findall(child.get("href", ""))
             if not ends:
                 continue
-            missing = next((name for name in ends if name not in places), missing)
-            if not missing:
+            lacking = next((name for name in ends if name not in places), "")
+            if lacking and not problem:
+                problem = f"points at '{lacking}', which the words file lacks"
+            if not problem:
                 span = elements[places[ends[0]] : places[ends[-1]] + 1]
                 found += [token for _, token in span if token is not None]
         yield Segment(
@@ -91,7 +94,7 @@ def read_segments(segments: Path, words: Path) -> Iterator[Segment]:
             to_number(segment.get("transcriber_start", "0"), where),
             to_number(segment.get("transcriber_end", "0"), where),
             found,
-            missing,
+            problem,
         )
 
 

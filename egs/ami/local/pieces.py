@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nxt import Segment, Token
+from spelling import KALDIS, joined
 
 from omni_asr.text.plain import straight_quotes
 
@@ -17,7 +18,6 @@ LONGEST = 30
 """Tokens of a piece, commas included."""
 STOPS, COMMA = (".", "?"), ","
 _OTHER = re.compile(r"[^A-Z0-9'_-]+")
-_BACKCHANNEL = re.compile(r"\b(MM HMM|UH HUH)\b")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def spoken(words: Iterable[str]) -> str:
     text = "".join(letter for letter in text if not unicodedata.combining(letter))
     text = _OTHER.sub(" ", text).replace("-", " ")
     text = " ".join(_letters(word) for word in text.split())
-    return _BACKCHANNEL.sub(lambda match: match[0].replace(" ", "-"), " ".join(text.split()))
+    return joined(" ".join(text.split()), KALDIS)
 
 
 def _letters(word: str) -> str:

@@ -5,19 +5,21 @@ folder, and the manual annotations 1.6.1 or 1.6.2 as the zip is unpacked: corpus
 segments/.
 
 Sets: train, dev, eval, by the partition full-corpus-ASR. Segments are cut, and utterances called, as in Kaldi's
-recipe. text is for training. stm and glm are how Kaldi scores dev and eval; text_verbatim has the same words for
-scoring without times, text_whisper for Whisper's normaliser.
+recipe. text is for training. stm and glm are how Kaldi scores dev and eval, but letters have no point in them, and all
+backchannels are one word; text_verbatim has Kaldi's words for scoring without times, text_whisper for Whisper's
+normaliser.
 """
 
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from meetings import SETS
 from nxt import Speaker, read_segments, read_speakers
 from pieces import Piece, bounds, pieces
+from spelling import joined, unpointed, unpointed_map
 
 from omni_asr.audio.source import AudioError
 from omni_asr.bin import ArgumentParser, run_program
@@ -26,9 +28,11 @@ from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
+from omni_asr.files import atomic_write
 from omni_asr.kaldi.data_dir import DataDir
 from omni_asr.kaldi.stm import Segment, write_stm
 from omni_asr.kaldi.tables import read_entries
+from omni_asr.scoring.hypotheses import BACKCHANNELS
 from omni_asr.text.plain import plain_words, unspoken
 
 GLM = Path(__file__).parents[1] / "conf" / "ami.glm"
@@ -60,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     preparation = Preparation(options)
     annotations = find_annotations(preparation.tree)
     headsets = find_headsets(preparation.tree)
+    rules = list(unpointed_map(options.glm))  # before anything is written
     for name, meetings in SETS.items():
         if not preparation.wants(name):
             continue
@@ -70,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 write_meeting(preparation, name, meeting, annotations, headsets, writer)
         if name != "train":
             write_stm(writer.path / "stm", stm_segments(writer.path))
-            shutil.copyfile(options.glm, writer.path / "glm")
+            with atomic_write(writer.path / "glm") as file:
+                file.writelines(f"{line}\n" for line in rules)
 
 
 def find_annotations(tree: CorpusTree) -> Annotations:
@@ -142,8 +148,8 @@ def utterances(folder: Path, meeting: str, letter: str, speaker: str, writer: Se
     found: dict[str, str] = {}
     said = []
     for segment in read_segments(*files):
-        if segment.missing:
-            writer.remove(f"{speaker}-{segment.id}", f"points at '{segment.missing}', which the words file lacks")
+        if segment.problem:
+            writer.remove(f"{speaker}-{segment.id}", segment.problem)
             continue
         parts = list(pieces(segment))
         if not parts:
@@ -151,7 +157,7 @@ def utterances(folder: Path, meeting: str, letter: str, speaker: str, writer: Se
         elif not bounds(segment):
             writer.notes["segments whose words have no times took those of the transcriber"] += 1
         for part in parts:
-            begin, end = (int(100 * time + 0.5) for time in (part.start, part.end))
+            begin, end = (int(100 * time) for time in (part.start, part.end))  # 4.35 s is 434, as perl's %d says
             name = f"{speaker}_{begin:07d}_{end:07d}"
             if begin >= end:
                 writer.exclude(name, f"ends at {part.end:g} s, which is not after its start at {part.start:g} s")
@@ -184,7 +190,7 @@ def write_utterance(
         return writer.remove(utterance.name, reason)
     if name == "train" and unspoken(words):
         return writer.exclude(utterance.name, f"has {unspoken(words)!r}, which does not tell what was said")
-    tables = {} if name == "train" else {"text_verbatim": words.replace(".", ""), "text_whisper": words}
+    tables: dict[str, Any] = {"text_verbatim": unpointed(words), "text_whisper": words} if name != "train" else {}
     segment = recording, utterance.piece.start, utterance.piece.end
     return writer.utterance(utterance.name, speaker, plain_words(words), segment=segment, **tables)
 
@@ -193,11 +199,12 @@ def stm_segments(path: Path) -> Iterator[Segment]:
     """Segments of an stm, from a finished data directory."""
     data = DataDir(path)
     files = data.table("reco2file_and_channel")
-    speakers = data.table("utt2spk")
+    speakers, segments = data.table("utt2spk"), data.segments or {}
     for _, name, words in read_entries(path / "text_whisper"):
-        where = data.segments[name]
+        where = segments[name]
         file, channel = files[where.recording].split()
-        yield Segment(file, channel, speakers[name], where.start, where.end, words)
+        spelt = joined(unpointed(words), BACKCHANNELS)
+        yield Segment(file, channel, speakers[name], where.start, where.end, spelt)
 
 
 if __name__ == "__main__":

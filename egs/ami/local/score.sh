@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Stage 5: local/score.sh <data-dir> <lang-dir-or-> <decode-dir> [options]
 #
-# As Kaldi does, by times and a global map; beside it, in <decode-dir>/plain, every word by itself, as ESPnet does.
+# As Kaldi does, by times and a global map; before that, in <decode-dir>/plain, every word by itself, as ESPnet does.
 # With --regime, by that regime alone.
 set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -10,6 +10,7 @@ score=${recipe}/../TEMPLATE/local/score.sh
 (($# >= 3)) || exec "${score}"  # which says how it is called
 # shellcheck source=../../TEMPLATE/path.sh
 source "${recipe}/../TEMPLATE/path.sh"
-python "${recipe}/local/backchannels.py" "$1" "$3"
-"${score}" "$1" "$2" "$3/plain" "${@:4}" > /dev/null
+python "${recipe}/local/respell.py" "$1" "$3"
+rate=$("${score}" "$1" "$2" "$3/plain" "${@:4}")
+echo "every word by itself, as ESPnet does ($3/plain/wer): ${rate}"
 exec "${score}" --stm "$1/stm" --glm "$1/glm" --ctm "$3/plain/ctm" "$@"

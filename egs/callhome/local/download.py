@@ -4,10 +4,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prepare import BY_DEFAULT, TEST_SETS, find_calls
+from prepare import BY_DEFAULT, TEST_SETS, TRANSCRIPT, WITHOUT_1997, find_calls
 
 from omni_asr.bin import ArgumentParser, run_program
-from omni_asr.corpora.eval2000 import ORDER, find_eval2000
+from omni_asr.corpora.audio import TELEPHONE
+from omni_asr.corpora.eval2000 import DEPTH, ORDER, find_eval2000
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.errors import UserError
 
@@ -27,10 +28,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     where = ", ".join(map(str, options.corpus_dir)) or "no --corpus_dir"
     for name in options.sets or BY_DEFAULT:
         if name in TEST_SETS and not find_eval2000(tree):
-            raise UserError(f"{where}: no eval2000 in it; {ORDER}")
-        for kind in ("sph", "txt"):
-            if name not in TEST_SETS and not find_calls(tree, name, kind):
-                raise UserError(f"{where}: no {name}/en_NNNN.{kind} in it; {ORDER_1997}")
+            raise UserError(f"{where}: no eval2000 in it, down to {DEPTH} folders below; {ORDER}")
+        for kinds in (TELEPHONE, TRANSCRIPT):
+            if name not in TEST_SETS and not find_calls(tree, name, kinds):
+                otherwise = WITHOUT_1997 if name == "evltest" and find_eval2000(tree) else ""
+                raise UserError(f"{where}: no {name}/en_NNNN{kinds[0]} in it; {ORDER_1997}{otherwise}")
     print(f"{where}: all packages are there")
 
 

@@ -16,7 +16,7 @@ from turns import Turn, read_turns, spoken_words
 
 from omni_asr.audio.source import AudioError
 from omni_asr.bin import ArgumentParser, run_program
-from omni_asr.corpora.audio import AudioFile, probe
+from omni_asr.corpora.audio import TELEPHONE, AudioFile, probe
 from omni_asr.corpora.eval2000 import SETS as TEST_SETS
 from omni_asr.corpora.eval2000 import calls_of, find_eval2000, write_eval2000
 from omni_asr.corpora.preparing import Preparation, add_options
@@ -31,6 +31,8 @@ FOLDERS = {"train": ("train",), "devtest": ("devtest",), "evltest": ("evltest", 
 CALLS = {"train": 80, "devtest": 20, "evltest": 20}
 BY_DEFAULT = ("train", "devtest", "evltest", "eval2000_callhm")
 DISC_DEPTH = 4
+TRANSCRIPT = (".txt",)
+WITHOUT_1997 = "; eval2000 is there: --test_sets eval2000_callhm evaluates on it alone"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     preparation = Preparation(options)
     tree = preparation.tree
     wanted = options.sets or [
-        name for name in BY_DEFAULT if (find_eval2000(tree) if name in TEST_SETS else find_calls(tree, name, "txt"))
+        name
+        for name in BY_DEFAULT
+        if (find_eval2000(tree) if name in TEST_SETS else find_calls(tree, name, TRANSCRIPT))
     ]
     if not wanted:
         tree.need("train/en_*.txt", depth=DISC_DEPTH)
@@ -52,24 +56,26 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_set(preparation, name)
 
 
-def find_calls(tree: CorpusTree, name: str, kind: str) -> dict[str, Path]:
-    """Audio (``sph``) or transcripts (``txt``) of the calls of a set."""
+def find_calls(tree: CorpusTree, name: str, kinds: Sequence[str]) -> dict[str, Path]:
+    """Audio (TELEPHONE) or transcripts (TRANSCRIPT) of the calls of a set; the first of some suffixes is preferred."""
     calls: dict[str, Path] = {}
-    for folder in FOLDERS[name]:
-        for path in tree.find_all(f"{folder}/en_*.{kind}", depth=DISC_DEPTH):
-            calls.setdefault(path.stem.lower(), path)
+    for kind in kinds:
+        for folder in FOLDERS[name]:
+            for path in tree.find_all(f"{folder}/en_*{kind}", depth=DISC_DEPTH):
+                calls.setdefault(path.stem.lower(), path)
     return dict(sorted(calls.items()))
 
 
 def write_set(preparation: Preparation, name: str) -> None:
     """Write a set of 1997."""
     tree = preparation.tree
-    audio, transcripts = find_calls(tree, name, "sph"), find_calls(tree, name, "txt")
+    audio, transcripts = find_calls(tree, name, TELEPHONE), find_calls(tree, name, TRANSCRIPT)
+    tested = calls_of(tree)
     for found, kind, package in ((audio, "sph", "LDC97S42"), (transcripts, "txt", "LDC97T14")):
         if not found:
             where = ", ".join(map(str, tree.roots))
-            raise UserError(f"{FOLDERS[name][0]}/en_*.{kind} of {package} is not in {where}; name it with --corpus_dir")
-    tested = calls_of(tree)
+            lacking = f"{FOLDERS[name][0]}/en_*.{kind} of {package} is not in {where}; name it with --corpus_dir"
+            raise UserError(lacking + (WITHOUT_1997 if name == "evltest" and tested else ""))
     if not tested:
         log.warning("%s: without a copy of eval2000, its calls cannot be kept out of this set", name)
     if len(transcripts) != CALLS[name]:
@@ -108,6 +114,8 @@ def write_turn(
     words = spoken_words(turn.text)
     if is_tested:
         writer.exclude(name, "is of a call of eval2000")
+    elif turn.problem:
+        writer.remove(name, turn.problem)
     elif turn.is_foreign:
         writer.exclude(name, "has words of another language")
     elif turn.is_guess and is_train:

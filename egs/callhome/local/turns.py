@@ -1,14 +1,18 @@
 """Turns of LDC's CallHome transcripts, and their words as training texts have them."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omni_asr.errors import UserError
+from omni_asr.kaldi.tables import read_lines
 from omni_asr.text.plain import plain_words, unspoken
 
-_TURN = re.compile(r"(\d+(?:\.\d*)?)\s+(-?\d+(?:\.\d*)?)\s+([AB])(\d*)\s*:\s*(.*)")
+_TIMES = r"(\d+(?:\.\d*)?)\s+(-?\d+(?:\.\d*)?)"
+_TURN = re.compile(rf"{_TIMES}\s+([ABab])(\d*)\s*:\s*(.*)")
+_TIMED = re.compile(rf"{_TIMES}(?!\S)")
+_COMMENT = re.compile(r"#(\s|$)")
 _CONTRACTION = re.compile(r'<contraction\s+e_form\s*=\s*"[^"]*"\s*>', re.IGNORECASE)
 _GUESS = re.compile(r"\(\([^()]*[^()\s][^()]*\)\)")
 _REMOVED = [
@@ -24,13 +28,18 @@ _LETTERS = re.compile(r"~([A-Za-z]+)")
 
 @dataclass(frozen=True)
 class Turn:
-    """What somebody says at a time, in seconds, on a side of a call; ``number`` is that of the person there, or ""."""
+    """What somebody says at a time, in seconds, on a side of a call (``?`` where it is not known).
+
+    ``number`` is that of the person there, or "".
+    """
 
     start: float
     end: float
     side: str
     number: str
     text: str
+    problem: str = ""
+    """Why it is none, though a line begins with two times."""
 
     @property
     def is_guess(self) -> bool:
@@ -49,28 +58,40 @@ class Turn:
 
 
 def read_turns(path: Path) -> Iterator[Turn]:
-    """Turns of a transcript; lines without a time go on with the turn before them.
+    """Turns of a transcript, which is in UTF-8, or in Latin-1 as older copies are.
+
+    Lines without times go on with the turn before them; one that begins with times and is no turn has a ``problem``.
 
     Raises:
         UserError: the first line that is no comment belongs to no turn, or the file cannot be read.
     """
     turn = None
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path, "latin-1"), 1):
         line = line.strip()
-        if not line or line.startswith("#") and (turn is None or line.count("#") == 1):  # later on, "#both# of us"
+        if not line or _COMMENT.match(line):
             continue
-        match = _TURN.fullmatch(line)
-        if match:
+        if line.startswith("#") and (turn is None or line.count("#") == 1):  # but not "#both# of us"
+            continue
+        if timed := _TIMED.match(line):
             if turn:
                 yield turn
-            start, end, side, person, text = match.groups()
-            turn = Turn(float(start), float(end), side, person, text)
+            turn = _turn(line, timed, f"{path.name}:{number}")
         elif turn:
             turn = replace(turn, text=f"{turn.text} {line}")
         else:
             raise UserError(f"{path}:{number}: expected '<start> <end> A: words', not {line!r}")
     if turn:
         yield turn
+
+
+def _turn(line: str, timed: re.Match[str], where: str) -> Turn:
+    """What a line says that begins with times."""
+    match = _TURN.fullmatch(line)
+    if not match:
+        problem = f"is no turn '<start> <end> A: words', at {where}"
+        return Turn(float(timed[1]), float(timed[2]), "?", "", line, problem)
+    start, end, side, person, text = match.groups()
+    return Turn(float(start), float(end), side.upper(), person, text)
 
 
 def spoken_words(text: str) -> str:
@@ -90,15 +111,3 @@ def _marks_removed(text: str) -> str:
     for pattern in _REMOVED:
         text = pattern.sub(" ", text)
     return text
-
-
-def _lines(path: Path) -> Iterable[str]:
-    """Lines in UTF-8, or else in Latin-1, as older copies are."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    try:
-        return data.decode("utf-8").split("\n")
-    except UnicodeDecodeError:
-        return data.decode("latin-1").split("\n")

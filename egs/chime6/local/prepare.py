@@ -35,6 +35,7 @@ SETS = {
 }
 FAULTY = {"P11_S03", "P52_S19", "P53_S24", "P54_S24"}
 """Recordings that training leaves out, because the microphone failed (data page of the challenge)."""
+OWN_DEVICE = "times in the form of CHiME-5, of each speaker's own device: right for audio that was not synchronised"
 Worn = dict[str, AudioFile | str]
 """Worn recordings of a session by speaker, or why one cannot be read."""
 
@@ -119,6 +120,8 @@ def write_utterance(
     if not speaker:
         return writer.remove(f"{session}-{number:05d}", "names no speaker")
     start, end = (seconds(row.get(f"{side}_time"), speaker, where) for side in ("start", "end"))
+    if isinstance(row.get("start_time"), dict):
+        writer.notes[OWN_DEVICE] += 1
     location = re.sub("[^A-Z]", "", str(row.get("location") or "").upper()) or "NOLOCATION"
     begins, times = f"{speaker}_{session}_{location}", f"{hundredths(start):07d}-{hundredths(end):07d}"
     audio = worn.get(speaker, f"has no audio file {session}_{speaker}.wav")

@@ -9,12 +9,13 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omni_asr.corpora.tree import CorpusTree
 from omni_asr.errors import UserError
-from omni_asr.text.plain import plain_words, straight_quotes, unspoken
+from omni_asr.text.plain import lost_in_plain, plain_words, without_brackets
 
 SETS = {
     "small": ("small",),
@@ -29,8 +30,9 @@ SETS = {
 """Manifests of each set."""
 CHUNK = 1000
 """Lines that are read together: 3 MB."""
-_SAID = re.compile(r"[0-9&%$£€+=@°§]")
-"""What stands for words that are not written."""
+TRAINING = ("small", "medium", "large")
+"""Sets that are trained on; the others are scored."""
+_OFFICIAL = re.compile(r"[^A-Za-z0-9']+")
 
 Lines = tuple[str, int, list[bytes]]
 """A file, the number of a line from 1, and lines from there."""
@@ -43,7 +45,17 @@ def manifest(name: str) -> str:
 
 def audio_parts(name: str) -> tuple[str, ...]:
     """Folders of Libri-Light that the audio of a set is in; dev and test sets are in ``large``."""
-    return SETS[name] if name in ("small", "medium", "large") else ("large",)
+    return SETS[name] if name in TRAINING else ("large",)
+
+
+def find_manifest(tree: CorpusTree, name: str) -> Path | None:
+    """A manifest, packed or unpacked; not looked for among the many folders of the audio."""
+    return tree.find(manifest(name), manifest(name).removesuffix(".gz"), depth=1)
+
+
+def find_audio(tree: CorpusTree, part: str) -> list[Path]:
+    """The folders of a part of Libri-Light that have audio; other things may be called small or large, too."""
+    return [folder for folder in tree.find_all(part, depth=1) if tree.inside(folder, "*/*/*.flac")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,8 @@ class Cut:
     end: float = 0.0
     heard: bool = False
     """Whether the words are the recogniser's."""
+    tables: dict[str, str] = field(default_factory=dict)
+    """What is scored, by table."""
     problem: str = ""
 
 
@@ -86,8 +100,10 @@ def chunks(path: Path) -> Iterator[Lines]:
         yield str(path), number - len(lines) + 1, lines
 
 
-def read_cuts(lines: Lines) -> list[Cut]:
+def read_cuts(lines: Lines, is_scored: bool = False) -> list[Cut]:
     """The cuts of some lines; a function of its own so that other processes can call it.
+
+    Of cuts that are scored, none is left out for its words: they have tables of what is scored.
 
     Raises:
         UserError: a line is no cut of Libriheavy.
@@ -97,14 +113,14 @@ def read_cuts(lines: Lines) -> list[Cut]:
     for number, line in enumerate(content, first):
         if line.strip():
             try:
-                cuts.append(_cut(json.loads(line)))
+                cuts.append(_cut(json.loads(line), is_scored))
             except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
                 what = f"{type(error).__name__}: {error}"
                 raise UserError(f"{path}:{number}: not a cut of Libriheavy ({what}); fetch the file again") from None
     return cuts
 
 
-def _cut(row: dict[str, Any]) -> Cut:
+def _cut(row: dict[str, Any], is_scored: bool) -> Cut:
     recording, start = row["recording"], float(row["start"])
     supervision = row["supervisions"][0] if row["supervisions"] else {}
     speaker = str(supervision.get("speaker") or "")
@@ -112,19 +128,23 @@ def _cut(row: dict[str, Any]) -> Cut:
     if not speaker:
         return Cut(f"lh-{name}", problem="has no speaker")
     speaker = f"lh-{_flat(speaker).zfill(5)}"
-    words, heard = words_of(supervision["custom"]["texts"])
-    if words is None:
+    texts = supervision["custom"]["texts"]
+    words, heard = words_of(texts)
+    if words is None and not is_scored:
         return Cut(f"{speaker}-{name}", speaker, problem="has numbers or signs that the recogniser did not spell out")
     return Cut(
         name=f"{speaker}-{name}",
         speaker=speaker,
-        words=words,
+        words=words or "",
         recording=f"{speaker}-{_flat(recording['id'])}",
         path=_inside_librilight(recording["sources"][0]["source"]),
         length=recording.get("duration"),
         start=start,
         end=start + float(row["duration"]),
         heard=heard,
+        tables={"text_verbatim": official_words(texts[0]), "text_whisper": without_brackets(texts[0])}
+        if is_scored
+        else {},
     )
 
 
@@ -135,15 +155,16 @@ def words_of(texts: list[str]) -> tuple[str | None, bool]:
     written, the aligned output of the recogniser has them.
     """
     book, heard = texts[0], texts[1] if len(texts) > 1 else ""
-    if _is_written_out(book):
+    if not lost_in_plain(book):
         return plain_words(book), False
-    if heard and _is_written_out(heard):
+    if heard and not lost_in_plain(heard):
         return plain_words(heard), True
     return None, True
 
 
-def _is_written_out(text: str) -> bool:
-    return not _SAID.search(text) and (text.isascii() or not unspoken(straight_quotes(text)))
+def official_words(book: str) -> str:
+    """The book's text as Libriheavy's own tools normalise it, but in lower case: ASCII letters, digits and ``'``."""
+    return _OFFICIAL.sub(" ", book.replace("‘", "'").replace("’", "'")).strip().lower()
 
 
 def _flat(name: str) -> str:

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prepare import BY_DEFAULT, DISC_DEPTH, TEST_SETS, TRAIN_SETS, TRANSCRIPTS
+from prepare import BY_DEFAULT, TEST_SETS, TRAIN_SETS, TRANSCRIPTS, find_calls
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.download import Archive, fetch_all, was_interrupted
-from omni_asr.corpora.eval2000 import ORDER, find_eval2000
+from omni_asr.corpora.eval2000 import DEPTH, ORDER, find_eval2000
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.errors import UserError
 
@@ -35,10 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     tree = CorpusTree.of_those_there(options.corpus_dir)
     where = ", ".join(map(str, options.corpus_dir)) or "no --corpus_dir"
     trains = any(name in TRAIN_SETS for name in names)
-    if trains and not tree.find("sw0*.sph", depth=DISC_DEPTH):
+    if trains and not find_calls(tree):
         raise UserError(f"{where}: no audio sw0NNNN.sph in it; {ORDER_AUDIO}")
     if any(name in TEST_SETS for name in names) and not find_eval2000(tree):
-        raise UserError(f"{where}: no eval2000 in it; {ORDER}")
+        raise UserError(f"{where}: no eval2000 in it, down to {DEPTH} folders below; {ORDER}")
     if trains:
         fetch_transcripts(tree, options.transcripts_dir, options.url)
 

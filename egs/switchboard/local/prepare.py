@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from words import read_acronyms, spoken_words
+from words import gaps, read_acronyms, spoken_words
 
 from omni_asr.audio.source import AudioError
 from omni_asr.bin import ArgumentParser, run_program
-from omni_asr.corpora.audio import AudioFile, probe
+from omni_asr.corpora.audio import TELEPHONE, AudioFile, probe
 from omni_asr.corpora.eval2000 import SETS as TEST_SETS
 from omni_asr.corpora.eval2000 import find_eval2000, write_eval2000
 from omni_asr.corpora.preparing import Preparation, add_options
@@ -52,6 +52,8 @@ class Utterance:
     start: float
     end: float
     words: str
+    gaps: int = 0
+    """How many words are left out because their middle is missing."""
     problem: str = ""
     """Why it cannot be used."""
 
@@ -67,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     preparation = Preparation(options)
     wanted = options.sets or [name for name in BY_DEFAULT if is_there(preparation.tree, name, options.transcripts_dir)]
     if not wanted:
-        preparation.tree.need("sw0*.sph", depth=DISC_DEPTH)
+        preparation.tree.need("sw0*.sph", depth=DISC_DEPTH)  # which says that it is not there
     for name in wanted:
         if name in TEST_SETS:
             write_eval2000(preparation, name)
@@ -78,7 +80,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def is_there(tree: CorpusTree, name: str, transcripts_dir: Path | None) -> bool:
     """Whether a set can be made of what is in the tree."""
-    return bool(find_eval2000(tree) if name in TEST_SETS else tree.find("sw0*.sph", depth=DISC_DEPTH))
+    return bool(find_eval2000(tree) if name in TEST_SETS else find_calls(tree))
+
+
+def find_calls(tree: CorpusTree) -> list[Path]:
+    """Audio files of calls; where some were converted, those of LDC come first."""
+    found = [path for path in tree.find_all("sw0*.*", depth=DISC_DEPTH) if path.suffix.lower() in TELEPHONE]
+    return sorted(found, key=lambda path: TELEPHONE.index(path.suffix.lower()))
 
 
 def find_transcripts(tree: CorpusTree, folder: Path | None) -> Path:
@@ -148,6 +156,8 @@ class Training:
             elif utterance.problem:
                 writer.remove(utterance.id, utterance.problem)
             else:
+                if utterance.gaps:
+                    writer.notes["words without their middle, such as so[me]thing, were left out"] += utterance.gaps
                 segment = (utterance.recording, utterance.start, utterance.end)
                 writer.utterance(utterance.id, utterance.speaker, utterance.words, segment=segment)
 
@@ -170,9 +180,10 @@ class Training:
         if name in self._speakers:
             speaker = f"sw{self._speakers[name]}"
             name = f"{speaker}-{call[2:]}-{side}"
-        words = spoken_words(fields[3], self._acronyms) if len(fields) > 3 else ""
+        text = fields[3] if len(fields) > 3 else ""
         name = f"{name}_{int(100 * start + 0.5):06d}-{int(100 * end + 0.5):06d}"
-        return Utterance(name, speaker, f"{call}-{side}", start, end, words, self._problem(call, start, end))
+        words, problem = spoken_words(text, self._acronyms), self._problem(call, start, end)
+        return Utterance(name, speaker, f"{call}-{side}", start, end, words, gaps(text), problem)
 
     def _problem(self, call: str, start: float, end: float) -> str:
         audio = self._audio.get(call, f"has no audio file {call}.sph")
@@ -185,7 +196,7 @@ class Training:
     def _open_audio(self) -> dict[str, AudioFile | str]:
         """Every call's audio, or why it cannot be used."""
         paths: dict[str, Path] = {}
-        for path in self._preparation.tree.find_all("sw0*.sph", depth=DISC_DEPTH):
+        for path in find_calls(self._preparation.tree):
             paths.setdefault(path.stem.lower(), path)
         if not paths:
             self._preparation.tree.need("sw0*.sph", depth=DISC_DEPTH)

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from omni_asr.kaldi.tables import split_line, stream_lines
@@ -14,7 +14,7 @@ LETTERS = {
     "r": "aa r", "s": "eh s", "t": "t iy", "u": "y uw", "v": "v iy", "w": "d ah b ax l y uw", "x": "eh k s",
     "y": "w ay", "z": "z iy",
 }  # fmt: skip
-"""How the names of letters are pronounced, in the phones of the dictionary."""
+"""How the names of letters are pronounced, in the phones of the dictionary, which may know further ways."""
 
 _MARKS = {"[silence]", "<b_aside>", "<e_aside>"}
 _RULES = [
@@ -46,38 +46,63 @@ def spoken_words(text: str, acronyms: Mapping[str, str]) -> str:
     """
     words = []
     for token in text.split():
-        if token.lower() in _MARKS or _EVENT.match(token) and "/" not in token and "laughter-" not in token.lower():
-            continue
         word = bare_word(token)
-        if not word.endswith("-") and "[" not in word:
+        if not _is_mark(token) and not word.endswith("-") and "[" not in word:
             words.append(acronyms.get(word, word).lstrip("-"))
     return plain_words(" ".join(words))
+
+
+def gaps(text: str) -> int:
+    """How many words of a transcript lack their middle (``so[me]thing``) or are miswritten; they are left out, too."""
+    return sum("[" in bare_word(token) for token in text.split() if not _is_mark(token))
+
+
+def _is_mark(token: str) -> bool:
+    """Whether a token is a noise, an aside or silence."""
+    return token.lower() in _MARKS or bool(
+        _EVENT.match(token) and "/" not in token and "laughter-" not in token.lower()
+    )
 
 
 def read_acronyms(dictionary: Path) -> dict[str, str]:
     """Words of the dictionary that are pronounced as their letters, spelt so: ``IBM`` is ``i b m``, ``CDs`` ``c d's``.
 
-    Case matters, since ``US`` is not ``us``.
+    Case matters, since ``US`` is not ``us``. The names of letters are those of LETTERS and of the dictionary, but for
+    names of one phone: ``a`` is also the article.
 
     Raises:
         UserError: the file is missing.
     """
-    found = {}
+    words, names = [], {letter: {phones} for letter, phones in LETTERS.items()}
     for line in stream_lines(dictionary):
         word, phones = split_line(line)
-        if _ACRONYM.fullmatch(word) and (spelt := spelt_out(word, phones.split())):
-            found[word] = spelt
-    return found
+        if word.lower() in names and " " in phones:
+            names[word.lower()].add(" ".join(phones.split()))
+        elif _ACRONYM.fullmatch(word):
+            words.append((word, phones.split()))
+    return {word: spelt for word, phones in words if (spelt := spelt_out(word, phones, names))}
 
 
-def spelt_out(word: str, phones: list[str]) -> str | None:
-    """The letters of a word that is pronounced like them, perhaps with ``'s`` or ``s``; None for another word."""
+def spelt_out(word: str, phones: list[str], names: Mapping[str, Collection[str]]) -> str | None:
+    """The letters of a word that is pronounced like them, perhaps with ``'s`` or ``s``; None for another word.
+
+    ``names`` are the pronunciations of each letter's name.
+    """
     candidates = [(word, "", phones)]
     if phones and phones[-1] in ("s", "z"):
         candidates += [(word.removesuffix(end), "'s", phones[:-1]) for end in ("'s", "s") if word.endswith(end)]
     for stem, ending, heard in candidates:
-        letters = list(stem.lower())
-        named = " ".join(LETTERS.get(letter, "?") for letter in letters).split()
-        if named == heard and len(letters) + len(ending) > 1:
+        letters = stem.lower()
+        if len(letters) + len(ending) > 1 and _spells(letters, "".join(f"{phone} " for phone in heard), names):
             return " ".join(letters) + ending
     return None
+
+
+def _spells(letters: str, heard: str, names: Mapping[str, Collection[str]]) -> bool:
+    """Whether what is heard, phones with a blank behind each, are the names of some letters."""
+    if not letters:
+        return not heard
+    return any(
+        heard.startswith(f"{name} ") and _spells(letters[1:], heard[len(name) + 1 :], names)
+        for name in names.get(letters[0], ())
+    )

@@ -1,6 +1,7 @@
 """Fetch TED-LIUM release 3 (CC BY-NC-ND 3.0) from OpenSLR 51 unless --corpus-dir has the sets that are asked for.
 
-It is one archive of some 50 GB. An interrupted download goes on where it stopped; what is there is not fetched again.
+It is one archive of some 50 GB, whose SHA-256 sum is checked. An interrupted download goes on where it stopped; what is
+there is not fetched again.
 """
 
 import sys
@@ -16,6 +17,8 @@ from omni_asr.errors import UserError
 
 URL = "https://www.openslr.org/resources/51"
 NAME = "TEDLIUM_release-3"
+SHA256 = "ad1e454d14d1ad550bc2564c462d87c7a7ec83d4dc2b9210f22ab4973b9eccdb"
+"""Sum of the archive at :data:`URL` and its mirrors."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -23,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(__doc__)
     add_fetching_options(parser, TALKS, URL)
     options = parser.parse_args(argv)
-    target, archive = options.corpus_dir[0], Archive(f"{options.url}/{NAME}.tgz")
+    target, archive = options.corpus_dir[0], Archive(f"{options.url}/{NAME}.tgz", sha256=SHA256)
     tree = CorpusTree.of_those_there(options.corpus_dir)
     wanted = options.sets or list(TALKS)
     missing = [name for name in wanted if was_interrupted(archive, target.parent) or not find_split(tree, name)]

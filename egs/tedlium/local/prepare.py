@@ -1,6 +1,7 @@
 """Make Kaldi data directories of TED-LIUM release 3, legacy split.
 
---corpus-dir is the folder with legacy/{train,dev,test}/{sph,stm}, or legacy itself. Segments that the stm files mark
+--corpus-dir is the folder with legacy/{train,dev,test}/{sph,stm}, or legacy itself; audio that was converted may lie
+beside the sph files or in folders wav or flac. Segments that the stm files mark
 ignore_time_segment_in_scoring are left out of `text` and kept in `stm`; clitics are joined in both. Segments of train
 begin 0.15 s earlier and end 0.10 s later than their stm says, because its automatic alignment is tight.
 
@@ -12,6 +13,7 @@ import re
 import sys
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from transcripts import Line, declared, read_lines_of
@@ -30,6 +32,8 @@ log = logging.getLogger("prepare")
 TALKS = {"train": 2351, "dev": 8, "test": 11}
 BEFORE, AFTER = 0.15, 0.10
 """Seconds by which segments of train are longer than their stm says, as in Kaldi."""
+AUDIO = ("sph", "wav", "flac")
+"""Folders and suffixes of audio, those of the corpus first."""
 SLACK = 1.0
 """Seconds that an stm may go beyond its audio before the two seem not to belong together."""
 OTHER_RELEASE = re.compile(r"ted-?lium[-_ ]?release[-_ ]?[12]\b", re.IGNORECASE)
@@ -49,13 +53,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_set(preparation, name, folder, options.max_removed)
             found += 1
         elif options.sets and preparation.wants(name):
-            preparation.tree.need(f"legacy/{name}/stm")
+            raise not_there(preparation, f"legacy/{name}")
     if not found:
-        preparation.tree.need("legacy/*/stm")
+        raise not_there(preparation, "legacy/*")
+
+
+def not_there(preparation: Preparation, folder: str) -> UserError:
+    """That the corpus lacks something."""
+    where = ", ".join(map(str, preparation.tree.roots))
+    return UserError(f"{folder}/stm with {folder}/sph is not in {where}; is --corpus_dir the folder of this corpus?")
 
 
 def find_split(tree: CorpusTree, name: str) -> Path | None:
-    """The folder of a split, with ``stm`` and ``sph``; dev and test of earlier releases are the same.
+    """The folder of a split, with ``stm`` and audio; dev and test of earlier releases are the same.
 
     Raises:
         UserError: only an earlier release has it.
@@ -63,14 +73,15 @@ def find_split(tree: CorpusTree, name: str) -> Path | None:
     others = []
     for stm in tree.find_all(f"{name}/stm"):
         distribution = stm.parent.parent.name.lower()
+        if distribution == "speaker-adaptation" or not find_audio(tree, stm.parent):  # another split of the same talks
+            continue
         if distribution == "legacy":
             return stm.parent
-        if distribution != "speaker-adaptation":  # another split of the same talks
-            others.append(stm.parent)
+        others.append(stm.parent)
     if name == "train":
-        data = tree.find("data/stm")  # the same talks as legacy/train
-        if data:
-            return data.parent
+        for stm in tree.find_all("data/stm"):  # the same talks as legacy/train
+            if find_audio(tree, stm.parent):
+                return stm.parent
         if others:
             raise UserError(f"{others[0]} is not in a folder legacy, so it is of release 1 or 2; {WRONG_AUDIO}")
     return others[0] if others else None
@@ -78,26 +89,34 @@ def find_split(tree: CorpusTree, name: str) -> Path | None:
 
 def find_audio(tree: CorpusTree, folder: Path) -> dict[str, Path]:
     """The audio files of a split by talk, in lower case; never of another folder than its stm files."""
-    files = files_of(tree, folder / "sph")
-    if not files and folder.parent.name.lower() == "legacy":  # copies in which links from legacy to data were lost
-        files = files_of(tree, folder.parent.parent / "data" / "sph")
-    audio = {path.stem.lower(): path for path in files}
+    audio = audio_in(tree, folder)
+    if not audio and folder.name.lower() == "train":  # copies in which links from legacy to data were lost
+        audio = audio_in(tree, folder.parent.parent / "data")
     for path in audio.values():
         if OTHER_RELEASE.search(str(path.resolve())) and not OTHER_RELEASE.search(str(folder.resolve())):
             raise UserError(f"{path} leads to {path.resolve()}, which is of another release; {WRONG_AUDIO}")
     return audio
 
 
-def files_of(tree: CorpusTree, folder: Path) -> list[Path]:
-    """The files of a folder that is called like their suffix; none where there is no folder."""
+def audio_in(tree: CorpusTree, folder: Path) -> dict[str, Path]:
+    """The audio files in ``sph``, or converted in it or beside it, by talk in lower case; the first of a talk."""
+    audio: dict[str, Path] = {}
+    for name, suffix in product(AUDIO, AUDIO):
+        for path in files_of(tree, folder / name, suffix):
+            audio.setdefault(path.stem.lower(), path)
+    return audio
+
+
+def files_of(tree: CorpusTree, folder: Path, suffix: str) -> list[Path]:
+    """The files of a folder with a suffix; none where there is no folder."""
     found = tree.inside(folder.parent, folder.name)
-    return tree.files(found, f"*.{folder.name}") if found else []
+    return tree.files(found, f"*.{suffix}") if found else []
 
 
 def write_set(preparation: Preparation, name: str, folder: Path, max_removed: float) -> None:
     """Write the data directory of a set; of those that are scored, with their stm."""
     audio = find_audio(preparation.tree, folder)
-    files = files_of(preparation.tree, folder / "stm")
+    files = files_of(preparation.tree, folder / "stm", "stm")
     scored: dict[str, Segment] = {}
     talks, wrong = set(), []
     with preparation.writer(name, keep_empty=name != "train") as writer:
@@ -112,9 +131,10 @@ def write_set(preparation: Preparation, name: str, folder: Path, max_removed: fl
                 write_line(writer, line, recordings[line.talk], name == "train")
                 if name != "train" and line.start < line.end:
                     scored.setdefault(line.id, segment_of(line))
-        for talk in sorted(audio.keys() - {talk.lower() for talk in talks}):
-            writer.remove(audio[talk].stem, "has audio, but no line in an stm file")
-        log.info("%s: %d talks; release 3 has %d", name, len(talks), TALKS[name])
+        for talk in sorted(audio.keys() - {talk.lower() for talk in talks}):  # not one utterance that is lost
+            writer.exclude(audio[talk].stem, "is a talk with audio, but without a line in an stm file")
+        if len(talks) != TALKS[name]:
+            log.warning("%s: %d talks, where release 3 has %d; is the copy complete?", name, len(talks), TALKS[name])
         if wrong:
             told = f"{folder}: {len(wrong)} of {len(talks)} talks are shorter than their stm says, first {wrong[0]}"
             if len(wrong) > max_removed * len(talks):
@@ -149,6 +169,8 @@ def write_line(writer: SetWriter, line: Line, recording: AudioFile | str, is_tra
         writer.remove(line.id, f"ends at {line.end:g} s, which is not after its start at {line.start:g} s")
     elif is_train and line.start >= recording.seconds:
         writer.remove(line.id, f"starts at {line.start:g} s, after the end of the audio at {recording.seconds:g} s")
+    elif is_train and line.lost:
+        writer.exclude(line.id, f"has '{line.lost}' in its words, which training text does not have")
     elif is_train:
         writer.utterance(line.id, line.talk, line.text, segment=(line.talk, line.start - BEFORE, line.end + AFTER))
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from omni_asr.errors import UserError
 from omni_asr.kaldi.stm import IGNORED, Label
 from omni_asr.kaldi.tables import stream_lines, to_number
-from omni_asr.text.plain import plain_words, straight_quotes
+from omni_asr.text.plain import lost_in_plain, plain_words, straight_quotes
 
 UNKNOWN = "<unk>"
 """A word that the aligner did not know; Kaldi leaves it in references, where it counts as a word."""
@@ -52,8 +52,13 @@ class Line:
 
     @property
     def text(self) -> str:
-        """What training uses."""
-        return plain_words(self.known)
+        """What training uses; nothing where words would be lost."""
+        return "" if self.lost else plain_words(self.known)
+
+    @property
+    def lost(self) -> str:
+        """Digits and signs in the words, which do not tell what was said."""
+        return lost_in_plain(self.known)
 
     @property
     def known(self) -> str:

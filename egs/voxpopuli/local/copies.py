@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import tempfile
 from ast import literal_eval
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from omni_asr.audio.source import AudioError
 from omni_asr.corpora.audio import probe
 from omni_asr.corpora.download import unpack
 from omni_asr.corpora.preparing import Preparation
+from omni_asr.corpora.sorted_tables import sort_file
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import TWICE
 
@@ -35,7 +35,8 @@ class CutCopy:
     """
 
     def __init__(self, table: Path, split: str, audio_dir: Path) -> None:
-        self._table, self._split, self._audio_dir = table, split, audio_dir / table.parent.name
+        self._table, self._split = table, split
+        self._unpacked = audio_dir / table.parent.name / split
 
     def rows(self, preparation: Preparation) -> Iterator[Row]:
         """Segments with their files, in the order of the table."""
@@ -45,17 +46,25 @@ class CutCopy:
             missing = row.missing or ("" if path else f"has no audio file in {self._table.parent}")
             yield replace(row, audio=path, missing=missing)
 
+    def has_audio(self, tree: CorpusTree) -> bool:
+        """Whether there is any audio, or a tar file of it, beside the table."""
+        return bool(self._archives(tree)) or any(True for _ in each_audio_file(self._places()))
+
     def _files(self, tree: CorpusTree) -> dict[str, str]:
         """Audio files by the ids of their segments; what only tar files hold is unpacked."""
-        folder, unpacked = self._table.parent, self._audio_dir / self._split
-        places = [path for path in folder.iterdir() if path.is_dir() and self._may_hold_audio(path)]
-        files = audio_files([folder], deep=False) | audio_files(places)
+        files = audio_files(self._places())
         archives = self._archives(tree)
         if archives and any(row.id not in files for row in read_table(self._table, self._split) if not row.missing):
             for archive in archives:
-                unpack(archive, unpacked)
-            files |= audio_files([unpacked])
+                unpack(archive, self._unpacked)
+            files = audio_files(self._places())
         return files
+
+    def _places(self) -> list[tuple[Path, bool]]:
+        """Folders of audio, and whether folders in them count: of years, of the split, and of what was unpacked."""
+        folder = self._table.parent
+        inside = sorted(path for path in folder.iterdir() if path.is_dir() and self._may_hold_audio(path))
+        return [*((path, True) for path in inside), (folder, False), (self._unpacked, True)]
 
     def _may_hold_audio(self, folder: Path) -> bool:
         return bool(_YEAR.fullmatch(folder.name)) or folder.name.lower().startswith(self._split)
@@ -88,8 +97,7 @@ class RawCopy:
             for entry in read_annotation(self.annotation):
                 if entry["split"] == self._split:
                     file.write(f"{entry['session_id']}\t{json.dumps(entry, ensure_ascii=False)}\n")
-        command = ["sort", "-s", "-t", "\t", "-k1,1", "-S", "256M", "-T", str(path.parent), "-o", str(path), str(path)]
-        subprocess.run(command, check=True, env={**os.environ, "LC_ALL": "C"})
+        sort_file(path)
         with open(path, encoding="utf-8") as file:
             for session, lines in groupby(file, lambda line: line.partition("\t")[0]):
                 yield session, [json.loads(line.partition("\t")[2]) for line in lines]
@@ -149,7 +157,7 @@ class Sessions:
 
     def has_year(self, year: str) -> bool:
         """Whether there are recordings of a year."""
-        return any(self._tree.inside(folder, year) for folder in self._folders)
+        return any(self._tree.inside(folder, f"{year}/*_original.ogg") for folder in self._folders)
 
     def find(self, session: str) -> Path | None:
         """The recording of a session."""
@@ -158,26 +166,35 @@ class Sessions:
 
 
 def find_copy(tree: CorpusTree, language: str, split: str, audio_dir: Path) -> CutCopy | RawCopy | None:
-    """The copy that has a split: cut segments where there are some, else recordings; None where there is neither."""
-    table = tree.find(f"{language}/asr_{split}.tsv")
-    for root in tree.roots:  # the folder of the language may be named itself
-        if not table and root.name.lower() == language:
-            table = tree.inside(root, f"asr_{split}.tsv")
-    if table:
-        return CutCopy(table, split, audio_dir)
+    """The copy that has a split: cut segments where there are some, else recordings; None where there is neither.
+
+    A table without audio is no copy: people also fetch the tables alone.
+    """
+    for table in tree.find_all(f"{language}/asr_{split}.tsv"):
+        copy = CutCopy(table, split, audio_dir)
+        if copy.has_audio(tree):
+            return copy
     annotation = tree.find(f"asr_{language}.tsv.gz", f"asr_{language}.tsv")
     return RawCopy(annotation, split, audio_dir) if annotation else None
 
 
-def audio_files(folders: Iterable[Path], deep: bool = True) -> dict[str, str]:
-    """Audio files by their names without suffix, in folders and, if ``deep``, in those below; the first of a name."""
+def audio_files(places: Iterable[tuple[Path, bool]]) -> dict[str, str]:
+    """Audio files by their names without suffix; the first of a name."""
     files: dict[str, str] = {}
-    for folder in sorted(folder for folder in folders if folder.is_dir()):
+    for path in each_audio_file(places):
+        files.setdefault(os.path.splitext(os.path.basename(path))[0], path)
+    return files
+
+
+def each_audio_file(places: Iterable[tuple[Path, bool]]) -> Iterator[str]:
+    """Audio files of folders and, where that is said beside them, of the folders below; in the order of their names."""
+    for folder, is_deep in places:
+        if not folder.is_dir():
+            continue
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         for entry in entries:
             stem, suffix = os.path.splitext(entry.name)
             if suffix.lower() in SUFFIXES and not stem.startswith("."):
-                files.setdefault(stem, entry.path)
-        if deep:
-            files = audio_files(Path(entry.path) for entry in entries if entry.is_dir()) | files
-    return files
+                yield entry.path
+        if is_deep:
+            yield from each_audio_file((Path(entry.path), True) for entry in entries if entry.is_dir())

@@ -39,6 +39,8 @@ SETS: dict[str, tuple[tuple[str, ...], ...]] = {
 ENTRY = re.compile(r"[^:]*:\s*/?(wsj[01]/\S+/\w{8})(\.wv1)?")
 """A line of an index: disc, path, and in some indices the suffix."""
 LEFT_OUT = "wsj0/si_tr_s/401/"
+END_OF_FILE = "\x1a"
+"""What files that passed through DOS end in."""
 SUFFIXES = (".wv1", ".wav", ".flac")
 """What the audio of an utterance may be called: as on the discs, or as a copy was converted."""
 
@@ -111,7 +113,7 @@ class Corpus:
 
     def __init__(self, tree: CorpusTree) -> None:
         self.tree = tree
-        self._dots: dict[str, Path] | None = None
+        self._dots: dict[str, list[Path]] | None = None
         self._folders = lru_cache(lambda top: list(tree.find_all(top)))
         self._transcripts = lru_cache(1000)(read_dot)
 
@@ -133,9 +135,9 @@ class Corpus:
         if self._dots is None:  # they are beside the audio, or on discs of their own
             self._dots = {}
             for path in self.tree.search("*.dot"):
-                self._dots.setdefault(path.stem.lower(), path)
-        dot = self._dots.get(session(name))
-        return None if dot is None else self._transcripts(dot).get(name)
+                self._dots.setdefault(path.stem.lower(), []).append(path)
+        found = (self._transcripts(path).get(name) for path in self._dots.get(session(name), ()))
+        return next((words for words in found if words is not None), None)
 
 
 def read_dot(path: Path) -> dict[str, str]:
@@ -156,9 +158,9 @@ def decoded(path: Path) -> Iterator[str]:
     with open(path, "rb") as file:
         for line in file:
             try:
-                yield line.decode("utf-8-sig")
+                yield line.decode("utf-8-sig").replace(END_OF_FILE, "")
             except UnicodeDecodeError:
-                yield line.decode("cp1252", "replace")
+                yield line.decode("cp1252", "replace").replace(END_OF_FILE, "")
 
 
 if __name__ == "__main__":

@@ -233,7 +233,7 @@ def test_words_in_ignored_regions_do_not_count(corpus, tmp_path):
 
 def test_official_counts_are_those_of_what_is_scored():
     counts = (LOCAL.parent / "conf" / "official_counts").read_text().splitlines()
-    assert counts == ["dev 507 17783 text_verbatim", "test 1155 27500 text_verbatim"]
+    assert counts[:2] == ["dev 507 17783 text_verbatim", "test 1155 27500 text_verbatim"]
 
 
 def fetch(corpus_dir, *options, sha256=None):

@@ -16,6 +16,7 @@ config=conf/base.yaml             # sized for 452 hours; 84m.yaml and 8x84m.yaml
 token_type=unigram
 vocab_size=1024
 regime=whisper                    # beside the stm's, since papers that compare with Whisper use its normaliser
+PYTHON_MODULES=whisper_normalizer  # beside what every recipe needs
 download_opts=(sets)
 data_opts=(sets nj max_removed)
 

@@ -18,6 +18,7 @@ config=conf/base.yaml           # sized for 543 hours; 84m.yaml and 8x84m.yaml a
 token_type=unigram
 vocab_size=1024
 regime=whisper                  # beside the corpus's own, since published figures use its normaliser
+PYTHON_MODULES=whisper_normalizer  # beside what every recipe needs
 download_opts=(sets)
 data_opts=(sets nj max_removed audio_dir)
 

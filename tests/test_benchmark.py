@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -44,6 +45,12 @@ def recipes(root, tmp_path):
         rates.setdefault((column.recipe, column.set), {})[column.subset] = number
     for (recipe, name), wrong in rates.items():
         scored(tmp_path / recipe, name, wrong)
+        for table in ("text_glm", "text_verbatim", "text_whisper"):
+            shutil.copy(tmp_path / recipe / "data" / name / "text", tmp_path / recipe / "data" / name / table)
+        official = root / "egs" / recipe / "conf" / "official_counts"
+        (tmp_path / recipe / "conf").mkdir(exist_ok=True)
+        shutil.copy(official, tmp_path / recipe / "conf")
+    (tmp_path / "commonvoice/data/test/release").write_text("17.0\n")
     return tmp_path
 
 
@@ -77,7 +84,8 @@ def test_eleven_columns_and_their_plain_mean(plan, found, recipes):
     assert benchmark.is_complete and round(benchmark.mean()[0], 2) == 30.0
     low, high = benchmark.mean()[1].low, benchmark.mean()[1].high
     assert low < 30 < high
-    assert {(column.size, column.dropped, column.words) for column in benchmark.columns} == {(3, 1, 20)}
+    sizes = {(column.here.utterances, column.dropped, column.words) for column in benchmark.columns}
+    assert sizes == {(3, 1, 20)}
     text = markdown(benchmark)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert rows[0][-2:] == ["VoxPopuli", "Average of 11"]
@@ -87,8 +95,36 @@ def test_eleven_columns_and_their_plain_mean(plan, found, recipes):
     assert details["CallHome"][1:4] == ["switchboard-1.0", "eval2000, en_*", "whisper"]
     assert "1 without a word after normalisation" in details["CallHome"][4]
     assert details["CallHome"][5:8] == ["3 of 2,628", "20", "25.00"] and details["CallHome"][-1] == "2 speakers"
-    assert details["Common Voice"][5] == "3"  # its official number depends on the release
-    assert "not as many utterances as the official set has" in text
+    assert [details["Common Voice"][place] for place in (1, 5)] == ["17.0", "3 of 16,393"]
+    assert details["CHiME-6"][5] == "3" and "; 21 of 55,132 words in text_glm; " in details["CHiME-6"][4]
+    assert all(cell.split()[0].endswith("*") for cell in rows[2][1:-1])
+    assert "not as many utterances or words as the official set has" in text
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name", "counts", "whole", "remark"),
+    [
+        ("fleurs", "FLEURS", "test 3\n", True, ""),
+        ("fleurs", "FLEURS", "test 4\n", False, ""),
+        ("chime6", "CHiME-6", "eval - 21 text_glm\n", True, ""),  # how many utterances is not known
+        ("chime6", "CHiME-6", "eval - - - 5.2\n", True, "what the official set has is not known"),
+        ("chime6", "CHiME-6", "eval 3 22 text\n", False, "21 of 22 words in text"),
+        ("commonvoice", "Common Voice", "test@5.1 4\ntest@17.0 3\n", True, ""),
+        ("commonvoice", "Common Voice", "test@17.0 4\ntest@5.1 3\n", False, ""),
+        ("commonvoice", "Common Voice", "test@5.1 4\n", True, "what the official set has is not known"),
+        ("switchboard", "CallHome", "eval2000 6\neval2000_swbd 4\neval2000_callhm 3\n", True, ""),
+        ("switchboard", "CallHome", "eval2000_callhm 3 22\n", False, "21 of 22 words in text"),
+        ("switchboard", "CallHome", "eval2000_callhm 3 22 scored\n", True, ""),  # by an stm, elsewhere
+    ],
+)
+def test_a_copy_that_is_not_whole_is_marked(plan, found, recipes, recipe, name, counts, whole, remark):
+    """By what the recipe says of the set, of its release and of the half of Hub5'00."""
+    (recipes / recipe / "conf/official_counts").write_text(counts)
+    benchmark = measure(plan, found, recipes, "omni_base")
+    column = next(column for column in benchmark.columns if column.column.name == name)
+    assert column.is_whole == whole
+    line = next(line for line in markdown(benchmark).splitlines() if line.startswith(f"| {name} |"))
+    assert remark in line and (remark or "known" not in line)
 
 
 def test_a_partial_table_has_no_average(plan, found, recipes):
@@ -183,7 +219,8 @@ def test_the_program(root, found, recipes, tmp_path, capsys):
     options += ["--recipes", str(recipes), "--name", "omni_base", "--out", str(tmp_path / "out")]
     assert run_program(program.main, options) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("AMI-IHM: 5.00 [") and said[11].startswith("average of 11: 30.00 [")
+    assert said[0].startswith("AMI-IHM: 5.00 [") and said[0].endswith("] (of a part of the set)")
+    assert said[11].startswith("average of 11: 30.00 [")
     assert (tmp_path / "out/benchmark.md").exists() and said[-1] == str(tmp_path / "out/benchmark.html")
     assert run_program(program.main, [*options, "--failed", "ami"]) == 0
     said = capsys.readouterr().out.splitlines()

@@ -81,8 +81,8 @@ def test_validated_is_without_dev_and_test(corpus, tmp_path):
     train, validated = (read_table(data / name / "text") for name in ("train", "validated"))
     assert validated == {**train, f"{AVA[:12]}-common_voice_en_50": "nobody knows"}
     removed = read_table(data / "validated" / "removed_in_preparation")
-    assert sum(reason == "is of dev or test" for reason in removed.values()) == 7
-    assert len(validated) + len(removed) == 22, "the line that is listed twice counts once here"
+    assert sum(reason == "is of dev or test" for reason in removed.values()) == 8
+    assert len(validated) + len(removed) == 23, "the line that is listed twice counts once here"
 
 
 def test_counts_of_the_release_stand_beside_ours(corpus, tmp_path):
@@ -91,13 +91,50 @@ def test_counts_of_the_release_stand_beside_ours(corpus, tmp_path):
     assert "test@17.0 16393\n" in counts.read_text()
     options = ["--stage", "1", "--stop_stage", "1", "--max_removed", "0.9", f"--corpus_dir={corpus}"]
     found = subprocess.run(["./run.sh", *options], cwd=recipe, capture_output=True, text=True).stdout
-    assert "WARNING: test has 4 utterances and 15 words, not the official 16393" in found
-    counts.write_text("train@5.1 7\ntrain@17.0 15\ntest@17.0 5\ndev@17.0 2\n")
+    assert "WARNING: test has 4 utterances and 6 words, not the official 16393" in found
+    counts.write_text("train@5.1 7\ntrain@17.0 15\ntest@17.0 5\ndev@17.0 3\n")
     found = subprocess.run(["./run.sh", *options, "--force", "true"], cwd=recipe, capture_output=True, text=True).stdout
-    assert "  15 (9 left out)\n" in found
+    assert "  15 utterances (9 left out)\n" in found
     assert found.count("WARNING") == 1 and "WARNING: test has 4 utterances" in found, (
         "what training leaves out is listed"
     )
+
+
+def test_a_folder_without_the_name_of_its_release(corpus, tmp_path):
+    (tmp_path / "cv").mkdir()
+    (tmp_path / "cv" / "en").symlink_to(tmp_path / "moved")
+    shutil.copytree(corpus / RELEASE / "en", tmp_path / "moved")
+    options = f"--corpus-dir={tmp_path / 'cv'}", "--sets=dev"
+    told = call("prepare.py", *options, f"--data-dir={tmp_path / 'data'}")
+    assert "release unknown" in told and "--release 17.0 tells it" in told
+    assert not (tmp_path / "data/dev/release").exists()
+    call("prepare.py", *options, f"--data-dir={tmp_path / 'named'}", "--release=17.0")
+    assert (tmp_path / "named/dev/release").read_text() == "17.0\n"
+    wrong = call("prepare.py", *options, f"--data-dir={tmp_path / 'x'}", "--release=17", status=2)
+    assert "'17' is no release; they are such as 5.1 and 17.0" in wrong
+
+
+def test_one_of_several_releases(corpus, tmp_path):
+    for release in (RELEASE, "cv-corpus-9.0-2022-04-27", "cv-corpus-17.0-delta-2024-03-15"):
+        (tmp_path / "all" / release).mkdir(parents=True)
+        (tmp_path / "all" / release / "en").symlink_to(corpus / RELEASE / "en")
+    options = f"--corpus-dir={tmp_path / 'all'}", "--sets=dev"
+    call("prepare.py", *options, f"--data-dir={tmp_path / 'data'}", "--release=9.0")
+    assert "cv-corpus-9.0-2022-04-27/en/clips" in (tmp_path / "data/dev/wav.scp").read_text()
+    wrong = call("prepare.py", *options, f"--data-dir={tmp_path / 'x'}", "--release=5.1", status=1)
+    assert "is not release 5.1 of Common Voice" in wrong
+
+
+def test_a_delta_is_refused(corpus, tmp_path):
+    name = "cv-corpus-17.0-delta-2024-03-15"
+    shutil.copytree(corpus / RELEASE, tmp_path / "there" / name)
+    for folder in (tmp_path / "there", tmp_path / "there" / name / "en"):
+        for program in ("prepare.py", "download.py"):
+            data = [f"--data-dir={tmp_path / 'data'}"] if program == "prepare.py" else []
+            assert "is a delta, what came since" in call(program, f"--corpus-dir={folder}", *data, status=1)
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / f"{name}-en.tar.gz").write_bytes(b"")
+    assert "no delta" in call("download.py", f"--corpus-dir={tmp_path / 'packed'}", status=1)
 
 
 def test_errors_in_one_line(corpus, tmp_path):
@@ -116,6 +153,8 @@ def test_errors_in_one_line(corpus, tmp_path):
     assert "test.tsv:1: there is no column client_id" in call("prepare.py", *options, only, status=1)
     wrong = call("prepare.py", f"--data-dir={tmp_path}", "--sets=other", f"--corpus-dir={corpus}", status=2)
     assert "there is no set other" in wrong
+    (two / RELEASE / "en" / "test.tsv").unlink()
+    assert "has no list of Common Voice: train.tsv" in call("prepare.py", options[0], only, status=1)
 
 
 def test_stage_0_unpacks_once_and_says_where_to_get_it(corpus, tmp_path):
@@ -137,6 +176,51 @@ def test_stage_0_unpacks_once_and_says_where_to_get_it(corpus, tmp_path):
     again = call("download.py", f"--corpus-dir={folder}")
     assert "unpacking" not in again and "release 17.0: nothing to fetch" in again
     assert sorted(path.name for path in folder.iterdir()) == [RELEASE, archive.name]
+
+
+def test_stage_0_looks_in_every_folder(corpus, tmp_path):
+    (tmp_path / "empty").mkdir()
+    folders = [f"--corpus_dir={folder}" for folder in (tmp_path / "empty", tmp_path / "none", corpus)]
+    assert f"{corpus}/{RELEASE}/en has Common Voice, release 17.0" in call("download.py", *folders)
+
+
+def test_the_archive_of_release_5_1(corpus, tmp_path):
+    """It is named en.tar.gz, as others may be."""
+    with tarfile.open(tmp_path / "en.tar.gz", "w:gz") as tar:
+        tar.add(corpus / RELEASE, "cv-corpus-5.1-2020-06-22")
+    assert "release 5.1: nothing to fetch" in call("download.py", f"--corpus-dir={tmp_path}")
+    (tmp_path / "other").mkdir()
+    with tarfile.open(tmp_path / "other" / "en.tar.gz", "w:gz") as tar:
+        tar.add(LOCAL, "en/pages")
+    assert "has to be fetched by hand" in call("download.py", f"--corpus-dir={tmp_path / 'other'}", status=1)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["en.tar.gz"]
+
+
+READ_ONLY = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+os.access = lambda path, mode, of=os.access, share=sys.argv[2]: not str(path).startswith(share) and of(path, mode)
+import download
+sys.exit(download.run_program(download.main, sys.argv[3:]))
+"""
+
+
+def test_an_archive_on_a_share_that_is_read_only(corpus, tmp_path):
+    """It is unpacked into a folder that the user names beside it."""
+    share, mine = tmp_path / "share", tmp_path / "mine" / "speech"
+    share.mkdir()
+    with tarfile.open(share / f"{RELEASE}-en.tar.gz", "w:gz") as tar:
+        tar.add(corpus / RELEASE, RELEASE)
+    command = [sys.executable, "-c", READ_ONLY, LOCAL, share, f"--corpus-dir={share}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f"but {share} cannot be written; name a folder of yours by --corpus_dir too" in done.stderr
+    for _ in range(2):
+        done = subprocess.run([*command, f"--corpus-dir={mine}"], capture_output=True, text=True)
+        assert f"{mine}/{RELEASE}/en has Common Voice" in done.stdout, done.stderr
+    assert "unpacking" not in done.stderr and len(list(share.iterdir())) == 1
+    test = prepare(tmp_path / "data", share, "--sets=test", f"--corpus-dir={mine}") / "test"
+    assert str(mine) in (test / "wav.scp").read_text()
 
 
 MANY = """

@@ -88,6 +88,59 @@ def test_layout_of_the_cache_and_the_other_name_of_dev(hub, expected, tmp_path):
     assert without_folder(tables, folder / "audio") == wanted
 
 
+READ_ONLY = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+os.access = lambda path, mode, of=os.access, share=sys.argv[2]: not str(path).startswith(share) and of(path, mode)
+import download, prepare
+program = download if sys.argv[3] == "download" else prepare
+sys.exit(download.run_program(program.main, sys.argv[4:]))
+"""
+
+
+def without_writing(share, program, *options):
+    command = [sys.executable, "-c", READ_ONLY, LOCAL, share, program, f"--corpus-dir={share}", *options]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_archives_on_a_share_that_is_read_only(hub, expected, tmp_path, older):
+    """They are unpacked into a folder that the user names beside it."""
+    share, mine = tmp_path / "share", tmp_path / "mine"
+    if older:
+        write_lists(share / "en_us", share / "en_us" / "audio")
+        pack(share / "en_us", share / "en_us.tar.gz")
+    else:
+        shutil.copytree(hub, share)
+    before = sorted(share.rglob("*"))
+    alone = without_writing(share, "download", "--sets=test")
+    assert alone.returncode == 1 and alone.stderr.count("\n") == 1
+    assert "cannot be written; name a folder of yours by --corpus_dir too" in alone.stderr
+    sets = [f"--sets={name}" for name in SETS]
+    done = without_writing(share, "download", f"--corpus-dir={mine}", *sets)
+    assert done.returncode == 0, done.stderr
+    done = without_writing(share, "download", f"--corpus-dir={mine}", *sets)
+    assert done.stdout.count("nothing to fetch") == 3 and "unpacking" not in done.stderr, done.stderr
+    data = f"--data-dir={tmp_path / 'data'}"
+    done = without_writing(share, "prepare", f"--corpus-dir={mine}", data, "--max-removed=0.9")
+    assert done.returncode == 0, done.stderr
+    found = {str(path.relative_to(tmp_path / "data")): path.read_text() for path in (tmp_path / "data").glob("*/*")}
+    assert without_folder(found, mine / ("en_us/audio" if older else "data/en_us/audio")) == expected
+    assert sorted(share.rglob("*")) == before
+
+
+def test_audio_of_a_list_on_a_share_that_is_read_only(server, hub, tmp_path):
+    share, mine = tmp_path / "share", tmp_path / "mine"
+    (share / "en_us").mkdir(parents=True)
+    shutil.copy(hub / "data/en_us/dev.tsv", share / "en_us")
+    options = f"--corpus-dir={mine}", "--sets=dev"
+    command = [sys.executable, "-c", READ_ONLY, LOCAL, share, "download", *options, f"--corpus-dir={share}"]
+    done = subprocess.run([*command, f"--url={server}"], capture_output=True, text=True)
+    assert done.returncode == 0 and Quiet.asked == ["/audio/dev.tar.gz"], done.stderr
+    assert without_writing(share, "prepare", *options, f"--data-dir={tmp_path / 'data'}").returncode == 0
+    assert str(mine / "data/en_us/audio/dev") in (tmp_path / "data/dev/wav.scp").read_text()
+
+
 def test_errors_in_one_line(hub, tmp_path):
     options = f"--data-dir={tmp_path / 'data'}", "--sets=test"
     copy = tmp_path / "copy"

@@ -1,7 +1,7 @@
 import pytest
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.tables import read_ids, read_lines, read_table, write_table
+from omni_asr.kaldi.tables import read_ids, read_lines, read_table, stream_lines, write_table
 
 
 def test_fields_are_separated_by_blank_or_tab_and_nothing_else(tmp_path):
@@ -43,3 +43,11 @@ def test_written_tables_are_sorted_by_bytes(tmp_path):
     write_table(path, {"b": "1", "B": "2", "a_1": "3", "a-1": "4", "\u00e9": "", "a1": "5"})
     assert path.read_text(encoding="utf-8").split("\n") == ["B 2", "a-1 4", "a1 5", "a_1 3", "b 1", "\u00e9", ""]
     assert read_ids(path) == ["B", "a-1", "a1", "a_1", "b", "\u00e9"]
+
+
+def test_a_byte_order_mark_is_refused_or_dropped(tmp_path):
+    path = tmp_path / "list.tsv"
+    path.write_bytes(b"\xef\xbb\xbfa\xef\xbb\xbf\nb\n")
+    with pytest.raises(UserError, match="list.tsv:1: begins with a byte order mark; remove it"):
+        read_lines(path)
+    assert list(stream_lines(path, drop_mark=True)) == ["a\ufeff", "b"]

@@ -15,7 +15,7 @@ from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.manifest import Manifest, open_manifest, split_place
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import read_matrix
-from omni_asr.kaldi.tables import read_table
+from omni_asr.kaldi.tables import read_table, write_table
 from omni_asr.text.tokenizer import CharTokenizer
 
 TOKENIZER = CharTokenizer(UNITS)
@@ -198,3 +198,21 @@ def test_messages_of_broken_tables(data):
     for name, stage in (("text", 1), ("utt2num_frames", 2), ("feats.scp", 2)):
         (data / name).unlink()
         assert f"{name} is missing; stage {stage} makes it" in message()
+
+
+def test_validation_is_without_utterances_that_have_no_text(data, caplog):
+    """Such as those whose digits text cannot hold: what is recognised in them would all count as inserted."""
+    caplog.set_level("INFO")
+    whole = UtteranceSet(data, TOKENIZER)
+    whole.remove_wordless()
+    assert len(whole) == 21 and whole.kept is None
+    text = read_table(data / "text")
+    emptied = list(text)[3:5]
+    write_table(data / "text", {**text, **dict.fromkeys(emptied, "")})
+    utterances = UtteranceSet(data, TOKENIZER)
+    utterances.remove_wordless()
+    assert sorted(utterances.utts) == sorted(set(text) - set(emptied)) and all(utterances.texts)
+    assert f"{data}: 2 of 21 utterances have no text and are left out" in caplog.text
+    write_table(data / "text", dict.fromkeys(text, ""))
+    with pytest.raises(UserError, match="has no words to validate with; name another set"):
+        UtteranceSet(data, TOKENIZER).remove_wordless()

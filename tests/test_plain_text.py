@@ -53,6 +53,7 @@ def test_what_would_be_lost():
         ("At 10:30, 1,000 low-pressure_tests (40%) cost $7.", "at 10:30 1,000 low pressure tests 40% cost $7"),
         ("‘Café’ привет… 5…6.", "cafe привет 5 6"),
         ("Salt & pepper", "salt & pepper"),
+        ("Velux™ windows, Zodiac℠® & Co.", "velux windows zodiac & co"),
     ],
 )
 def test_written_words_keep_what_plain_words_lose(text, words):
@@ -69,6 +70,11 @@ def test_what_is_said_and_lost():
 def test_text_without_loss_is_written_as_it_is_plain(text):
     if not lost_in_plain(text):
         assert written_words(text) == plain_words(text)
+
+
+def test_signs_of_trademarks_are_no_letters():
+    assert plain_words("a Velux™ window") == "a velux window"
+    assert lost_in_plain("Velux™") == "" and without_brackets("Velux™") == "Velux "
 
 
 def test_brackets_hide_nothing():

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -40,7 +41,9 @@ FOLDERS = {
     "librispeech": ["librispeech"], "wsj": ["LDC/ldc93s6b", "LDC/LDC94S13B"], "tedlium": ["TEDLIUM_release-3"],
     "switchboard": ["LDC/LDC2002S09/hub5e_00", "LDC/LDC2002T43"],
     "ami": ["free/AMI/amicorpus", "ami_public_manual_1.6.2"],
-    "chime6": ["CHiME6"], "commonvoice": ["cv-corpus-9.0-2022-04-27/en", "cv-corpus-17.0-2024-03-15/en"],
+    "chime6": ["CHiME6"], "commonvoice": [
+        f"cv-corpus-{release}/en" for release in ("9.0-2022-04-27", "17.0-2024-03-15", "18.0-delta-2024-06-14")
+    ],
     "fleurs": ["data/en_us"], "voxpopuli": ["VoxPopuli"],
 }  # fmt: skip
 
@@ -83,7 +86,7 @@ def benchmark(tmp_path, plan, recipes):  # noqa: F811
 
 def test_corpora_are_found_by_the_names_that_people_have(benchmark):
     out, err = benchmark.run("--corpora_root", benchmark.corpora)
-    assert "average of 11: 30.00 [" in out and "2 folders fit cv-corpus-*/en/..;" in err
+    assert "average of 11: 30.00 [" in out and "2 folders fit cv-corpus-*.[0-9]-[0-9]*/en/..;" in err
     corpora = str(benchmark.corpora)
     (call,) = benchmark.calls("librispeech")
     assert call == (
@@ -100,9 +103,35 @@ def test_corpora_are_found_by_the_names_that_people_have(benchmark):
     for recipe, folders in named.items():
         assert benchmark.calls(recipe)[0].endswith(f"--corpus_dir {corpora}/{folders}".replace("@", corpora)), recipe
     table = (benchmark.dir / "exp/omni_base/benchmark.md").read_text()
-    assert "| Common Voice | cv-corpus-17.0-2024-03-15 | test | whisper |" in table
+    assert "| Common Voice | 17.0 | test | whisper |" in table
     assert "| Switchboard | LDC2002S09 + LDC2002T43 | eval2000, sw_* | whisper |" in table
     assert not (benchmark.dir.parent / "librispeech" / "data").exists()  # theirs stay as they are
+
+
+@pytest.mark.parametrize(
+    ("there", "recipe", "found"),
+    [
+        ("hub/datasets--google--fleurs/snapshots/70bb/data/en_us/test.tsv", "fleurs", "hub/datasets--google--fleurs"),
+        ("speech/lhotse/metadata/en_us/test.tsv", "fleurs", "speech/lhotse"),
+        (
+            "hub/datasets--facebook--voxpopuli/snapshots/8a/data/en/asr_test.tsv",
+            "voxpopuli",
+            "hub/datasets--facebook--",
+        ),
+        ("voxpopuli_hub/data/en/asr_test.tsv", "voxpopuli", "voxpopuli_hub/data"),
+        ("cv-corpus-5.1-2020-06-22/test.tsv", "commonvoice", "cv-corpus-5.1-2020-06-22"),
+        ("cv-corpus-18.0-delta-2024-06-14/en/other.tsv", "commonvoice", None),
+    ],
+)
+def test_copies_of_the_hub_are_found_and_deltas_are_not(tmp_path, root, there, recipe, found):
+    (tmp_path / there).parent.mkdir(parents=True)
+    (tmp_path / there).touch()
+    command = [sys.executable, "egs/benchmark/local/find.py", "--columns", "egs/benchmark/conf/columns.yaml"]
+    done = subprocess.run(
+        [*command, "--recipes", "egs", "--corpora-root", tmp_path], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{recipe}\ttest\t{tmp_path}/{found}") if found else not done.stdout, done.stdout
 
 
 def test_what_is_not_there_and_what_fails(benchmark):
@@ -217,6 +246,8 @@ def test_the_recipes_that_there_are_on_fake_copies(tmp_path, tiny_model, plan): 
     assert out.count("stage 4: decoding") == sum(len(plan.sets(name)) for name in options)
     for column in plan.columns:
         assert (f"{column.name}: - (" in out) == (column.recipe not in options), column.name
+    table = (recipe / "exp/tiny/benchmark.md").read_text()
+    assert "| Common Voice | 17.0 |" in table and " 4 of 16,393 |" in table
     out = run(["librispeech"])
     assert "stage 4: decoding" not in out and "decode_test_clean is complete, nothing to do" in out
     assert "LibriSpeech clean: " in out and "no average: 9 columns are missing" in out

@@ -213,17 +213,21 @@ def test_reasons_are_listed_and_counted(tmp_path, caplog):
             writer.remove(f"a-{number}", f"has no audio file /corpus/a-{number}.wav")
         for number in (9, 8):
             writer.exclude(f"a-{number}", "is 'redacted'")
+            writer.remove(f"b-{number}", "has a clip of 0 bytes")
         writer.notes["curly quotes were straightened"] += 3
     assert table(tmp_path / "set", REMOVED) == [
         "a-6 has no audio file /corpus/a-6.wav",
         "a-7 has no audio file /corpus/a-7.wav",
         "a-8 is 'redacted'",
         "a-9 is 'redacted'",
+        "b-8 has a clip of 0 bytes",
+        "b-9 has a clip of 0 bytes",
     ]
     assert [record.getMessage() for record in caplog.records] == [
         "set: 5 utterances, 1 speakers, 2.50 hours",
-        "set: lost: 2, has no audio file ...",
-        "set: excluded: 2, is ...",
+        "set: lost: 2, has a clip of 0 bytes",
+        "set: lost: 2, the first has no audio file /corpus/a-7.wav",
+        "set: excluded: 2, is 'redacted'",
         "set: curly quotes were straightened: 3",
     ]
 
@@ -234,14 +238,17 @@ def test_too_much_lost_keeps_the_list(tmp_path, kept):
         for number in range(kept):
             writer.utterance(f"a-{number}", "a", "x", audio="/a.wav")
         writer.remove("a-8", "has no audio file")
-        writer.remove("a-9", "has no words")
-        writer.remove("a-7", "has no words")
+        writer.remove("a-9", "has 3 fields, where the header has 10")
+        writer.remove("a-7", "has 2 fields, where the header has 10")
     listed = tmp_path / f"set.{REMOVED}"
-    assert f"set: 3 of {kept + 3} utterances are lost, more than 5%, most often because one has no words" in str(
-        error.value
+    assert (
+        f"set: 3 of {kept + 3} utterances are lost, more than 5%, most often because one has 3 fields, where the"
+        in (str(error.value))
     )
     assert str(listed) in str(error.value) and "--max_removed" in str(error.value) and "\n" not in str(error.value)
-    assert listed.read_text() == "a-7 has no words\na-8 has no audio file\na-9 has no words\n"
+    assert listed.read_text() == (
+        "a-7 has 2 fields, where the header has 10\na-8 has no audio file\na-9 has 3 fields, where the header has 10\n"
+    )
     assert list(tmp_path.iterdir()) == [listed]
 
 

@@ -18,7 +18,22 @@ from omni_asr.scoring.results import read_rate
 from omni_asr.scoring.sclite import Utterance, by_speaker
 
 SLACK = 0.01
-"""Share of the utterances of a set by which versions of a corpus, such as AMI's 1.6.1 and 1.6.2, may differ."""
+"""Share of a set's utterances or words by which versions of a corpus, such as AMI's 1.6.1 and 1.6.2, may differ."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a set has; None where that is not known."""
+
+    utterances: int | None = None
+    words: int | None = None
+    """Of ``table``, before any normalisation."""
+    table: str = "text"
+
+    def is_like(self, official: "Counts") -> bool:
+        """Whether these are about as many as officially, in what is known of that."""
+        pairs = [(self.utterances, official.utterances), (self.words, official.words)]
+        return all(abs((ours or 0) - theirs) <= SLACK * theirs for ours, theirs in pairs if theirs is not None)
 
 
 @dataclass(frozen=True)
@@ -32,8 +47,13 @@ class Column:
     """In percent, in the order of the systems."""
     subset: str = ""
     """What the ids of its utterances begin with."""
+    counts: str = ""
+    """Name of its line in the recipe's ``conf/official_counts``, if that is not the set."""
     utterances: int | None = None
-    """How many it has, where every copy of the corpus has as many."""
+    """How many it has, where the recipe does not say."""
+    words: int | None = None
+    """How many words its ``table`` has, where the recipe does not say."""
+    table: str = "text"
     note: str = ""
 
 
@@ -76,18 +96,21 @@ class Measured:
     """Utterances without a word after normalisation."""
     percent: float = 0.0
     words: int = 0
+    """After normalisation."""
     interval: Interval | None = None
+    here: Counts = Counts()
+    """What the copy of the corpus has."""
+    official: Counts = Counts()
 
     @property
-    def size(self) -> int:
-        """How many utterances the copy of the corpus has."""
-        return len(self.utterances) + self.dropped
+    def is_known(self) -> bool:
+        """Whether it is known what the set has officially."""
+        return (self.official.utterances, self.official.words) != (None, None)
 
     @property
     def is_whole(self) -> bool:
-        """Whether these are about as many utterances as the set has, where that is known."""
-        official = self.column.utterances
-        return official is None or abs(self.size - official) <= SLACK * official
+        """Whether the copy has about what the set has officially; also where that is not known."""
+        return self.here.is_like(self.official)
 
 
 @dataclass(frozen=True)
@@ -189,6 +212,7 @@ def measure(
             folder = Path(recipes, column.recipe)
             decode_dir = folder / "exp" / name / f"decode_{column.set}"
             measured = _read(measured, folder / "data" / column.set, decode_dir, plan.regime)
+            measured = measured if measured.problem else _compared(measured, folder)
             info = info or _info(decode_dir)
         columns.append(measured)
     benchmark = Benchmark(name, plan, columns, info, note)
@@ -229,4 +253,32 @@ def _read(measured: Measured, data_dir: Path, decode_dir: Path, regime: str) -> 
         percent=counts.percent,
         words=counts.words,
         interval=interval(utterances),
+        here=Counts(len(utterances) + dropped),
     )
+
+
+def _compared(measured: Measured, folder: Path) -> Measured:
+    """With the release and the words of the set in a recipe's folder, and what it has officially."""
+    column, data_dir = measured.column, folder / "data" / measured.column.set
+    release, path = measured.release, folder / "conf" / "official_counts"
+    names = [column.counts or column.set]
+    if (data_dir / "release").exists():
+        release = (data_dir / "release").read_text(encoding="utf-8").strip()
+        names.append(f"{names[0]}@{release}")
+    official = Counts(column.utterances, column.words, column.table)
+    for line in read_lines(path) if path.exists() else []:
+        name, *fields = line.split()
+        if name in names:
+            official = _official(*fields)
+    words = None
+    if official.words is not None:
+        table = read_table(data_dir / official.table, may_be_empty=True)
+        words = sum(len(text.split()) for name, text in table.items() if name.startswith(column.subset))
+    here = replace(measured.here, words=words, table=official.table)
+    return replace(measured, release=release, here=here, official=official)
+
+
+def _official(utterances: str, words: str = "-", table: str = "text", hours: str = "-") -> Counts:
+    """What a line of ``official_counts`` says; ``-`` is not known, and an stm's words (``scored``) are no table's."""
+    known = None if utterances == "-" else int(utterances)
+    return Counts(known) if words == "-" or table == "scored" else Counts(known, int(words), table)

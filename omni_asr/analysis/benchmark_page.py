@@ -81,7 +81,7 @@ def _introduction(benchmark: Benchmark) -> str:
     partly = (
         ""
         if all(column.is_whole for column in benchmark.there)
-        else (f" {PARTIAL}: not as many utterances as the official set has, so not to be compared.")
+        else (f" {PARTIAL}: not as many utterances or words as the official set has, so not to be compared.")
     )
     regime = f"regime {regime} ({REGIMES[regime]})"
     return f"Word error rates in percent with 95 % intervals, {regime}. {mean}{partly}{source}"
@@ -133,8 +133,11 @@ def _details(benchmark: Benchmark) -> list[list[str]]:
     rows = []
     for one in benchmark.there:
         column, sure = one.column, one.interval
-        size = f"{one.size:,}" + (f" of {column.utterances:,}" if column.utterances else "")
+        size = f"{one.here.utterances:,}" + (f" of {one.official.utterances:,}" if one.official.utterances else "")
         remarks = [column.note] if column.note else []
+        remarks += [] if one.is_known else ["what the official set has is not known"]
+        if not one.is_whole and one.official.words:
+            remarks += [f"{one.here.words:,} of {one.official.words:,} words in {one.official.table}"]
         remarks += [f"{one.dropped} without a word after normalisation"] if one.dropped else []
         rows.append(
             [

@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = write(benchmark, options.out)
     for column in benchmark.columns:
         figure = f"- ({column.problem})" if column.problem else f"{column.percent:.2f} {column.interval or ''}"
-        print(f"{column.column.name}: {figure}".rstrip())
+        partly = "" if column.problem or column.is_whole else " (of a part of the set)"
+        print(f"{column.column.name}: {figure}".rstrip() + partly)
     if benchmark.is_complete:
         mean, sure = benchmark.mean()
         print(f"average of {len(benchmark.columns)}: {mean:.2f} {sure or ''}".rstrip())

@@ -206,23 +206,44 @@ def _extract(path: Path, folder: Path) -> None:
         archive.extractall(folder)
 
 
-def unpack_beside(path: Path) -> None:
+def unpack_beside(path: Path, *others: Path) -> Path:
     """Unpack a tar or zip file into the folder that it is in; what it holds appears there by rename, whole.
 
+    Args:
+        path: the archive.
+        others: folders to take instead where nobody may write beside it; the first that can be written.
+
+    Returns:
+        The folder.
+
     Raises:
-        UserError: as :func:`unpack`, or the folder has something of the same name.
+        UserError: as :func:`unpack`, the folder has something of the same name, or none of them can be written.
     """
-    partial = path.parent / f".unpacking.{path.name}"
+    folder = next(filter(_may_write, [path.parent, *others]), None)
+    if folder is None:
+        where = ", ".join(dict.fromkeys(map(str, [path.parent, *others])))
+        raise UserError(
+            f"{path} has to be unpacked, but {where} cannot be written; name a folder of yours by --corpus_dir too"
+        )
+    partial = folder / f".unpacking.{path.name}"
     if not (partial / MARKS).exists():
         shutil.rmtree(partial, ignore_errors=True)  # what an interruption left, perhaps of another archive of this name
     unpack(path, partial)
     for child in sorted(partial.iterdir()):
         if child.name == MARKS:
             continue
-        if (path.parent / child.name).exists():
-            raise UserError(f"{path} would replace {path.parent / child.name}; remove one of them and start again")
-        child.rename(path.parent / child.name)
+        if (folder / child.name).exists():
+            raise UserError(f"{path} would replace {folder / child.name}; remove one of them and start again")
+        child.rename(folder / child.name)
     shutil.rmtree(partial)
+    return folder
+
+
+def _may_write(folder: Path) -> bool:
+    """Whether one may write into a folder, or make it."""
+    if folder.exists():
+        return os.access(folder, os.W_OK)
+    return folder.parent != folder and _may_write(folder.parent)
 
 
 def is_unpacked(archive: Archive, folder: str | os.PathLike[str]) -> bool:

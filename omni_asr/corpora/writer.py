@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from omni_asr.corpora.reasons import Reasons
 from omni_asr.corpora.sorted_tables import Tables, sort_file
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import sort_key
@@ -24,7 +25,6 @@ REMOVED = "removed_in_preparation"
 """Table of what the corpus has and the data directory has not: ``<id> <reason>``."""
 MAX_REMOVED = 0.05
 JSON = json.JSONEncoder(ensure_ascii=False)
-_PARTICULAR = re.compile(r"\S*\d\S*|/\S+|'[^']*'|\"[^\"]*\"")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufeff]")
 TWICE = "occurs twice in the corpus; the first is kept"
 
@@ -56,8 +56,7 @@ class SetWriter:
         """Release of the corpus, where it has several; ``conf/official_counts`` then has lines ``<set>@<release>``."""
         self._seconds: dict[str, float] = {}
         self._used: set[str] = set()
-        self._reasons: Counter[str] = Counter()
-        self._excluded: Counter[str] = Counter()
+        self._lost, self._excluded = Reasons(), Reasons()
         if self.path.exists():
             raise UserError(f"{self.path} is there already; remove it, or write into another --data_dir")
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,13 +157,21 @@ class SetWriter:
         return audio
 
     def remove(self, name: str, reason: str) -> None:
-        """Leave out an utterance that cannot be used: it counts as a loss."""
-        self._reasons[_kind(reason)] += 1
+        """Leave out an utterance that cannot be used: it counts as a loss.
+
+        Args:
+            name: its id, or what is known of it.
+            reason: what it has or is, to be read behind "the first": ``has no audio file /corpus/a.wav``.
+        """
+        self._lost.add(reason)
         self._row("removed", "_".join(name.split()) or "?", reason)
 
     def exclude(self, name: str, reason: str) -> None:
-        """Leave out an utterance that is not to be used, by the rules of the corpus or of the protocol."""
-        self._excluded[_kind(reason)] += 1
+        """Leave out an utterance that is not to be used, by the rules of the corpus or of the protocol.
+
+        Arguments are those of :meth:`remove`.
+        """
+        self._excluded.add(reason)
         self._row("removed", "_".join(name.split()) or "?", reason)
 
     def __enter__(self) -> "SetWriter":
@@ -190,14 +197,14 @@ class SetWriter:
         if self.release is not None:
             (final / "release").write_text(f"{self.release}\n", encoding="utf-8")
         self._report(kept, speakers, seconds)
-        lost = sum(self._reasons.values())
+        lost = sum(self._lost.counts.values())
         if lost and (not kept or lost > self.max_removed * (kept + lost)):
             listed = self.path.with_name(f"{self.path.name}.{REMOVED}")
             shutil.copyfile(final / REMOVED, listed)
             raise UserError(
                 f"{self.path.name}: {lost} of {kept + lost} utterances are lost, more than {self.max_removed:.0%}, "
-                f"most often because one {self._reasons.most_common(1)[0][0]}; all are listed in {listed}; is the copy "
-                "complete? --max_removed allows more"
+                f"most often because one {self._lost.most_often()}; all are listed in {listed}; is the copy complete? "
+                "--max_removed allows more"
             )
         if not kept:
             raise UserError(f"{self.path.name}: no utterance was found; is --corpus_dir the folder of this corpus?")
@@ -209,7 +216,7 @@ class SetWriter:
         with open(self._path("removed"), "a", encoding="utf-8") as removed:
             for name, row in self._sorted("utterances"):
                 if name == previous:
-                    self._reasons[TWICE] += 1
+                    self._lost.add(TWICE)
                     removed.write(_line(name, TWICE))
                     continue
                 if row["utt2spk"] != speaker:
@@ -260,9 +267,9 @@ class SetWriter:
         """What is in the set and what is not, as lines of the log."""
         length = f", {seconds / 3600:.2f} hours" if seconds else ""
         log.info("%s: %d utterances, %d speakers%s", self.path.name, kept, speakers, length)
-        for what, reasons in (("lost", self._reasons), ("excluded", self._excluded)):
-            for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
-                log.info("%s: %s: %d, %s", self.path.name, what, count, reason)
+        for what, reasons in (("lost", self._lost), ("excluded", self._excluded)):
+            for line in reasons.lines():
+                log.info("%s: %s: %s", self.path.name, what, line)
         for note, count in sorted(self.notes.items()):
             log.info("%s: %s: %d", self.path.name, note, count)
 
@@ -299,8 +306,3 @@ def clean(text: str) -> str:
 
 def _line(name: str, value: Any) -> str:
     return f"{name}\t{JSON.encode(value)}\n"
-
-
-def _kind(reason: str) -> str:
-    """A reason without what is particular to one utterance, so that equal ones are counted together."""
-    return _PARTICULAR.sub("...", reason)

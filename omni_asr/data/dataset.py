@@ -136,6 +136,19 @@ class UtteranceSet:
         if shards and not (self.data_dir / "shards").is_dir():
             log.warning("%s was not made by omni-asr shard: its archives are not shuffled", self.data_dir)
 
+    def remove_wordless(self) -> None:
+        """Drop utterances without text, and say how many: validation has nothing to compare them with.
+
+        Raises:
+            UserError: nothing is left.
+        """
+        empty_N = np.diff(self.manifest.tokens.bounds) == 0
+        if empty_N.all():
+            raise UserError(f"{self.data_dir}/text has no words to validate with; name another set")
+        if empty_N.any():
+            log.info("%s: %d of %d utterances have no text and are left out", self.data_dir, empty_N.sum(), len(self))
+            self._see(np.flatnonzero(~empty_N).astype(np.int32))
+
     def remove_unusable(self, config: DataConfig, stack: int, listing: Path | None) -> None:
         """Drop what cannot be trained on and write the removed ids with their reasons to ``listing``, if one is given.
 

@@ -12,10 +12,11 @@ from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 
 
-def stream_lines(path: str | os.PathLike[str], fallback: str = "") -> Iterator[str]:
+def stream_lines(path: str | os.PathLike[str], fallback: str = "", drop_mark: bool = False) -> Iterator[str]:
     r"""Lines of a UTF-8 file one after the other, split at ``\n`` only and without it.
 
-    ``fallback`` is the encoding of lines that are not UTF-8, such as ``latin-1`` in what was published long ago.
+    ``fallback`` is the encoding of lines that are not UTF-8, such as ``latin-1`` in what was published long ago;
+    ``drop_mark`` takes away the byte order mark that some editors leave at the start of a corpus's lists.
 
     Raises:
         UserError: the file cannot be read, begins with a byte order mark, which would belong to its first id, or a
@@ -24,6 +25,8 @@ def stream_lines(path: str | os.PathLike[str], fallback: str = "") -> Iterator[s
     try:
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
+                if number == 1 and drop_mark:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if number == 1 and line.startswith(codecs.BOM_UTF8):
                     raise UserError(
                         f"{path}:1: begins with a byte order mark; remove it: sed -i '1s/^\\xEF\\xBB\\xBF//'"

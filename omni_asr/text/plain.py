@@ -6,6 +6,7 @@ import unicodedata
 _SINGLE = dict.fromkeys(map(ord, "‘’‛`´ʼ′＇"), "'")
 _DOUBLE = dict.fromkeys(map(ord, "“”„‟«»″＂"), '"')
 _SPELLED = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ß": "ss", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i"})
+_UNSEEN = dict.fromkeys(map(ord, "\u200b™℠"), " ")
 _BRACKETS = dict.fromkeys(map(ord, "()[]{}<>"), " ")
 _OTHER = re.compile(r"[^a-z' ]+")
 _OTHER_THAN_HYPHENS = re.compile(r"[^a-z' -]+")
@@ -98,8 +99,11 @@ def _letters(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """Text without soft hyphens, marks of direction and other signs without a width; the blank among them is one."""
-    text = text.replace("\u200b", " ")
+    """Text without soft hyphens, marks of direction and other signs without a width; the blank among them is one.
+
+    Nor with the signs of trademarks, which nobody says and which decompose to letters: ``Velux™`` is not ``veluxtm``.
+    """
+    text = text.translate(_UNSEEN)
     return text if text.isascii() else "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
 
 

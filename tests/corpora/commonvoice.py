@@ -1,5 +1,6 @@
 """A fake copy of Common Voice, release 17.0, English."""
 
+import codecs
 from pathlib import Path
 
 from corpora.audio import write_audio
@@ -32,6 +33,7 @@ TRAIN = [
 DEV = [
     (EVE, "30.mp3", "Tea, please.", "fifties", "female_feminine"),
     (FAY, "31.mp3", "A\u00a0spoon\u200band a co\u00adoperative fork", "", ""),  # blanks and signs that are not seen
+    (FAY, "32.mp3", "Room 9 smells of Velux™ glue.", "", ""),  # digits; a sign whose letters are not said
 ]
 TEST = [
     (EVE, "40.mp3", '""Is that all?"" I asked ‘nicely’.', "", ""),  # quotes as some releases write them
@@ -52,6 +54,8 @@ def make(root: Path) -> list[Path]:
         write_list(folder / f"{name}.tsv", rows)
     with open(folder / "train.tsv", "a", encoding="utf-8") as file:
         file.write(f"{AVA}\tcommon_voice_en_21.mp3\n")  # a line that ends too early, the last without its end
+    spreadsheet = folder / "dev.tsv"  # which leaves a byte order mark
+    spreadsheet.write_bytes(codecs.BOM_UTF8 + spreadsheet.read_bytes())
     lengths = ["clip\tduration[ms]"]
     for _, clip, *_ in listed["validated"]:
         number = int(clip.removesuffix(".mp3"))

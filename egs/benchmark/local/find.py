@@ -75,8 +75,8 @@ def _packages(packages: Mapping[str, Sequence[str]], tree: CorpusTree) -> tuple[
 def _first(patterns: Sequence[str], tree: CorpusTree) -> Path | None:
     """The folder that the first pattern fits; of several releases the last."""
     for pattern in patterns:
-        inner = pattern.removesuffix("/..")
-        folders = {path.parent if inner != pattern else path for path in tree.find_all(inner, DEPTH) if path.is_dir()}
+        inner, up = re.sub(r"(/\.\.)+$", "", pattern), pattern.count("/..")
+        folders = {[path, *path.parents][up] for path in tree.find_all(inner, DEPTH) if up or path.is_dir()}
         if folders:
             nearest = min(len(path.parts) for path in folders)
             chosen = max((path for path in folders if len(path.parts) == nearest), key=_by_number)

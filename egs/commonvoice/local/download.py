@@ -16,22 +16,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Unpack an archive where there is no release yet."""
     parser = ArgumentParser(__doc__)
     parser.add_argument(
-        "--corpus-dir", type=Path, required=True, help="cv-corpus-<release>-<date>, or its archive's folder"
+        "--corpus-dir",
+        type=Path,
+        action="append",
+        required=True,
+        help="cv-corpus-<release>-<date>, or its archive's folder; may be repeated",
     )
-    folder = parser.parse_args(argv).corpus_dir
-    tree = CorpusTree([folder] if folder.exists() else [])
+    folders = parser.parse_args(argv).corpus_dir
+    tree = CorpusTree.of_those_there(folders)
     releases, archives = find_releases(tree), find_archives(tree)
     if not releases and len(archives) > 1:
-        names = ", ".join(path.name for path in archives)
-        raise UserError(f"{folder} has several archives of Common Voice ({names}); leave one there")
+        names = ", ".join(map(str, archives))
+        raise UserError(f"there are several archives of Common Voice ({names}); leave one there")
     if not releases and archives:
-        unpack_beside(archives[0])
-        releases = find_releases(CorpusTree([folder]))
+        place = unpack_beside(archives[0], *folders)
+        releases = find_releases(CorpusTree([place]))
+        if not releases:
+            raise UserError(f"{archives[0]} has no folder clips of English; is it an archive of Common Voice?")
     if not releases:
         raise UserError(
             "Common Voice has to be fetched by hand: register at https://datacollective.mozillafoundation.org (older "
-            "releases: https://commonvoice.mozilla.org/datasets), take Scripted Speech, English (54 to 90 GB), put the "
-            f".tar.gz into {folder}, and start again; --corpus_dir names another place, or what it unpacks to"
+            "ones: https://commonvoice.mozilla.org/datasets), take Scripted Speech, English (54 to 90 GB, no delta), "
+            f"put the .tar.gz into {folders[0]}; start again; --corpus_dir names another place, or what it unpacks to"
         )
     for release in releases:
         print(f"{release.folder} has Common Voice, release {release.version or 'unknown'}: nothing to fetch")

@@ -3,14 +3,17 @@
 --corpus-dir is cv-corpus-<release>-<date>, its folder en, or what the former is in. Clips are MP3 and are read as they
 are. Text for training has a to z and ' only; sentences with digits, signs or letters that it cannot hold are left out
 of training and listed. dev and test keep every sentence: text_verbatim has all that is written, without punctuation and
-case, and text_whisper the sentence as it is, for Whisper's normaliser.
+case, text_whisper the sentence as it is, for Whisper's normaliser, and text nothing where training text would lose
+something: validation leaves these out.
 
 Sets: train, dev, test, and validated, a larger training set: validated.tsv without the clips of dev and test.
 """
 
 import logging
 import os
+import re
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -52,10 +55,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the sets that are asked for, or all whose lists are there."""
     parser = ArgumentParser(__doc__)
     add_options(parser, SETS)
+    parser.add_argument(
+        "--release", type=version, help="number of the release, such as 17.0, where its folder has none"
+    )
     options = parser.parse_args(argv)
     preparation = Preparation(options)
-    release = need_release(preparation.tree)
+    release = need_release(preparation.tree, options.release)
     log.info("Common Voice, release %s: %s", release.version or "unknown", release.folder)
+    if release.version is None:
+        log.warning("its name tells no release, so counts are not compared with official ones; --release 17.0 tells it")
+    if options.sets is None and not any((release.folder / f"{name}.tsv").exists() for name in SETS):
+        raise UserError(f"{release.folder} has no list of Common Voice: {', '.join(f'{name}.tsv' for name in SETS)}")
     with ExitStack() as stack:
         lengths = stack.enter_context(DiskTable(preparation.data_dir))
         lengths.add(read_lengths(release.folder / "clip_durations.tsv"))
@@ -63,6 +73,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             path = release.folder / f"{name}.tsv"
             if preparation.wants(name) and (path.exists() or options.sets is not None):
                 write_set(preparation, release, name, lengths)
+
+
+def version(text: str) -> str:
+    """The number of a release as official counts name it.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if not re.fullmatch(r"\d+\.\d+", text):
+        raise ArgumentTypeError(f"{text!r} is no release; they are such as 5.1 and 17.0")
+    return text
 
 
 def write_set(preparation: Preparation, release: Release, name: str, lengths: DiskTable) -> None:
@@ -103,7 +124,7 @@ def add_training(writer: SetWriter, utterance: str, speaker: str, row: Row, audi
     """Add an utterance whose sentence can be spelt with a to z."""
     lost = lost_in_plain(row.sentence)
     if lost:
-        writer.exclude(utterance, f"text for training cannot hold '{lost}'")
+        writer.exclude(utterance, f"has '{lost}', which text for training cannot hold")
     else:
         writer.utterance(utterance, speaker, plain_words(row.sentence), audio=audio, seconds=seconds)
 
@@ -113,7 +134,7 @@ def add_scored(writer: SetWriter, utterance: str, speaker: str, row: Row, audio:
     writer.utterance(
         utterance,
         speaker,
-        plain_words(row.sentence),
+        "" if lost_in_plain(row.sentence) else plain_words(row.sentence),
         audio=audio,
         seconds=seconds,
         text_verbatim=written_words(row.sentence),
@@ -130,10 +151,10 @@ def read_rows(path: Path) -> Iterator[Row]:
         UserError: the file does not exist, or its first line lacks a column.
     """
     columns = {"client_id": -1, "path": -1, "sentence": -1, "gender": -1, "age": -1}
-    for number, line in enumerate(stream_lines(path), 1):
+    for number, line in enumerate(stream_lines(path, drop_mark=True), 1):
         fields = line.rstrip("\r").split("\t")
         if number == 1:
-            names = [name.strip("\ufeff ") for name in fields]
+            names = [name.strip() for name in fields]
             columns = {name: names.index(name) if name in names else -1 for name in columns}
             missing = [name for name in ("client_id", "path", "sentence") if columns[name] < 0]
             if missing:
@@ -164,7 +185,7 @@ def read_lengths(path: Path) -> Iterable[tuple[str, str]]:
     """Clip and milliseconds of each line of clip_durations.tsv; nothing where it is not there (before 16.1)."""
     if not path.exists():
         return
-    for line in stream_lines(path):
+    for line in stream_lines(path, drop_mark=True):
         clip, _, milliseconds = line.strip().partition("\t")
         if milliseconds.isdecimal():
             yield clip.removesuffix(".mp3"), str(int(milliseconds))

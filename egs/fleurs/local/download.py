@@ -5,6 +5,7 @@ not fetched again. Archives are unpacked, whole or not at all, and those that we
 sends (--url) is checked only if it is whole.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,24 +31,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(__doc__)
     add_fetching_options(parser, SETS, URL)
     options = parser.parse_args(argv)
-    folder = options.corpus_dir[0]
-    tree = unpack_older(CorpusTree.of_those_there(options.corpus_dir))
+    folders = options.corpus_dir
+    tree = unpack_older(CorpusTree.of_those_there(folders), folders)
     for name in options.sets or SETS:
         part = find_part(tree, name)
         if part.table and part.audio:
             print(f"{part.audio} is there: nothing to fetch")
             continue
-        archive = fetch_part(name, part, part.table.parent if part.table else folder / "data" / "en_us", options.url)
-        need_part(CorpusTree.of_those_there(options.corpus_dir), name)
+        archive = fetch_part(name, part, folders[0] / "data" / "en_us", options.url)
+        need_part(CorpusTree.of_those_there(folders), name, folders)
         if archive is not None:
             archive.unlink()
 
 
 def fetch_part(name: str, part: Part, folder: Path, url: str) -> Path | None:
-    """Fetch what is missing of a set into a folder en_us; return the archive of its audio if it is new."""
+    """Fetch what is missing of a set, beside its list where one may write.
+
+    Args:
+        name: of the set.
+        part: what there is of it.
+        folder: en_us, which gets what cannot lie beside a list.
+        url: where the hub, or a mirror, has en_us.
+
+    Returns:
+        The archive of its audio, if that is new.
+    """
     table, archive = f"{name}.tsv", f"audio/{name}.tar.gz"
     if part.table is None:
         fetch(Archive(f"{url}/{table}", *known(table, url)), folder)
+    elif os.access(part.table.parent, os.W_OK):
+        folder = part.table.parent
     if part.archive is not None or (folder / archive).exists():
         return None
     return fetch(Archive(f"{url}/{archive}", *known(archive, url)), folder / "audio")

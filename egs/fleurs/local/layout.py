@@ -1,5 +1,6 @@
 """The layouts in which FLEURS, American English, is found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ SETS = {"train": ("train",), "dev": ("dev", "validation"), "test": ("test",)}
 """Names that the sets have in copies."""
 LISTS = ("data/en_us", "en_us", "metadata/en_us", "snapshots/*/data/en_us", ".")
 """Folders of the TSV files: of the hub, its older archive, lhotse, the hub's cache, and one that is named itself."""
+ELSEWHERE = "data/en_us/audio"
+"""Folder of the audio whose list is in a folder that cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,18 @@ class Part:
     """Archive of that folder, not yet unpacked."""
 
 
-def unpack_older(tree: CorpusTree) -> CorpusTree:
-    """Unpack en_us.tar.gz, the older archive of all sets, where it lies in the folders of the user, once."""
+def unpack_older(tree: CorpusTree, folders: Sequence[Path]) -> CorpusTree:
+    """Unpack en_us.tar.gz, the older archive of all sets, once: beside it, or in the first folder that can be written.
+
+    Args:
+        tree: the folders of the user that are there.
+        folders: all of them.
+    """
     archives = [path for root in tree.roots for path in tree.files(root, "en_us.tar.gz")]
-    archives = [path for path in archives if not (path.parent / "en_us").exists()]
-    for path in archives:
-        unpack_beside(path)
-    return CorpusTree(tree.roots) if archives else tree
+    if not archives or any((folder / "en_us").exists() for folder in folders):
+        return tree
+    unpack_beside(archives[0], *folders)
+    return CorpusTree.of_those_there(folders)
 
 
 def find_part(tree: CorpusTree, name: str) -> Part:
@@ -40,8 +48,13 @@ def find_part(tree: CorpusTree, name: str) -> Part:
     return parts[0] if parts else Part()
 
 
-def need_part(tree: CorpusTree, name: str) -> tuple[Path, Path]:
+def need_part(tree: CorpusTree, name: str, folders: Sequence[Path]) -> tuple[Path, Path]:
     """The TSV file of a set and the folder of its audio, unpacked if need be.
+
+    Args:
+        tree: the folders of the user that are there.
+        name: of the set.
+        folders: all of them; where nobody may write beside an archive, the first that can be written gets its files.
 
     Raises:
         UserError: one of them is missing.
@@ -54,8 +67,8 @@ def need_part(tree: CorpusTree, name: str) -> tuple[Path, Path]:
         return part.table, part.audio
     if part.archive is None:
         raise UserError(f"{part.table} is there, but no audio/{name} beside it; stage 0 fetches it")
-    unpack_beside(part.archive)
-    audio = find_part(CorpusTree(tree.roots), name).audio
+    unpack_beside(part.archive, *(folder / ELSEWHERE for folder in folders))
+    audio = find_part(CorpusTree.of_those_there(folders), name).audio
     if audio is None:
         raise UserError(f"{part.archive} has no folder {name}; remove it, and stage 0 fetches it again")
     return part.table, audio
@@ -73,10 +86,10 @@ def _tables(tree: CorpusTree, name: str) -> list[Path]:
 
 
 def _part_of(tree: CorpusTree, table: Path, name: str) -> Part:
-    """The audio of a list: beside it, or beside the folder metadata that it is in."""
+    """The audio of a list: beside it, beside the folder metadata that it is in, or where it is unpacked elsewhere."""
     here = table.parent
     archive = None
-    for folder in (here / "audio", here, here.parent.parent / "en_us"):
+    for folder in (here / "audio", here, here.parent.parent / "en_us", *(root / ELSEWHERE for root in tree.roots)):
         for own in SETS[name]:
             found = tree.inside(folder, own)
             if found is not None and found.is_dir():

@@ -1,10 +1,11 @@
 """Make Kaldi data directories of FLEURS, American English.
 
 --corpus-dir is the folder with data/en_us or en_us (each <set>.tsv and audio/<set>/), or with metadata/en_us and en_us,
-as lhotse leaves it; archives are unpacked where they are. Text is the normalised transcription (column 4). Training has
-a to z and ' only; sentences with digits and other signs are left out of it and listed. dev and test keep every
-sentence: text_verbatim is column 4 with its digits, text_whisper the raw transcription (column 3), for Whisper's
-normaliser.
+as lhotse leaves it; archives are unpacked where they are, or in the first --corpus-dir that can be written. Text is the
+normalised transcription (column 4). Training has a to z and ' only; sentences with digits and other signs are left out
+of it and listed. dev and test keep every sentence: text_verbatim is column 4 with its digits, text_whisper the raw
+transcription (column 3), for Whisper's normaliser, and text nothing where training text would lose something:
+validation leaves these out.
 
 Sets: train, dev, test. No speakers are known: each take of a sentence is a speaker of its own.
 """
@@ -48,10 +49,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_options(parser, SETS)
     options = parser.parse_args(argv)
     preparation = Preparation(options)
-    tree = unpack_older(preparation.tree)
+    folders = preparation.tree.roots
+    tree = unpack_older(preparation.tree, folders)
     for name in SETS:
         if preparation.wants(name):
-            table, audio = need_part(tree, name)
+            table, audio = need_part(tree, name, folders)
             write_set(preparation, name, table, audio)
 
 
@@ -76,8 +78,8 @@ def write_set(preparation: Preparation, name: str, table: Path, audio: Path) -> 
 
 def add(writer: SetWriter, take: Take, audio: AudioFile, is_training: bool) -> None:
     """Add a take; of those for training, one whose sentence can be spelt with a to z."""
-    text, value, seconds = plain_words(take.words), audio.value(), audio.seconds
-    lost = lost_in_plain(take.words)
+    value, seconds, lost = audio.value(), audio.seconds, lost_in_plain(take.words)
+    text = "" if lost else plain_words(take.words)
     if not is_training:
         writer.utterance(
             take.name,
@@ -90,7 +92,7 @@ def add(writer: SetWriter, take: Take, audio: AudioFile, is_training: bool) -> N
             utt2gender=take.gender.lower() or "unknown",
         )
     elif lost:
-        writer.exclude(take.name, f"text for training cannot hold '{lost}'")
+        writer.exclude(take.name, f"has '{lost}', which text for training cannot hold")
     else:
         writer.utterance(take.name, take.speaker, text, audio=value, seconds=seconds)
 
@@ -101,8 +103,8 @@ def read_takes(path: Path, writer: SetWriter) -> Iterator[Take]:
     Lines that are no takes are listed by the writer.
     """
     takes, names = Counter[str](), dict[str, tuple[str, str]]()
-    for number, line in enumerate(stream_lines(path), 1):
-        fields = [field.strip() for field in line.strip("\r\ufeff").split("\t")]
+    for number, line in enumerate(stream_lines(path, drop_mark=True), 1):
+        fields = [field.strip() for field in line.rstrip("\r").split("\t")]
         if len(fields) < COLUMNS or not fields[0].isdecimal() or not fields[1]:
             writer.remove(f"line{number}", f"has no {COLUMNS} columns that begin with a number and a file")
             continue

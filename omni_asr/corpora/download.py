@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,13 +197,38 @@ def unpack(path: Path, folder: str | os.PathLike[str]) -> None:
 def _extract(path: Path, folder: Path) -> None:
     if not zipfile.is_zipfile(path):
         with tarfile.open(path) as tar:
-            tar.extractall(folder, filter="data")
+            if hasattr(tarfile, "data_filter"):
+                tar.extractall(folder, filter="data")
+            else:  # Python 3.11.3, 3.10.11 and before
+                tar.extractall(folder, members=_harmless(tar, folder.resolve()))
         return
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():  # zipfile would put them elsewhere without a word
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise zipfile.BadZipFile(f"{name!r} would be extracted outside of it")
         archive.extractall(folder)
+
+
+def _harmless(tar: tarfile.TarFile, folder: Path) -> Iterator[tarfile.TarInfo]:
+    """The members of a tar file, as the filter ``data`` of later versions of Python passes them.
+
+    Raises:
+        tarfile.TarError: one is no file, folder or link, or leads out of the folder.
+    """
+    for member in tar:
+        places = [folder / member.name]
+        if member.issym():
+            places.append(places[0].parent / member.linkname)
+        elif member.islnk():
+            places.append(folder / member.linkname)
+        if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
+            raise tarfile.ExtractError(f"{member.name!r} is a special file")
+        for place in places:
+            if not Path(os.path.realpath(place)).is_relative_to(folder):
+                raise tarfile.ExtractError(f"{member.name!r} would be extracted outside of it")
+        member.mode = 0o755 if member.isdir() else member.mode & 0o755 | 0o600
+        member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
+        yield member
 
 
 def unpack_beside(path: Path, *others: Path) -> Path:

@@ -82,7 +82,7 @@ def server(monkeypatch):
 
 
 def archive(server, **known):
-    return Archive(server.url, **({"size": len(CONTENT), "md5": hashlib.md5(CONTENT).hexdigest()} | known))
+    return Archive(server.url, **({"size": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest()} | known))
 
 
 def test_a_file_is_fetched_once(server, tmp_path):
@@ -125,7 +125,7 @@ def test_without_a_length_the_size_tells_that_something_is_missing(server, tmp_p
     assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("known", [{}, {"size": None}, {"size": None, "md5": None}])
+@pytest.mark.parametrize("known", [{}, {"size": None}, {"size": None, "sha256": None}])
 def test_a_part_that_is_complete_is_not_fetched_again(server, tmp_path, known):
     (tmp_path / "data.bin.part").write_bytes(CONTENT)
     assert fetch(archive(server, **known), tmp_path).read_bytes() == CONTENT
@@ -144,7 +144,7 @@ def test_another_size_is_known_before_anything_is_fetched(server, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_sha256_is_checked_where_a_server_gives_that(server, tmp_path):
+def test_a_checksum_in_capitals_and_another_for_what_is_there(server, tmp_path):
     right = Archive(server.url, sha256=hashlib.sha256(CONTENT).hexdigest().upper())
     assert fetch(right, tmp_path).read_bytes() == CONTENT
     with pytest.raises(UserError, match="has the SHA256 sum .*, not the 00 of"):
@@ -152,8 +152,8 @@ def test_sha256_is_checked_where_a_server_gives_that(server, tmp_path):
 
 
 def test_another_checksum_is_an_error_and_nothing_stays(server, tmp_path):
-    with pytest.raises(UserError, match="has the MD5 sum .*, not the 0123 of .*; what was fetched is removed"):
-        fetch(archive(server, md5="0123"), tmp_path)
+    with pytest.raises(UserError, match="has the SHA256 sum .*, not the 0123 of .*; what was fetched is removed"):
+        fetch(archive(server, sha256="0123"), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -44,13 +44,11 @@ class Archive:
     Args:
         url: where it is.
         size: its bytes, where they are known.
-        md5: its checksum in hexadecimal, where it is known.
-        sha256: the same, for servers that give this one.
+        sha256: its checksum in hexadecimal, where it is known.
     """
 
     url: str
     size: int | None = None
-    md5: str | None = None
     sha256: str | None = None
 
     @property
@@ -155,14 +153,13 @@ def _check(archive: Archive, path: Path, advice: str) -> None:
     size = path.stat().st_size
     if archive.size is not None and size != archive.size:
         raise UserError(f"{path} has {size} bytes, not the {archive.size} of {archive.url}; {advice}")
-    for kind, expected in (("md5", archive.md5), ("sha256", archive.sha256)):
-        found = None if expected is None else _checksum(path, kind)
-        if expected is not None and found != expected.lower():
-            raise UserError(f"{path} has the {kind.upper()} sum {found}, not the {expected} of {archive.url}; {advice}")
+    found = None if archive.sha256 is None else _checksum(path)
+    if archive.sha256 is not None and found != archive.sha256.lower():
+        raise UserError(f"{path} has the SHA256 sum {found}, not the {archive.sha256} of {archive.url}; {advice}")
 
 
-def _checksum(path: Path, kind: str) -> str:
-    digest = hashlib.new(kind)
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)

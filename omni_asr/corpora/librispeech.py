@@ -105,4 +105,4 @@ def fetch_sets(names: Sequence[str], folders: Sequence[Path], url: str = URL) ->
 
 def _archive(part: str, url: str) -> Archive:
     size, sha256 = ARCHIVES[part]
-    return Archive(f"{url}/{part}.tar.gz", size, sha256=sha256)
+    return Archive(f"{url}/{part}.tar.gz", size, sha256)

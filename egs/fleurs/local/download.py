@@ -66,10 +66,9 @@ def fetch_part(name: str, part: Part, folder: Path, url: str) -> Path | None:
     return fetch(Archive(f"{url}/{archive}", *known(archive, url)), folder / "audio")
 
 
-def known(file: str, url: str) -> tuple[int | None, None, str | None]:
+def known(file: str, url: str) -> tuple[int | None, str | None]:
     """Size, MD5 sum and SHA-256 of a file, where they are known."""
-    size, sha256 = KNOWN.get(file, (None, None)) if url == URL else (None, None)
-    return size, None, sha256
+    return KNOWN.get(file, (None, None)) if url == URL else (None, None)
 
 
 if __name__ == "__main__":

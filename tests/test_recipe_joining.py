@@ -70,7 +70,18 @@ def test_wrong_options_are_one_line_before_any_work(recipe, options, message):
 
 def test_a_set_that_is_not_prepared_is_named(recipe):
     _, err = recipe.run("--train_sets", "toy/train missing/train", "--stop_stage", "2", status=1)
-    assert "../missing/data/train/feats.scp is missing; prepare that set with stages 0 to 2 of its own recipe" in err
+    assert "--train_sets: there is no recipe ../missing" in err and recipe.called() == []
+    (recipe.dir.parent / "missing/data/trein").mkdir(parents=True)
+    _, err = recipe.run("--train_sets", "toy/train missing/train", "--stop_stage", "2", status=1)
+    assert "there is no ../missing/data/train; ../missing/data has trein" in err
+    (recipe.dir.parent / "missing/data/train").mkdir()
+    _, err = recipe.run("--train_sets", "toy/train missing/train", "--stop_stage", "2", status=1)
+    assert "../missing/data/train has no features; run stages 0 to 2 of that recipe first" in err
+    (recipe.dir.parent / "missing/data/train/feats.scp").write_text("a-1 f\n")
+    options = ["--train_sets", "toy/train missing/train", "--stop_stage", "2", "--speed_perturb", "true"]
+    _, err = recipe.run(*options, status=1)
+    assert "../missing/data/train was prepared with --speed_perturb false; give the same here, or true there" in err
+    assert recipe.called() == []
 
 
 def test_an_outside_model_needs_no_training_sets(recipe):

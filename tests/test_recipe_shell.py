@@ -337,6 +337,69 @@ def test_a_model_from_elsewhere_leaves_the_experiment_of_its_name_alone(recipe):
     assert not (recipe.dir / "exp/omni_base/decode_test").exists()
 
 
+def test_results_of_two_models_are_never_in_one_folder(recipe):
+    for name in ("theirs/omni_base", "others/omni_base"):
+        (recipe.dir.parent / name).mkdir(parents=True)
+        (recipe.dir.parent / name / "model.pt").write_text(name)
+    recipe.run("--model", "../theirs/omni_base", "--stop_stage", 4)
+    _, err = recipe.run("--model", "../others/omni_base", status=1)
+    assert "exp/omni_base holds what " in one_line(err) and "give --tag NAME for what ../others/omni_base" in err
+    _, err = recipe.run("--stage", 0, "--stop_stage", 3, status=1)
+    assert "stage 3: exp/omni_base holds what " in one_line(err) and "theirs/omni_base decoded (--model)" in err
+    recipe.run("--model", "../others/omni_base", "--tag", "others")
+    recipe.run("--model", "../theirs/omni_base")
+
+
+def test_sets_that_stay_the_same_keep_their_features(finished):
+    feats = finished.dir / "data/train/feats.scp"
+    before = feats.stat().st_ino
+    finished.write("local/data.sh", (finished.dir / "local/data.sh").read_text() + "# another comment\n")
+    out, _ = finished.run("--stop_stage", 2)
+    assert "stage 1: data/train is as it was" in out and finished.called() == ["data.sh", "validate"]
+    finished.run("--stop_stage", 2, "--max_removed", "0.5")
+    assert finished.called() == [] and feats.stat().st_ino == before
+    shutil.rmtree(finished.dir / "data/test_far")
+    finished.run("--stop_stage", 2)
+    assert "make_fbank" in finished.called() and feats.stat().st_ino == before
+
+
+def test_stage_1_keeps_what_others_made(finished):
+    (finished.dir / "data/test/utt2snr").write_text("a-1 5\nb-2 6\nb-3 7\n")
+    out, _ = finished.run("--stop_stage", 1, "--phrases", "un")
+    assert "stage 1: data/test/utt2snr is not of this recipe; it stays" in out
+    assert (finished.dir / "data/test/utt2snr").exists() and not (finished.dir / "data/test/feats.scp").exists()
+    (finished.dir / "data/.done/tables_dev").unlink()
+    (finished.dir / "data/.done/data_dev").unlink()
+    out, _ = finished.run("--stop_stage", 1, "--phrases", "un")
+    assert "stage 1: data/dev is not of this recipe; it is kept as data/dev.kept" in out
+    assert (finished.dir / "data/dev.kept/text").exists() and (finished.dir / "data/dev/text").exists()
+    (finished.dir / "data/.done/tables_dev").unlink()
+    _, err = finished.run("--stop_stage", 1, "--phrases", "deux", status=1)
+    assert "data/dev and data/dev.kept are not of this recipe; move them away" in one_line(err)
+
+
+@pytest.mark.skipif(not shutil.which("flock"), reason="flock not installed")
+def test_data_that_a_training_reads_stay_as_they_are(finished):
+    finished.write("hang_train", "")
+    training = finished.start("--stage", 3, "--tag", "second")
+    wait_for(lambda: (finished.dir / "pids").exists())
+    finished.run("--stop_stage", 2)  # nothing is to be done
+    _, err = finished.run("--stop_stage", 2, "--phrases", "un", status=1)
+    assert "stage 1: data/ would change, but a training or decoding reads it" in one_line(err)
+    finished.run("--stop_stage", 2, "--vocab_size", 40)  # beside what is read
+    os.killpg(training.pid, signal.SIGTERM)
+    training.communicate(timeout=30)
+    finished.run("--stop_stage", 2, "--phrases", "un")
+
+
+def test_the_corpus_s_own_regime_alone(recipe):
+    recipe.write("run.sh", (recipe.dir / "run.sh").read_text().replace("nj=2\n", "nj=2\nregime=whisper\n"))
+    recipe.run("--stop_stage", 5)
+    assert any("--regime whisper" in call for call in recipe.calls())
+    recipe.run("--stage", 5, "--stop_stage", 5, "--regime", "none")
+    assert not any("--regime" in call for call in recipe.calls())
+
+
 def test_names_are_checked_first(recipe):
     _, err = recipe.run("--tag", "a b/c", status=1)
     assert "--tag is part of a folder's name" in one_line(err)

@@ -37,7 +37,7 @@ token_type=${token_type-unigram}                 # Output units: char, bpe or un
 vocab_size=${vocab_size-500}                     # Number of units; without meaning for char
 speed_perturb=${speed_perturb-false}             # Train on every utterance at 0.9, 1.0 and 1.1 of its speed
 max_removed=${max_removed-0.05}                  # Share of utterances that features or training may do without
-regime=${regime-}                                # Score also in this regime, beside the corpus's own: whisper
+regime=${regime-}                                # Score also in this regime, beside the corpus's own: whisper; or none
 score_by=${score_by-length}                      # Break results down by length or tables of the test sets, e.g. "length utt2snr"
 worst=${worst-30}                                # Worst utterances on each test set's page of errors; 0: no pages
 disturb=${disturb-100}                           # Utterances decoded with disturbed routing in stage 6; 0: none
@@ -72,7 +72,8 @@ for _number in ${skip_stages//,/ }; do
     [[ ${_number} == [0-6] ]] || fail "--skip_stages has '${_number}'; stages are numbers from 0 to 6"
 done
 check_choice token_type char bpe unigram
-[[ -z ${regime} ]] || check_choice regime whisper
+[[ -z ${regime} ]] || check_choice regime whisper none
+[[ ${regime} != none ]] || regime=
 [[ -z ${profile} || ${profile} =~ ^[0-9]+:[0-9]+$ ]] || fail "--profile must be a range of steps such as 20:25, not '${profile}'"
 [[ ${checkpoint} =~ ^(average|best|last|running|ema|[0-9]+)$ ]] ||
     fail "--checkpoint must be average, best, last, running, ema or the number of a step, not '${checkpoint}'"
@@ -134,11 +135,14 @@ for _override in "${set[@]}"; do
     esac
 done
 decoding_model=${model:-${exp_dir}/model.pt}
+evaluates=${exp_dir}/evaluates  # names the model from outside whose results the folder holds
 if [[ -n ${model} && ${dry_run} == false ]]; then
     [[ -e ${model} ]] || fail "there is no model ${model}"
     if [[ -e ${exp_dir}/model.pt && ! ${model} -ef ${exp_dir} && ! ${model} -ef ${exp_dir}/model.pt ]]; then
         fail "${exp_dir} holds a model that was trained here; give --tag NAME for what ${model} decodes"
     fi
+    [[ ! -e ${evaluates} || $(< "${evaluates}") == "$(realpath "${model}")" ]] ||
+        fail "${exp_dir} holds what $(< "${evaluates}") decoded; give --tag NAME for what ${model} decodes"
 fi
 
 # --- stages -------------------------------------------------------------------------------------------------------
@@ -159,8 +163,8 @@ stage_0() {  # the corpus, where it may be fetched or made
     finish_step "${marker}" "${description}"
 }
 
-stage_1() {  # data directories, validated and counted
-    local marker=data/.done/data description name outputs=() scripts=(local/data.sh local/*.py) sets=("${all_sets[@]}")
+stage_1() {  # data directories, validated and counted; only sets that are not there, or not from the same, are made
+    local description name outputs=() scripts=(local/data.sh local/*.py) made=()
     for name in "${all_sets[@]}"; do outputs+=("data/${name}"/{wav.scp,text,utt2spk}); done
     if [[ ! -e local/data.sh ]]; then
         log "stage 1: no local/data.sh; checking the directories that are there"
@@ -174,31 +178,74 @@ stage_1() {  # data directories, validated and counted
     done
     local options=() option
     for option in "${data_arguments[@]}"; do
-        [[ ${option} == --nj=* ]] || options+=("${option}")  # it changes no byte
+        [[ ${option} =~ ^--(nj|max_removed|sets)= ]] || options+=("${option}")  # they change no byte of a set
         [[ ! -f ${option#*=} ]] || scripts+=("${option#*=}")  # such as a glm: what is in it counts
     done
     description=$(describe "options: $(quoted "${options[@]}")" "${scripts[@]/#/@}" @data/.done/download)
-    if complete "${marker}" "${description}" "${outputs[@]}"; then
+    sets=()  # for data_opts
+    for name in "${all_sets[@]}"; do
+        complete "data/.done/data_${name}" "${description}" "data/${name}"/{wav.scp,text,utt2spk} || sets+=("${name}")
+    done
+    if ((${#sets[@]} == 0)); then
         log "stage 1: the data directories are complete, nothing to do"
         return 0
     fi
-    begin_step "${marker}"
+    hand_on corpus_dir "${data_opts[@]}"
+    for name in "${sets[@]}"; do [[ ! -e data/.done/data_${name} ]] || own_data; done  # before hours of work
     change rm -rf data/.new
     change mkdir -p data/.new
-    run local/data.sh --data_dir=data/.new "${data_arguments[@]}"
-    for name in "${all_sets[@]}"; do
+    run local/data.sh --data_dir=data/.new "${arguments[@]}"
+    for name in "${sets[@]}"; do
         [[ ${dry_run} == true || -d data/.new/${name} ]] || fail "stage 1: local/data.sh made no set named ${name}"
     done
-    [[ ${dry_run} == true ]] || mapfile -t sets < <(ls data/.new)
-    for name in "${sets[@]}"; do run python -m omni_asr.bin.validate --no-feats "data/.new/${name}"; done
-    for name in "${sets[@]}"; do put_in_place "data/.new/${name}" "data/${name}"; done
+    made=("${sets[@]}")
+    [[ ${dry_run} == true ]] || mapfile -t made < <(ls data/.new)
+    for name in "${made[@]}"; do run python -m omni_asr.bin.validate --no-feats "data/.new/${name}"; done
+    for name in "${made[@]}"; do
+        put_set "${name}"
+        finish_step "data/.done/data_${name}" "${description}"
+    done
     change rm -rf data/.new
-    finish_step "${marker}" "${description}"
-    [[ ${dry_run} == true ]] || print_counts "${sets[@]}"
+    [[ ${dry_run} == true ]] || print_counts "${made[@]}"
+}
+
+# put_set NAME: data/.new/NAME becomes data/NAME. What is the same stays, with its features; what others made is kept.
+put_set() {
+    local name=$1 new=data/.new/$1 old=data/$1 list=data/.done/tables_$1 table tables
+    if [[ ${dry_run} == true ]]; then
+        put_in_place "${new}" "${old}"
+        return 0
+    fi
+    tables=$(cd "${new}" && find . -type f | sort)
+    if [[ -e ${old} && -e ${list} && $(< "${list}") == "${tables}" ]] && same_files "${new}" "${old}" "${tables}"; then
+        log "stage 1: ${old} is as it was"
+        return 0
+    fi
+    begin_step "data/.done/data_${name}"
+    if [[ -e ${old} && ! -e ${list} ]]; then
+        [[ ! -e ${old}.kept ]] || fail "stage 1: ${old} and ${old}.kept are not of this recipe; move them away"
+        log "stage 1: ${old} is not of this recipe; it is kept as ${old}.kept"
+        mv "${old}" "${old}.kept"
+    elif [[ -e ${old} ]]; then
+        for table in "${old}"/{utt,spk}2*; do
+            [[ -f ${table} && ${table} != */utt2num_frames && ! -e ${new}/${table##*/} ]] || continue
+            grep -qxF "./${table##*/}" "${list}" && continue
+            log "stage 1: ${table} is not of this recipe; it stays"
+            cp -p "${table}" "${new}/${table##*/}"
+        done
+    fi
+    put_in_place "${new}" "${old}"
+    mkdir -p data/.done
+    echo "${tables}" > "${list}"
+}
+
+same_files() {  # same_files FOLDER FOLDER NAMES
+    local name
+    while IFS= read -r name; do cmp -s "$1/${name}" "$2/${name}" || return 1; done <<< "$3"
 }
 
 print_counts() {  # beside those of conf/official_counts, lines of <set> <utterances> [<words> <their table> [<hours>]]
-    local name utterances words hours table found=() left_out
+    local name utterances words hours table found=() left_out said
     log "$(printf '%-20s %10s %10s %10s %8s %10s  %s' set utterances speakers recordings hours words official)"
     for name in "$@"; do
         read -r utterances words table hours <<< "$(official_counts_of "${name}")"
@@ -211,12 +258,15 @@ print_counts() {  # beside those of conf/official_counts, lines of <set> <uttera
         if [[ ${name} == "${train_set}" && -e data/${name}/removed_in_preparation ]]; then
             left_out=$(wc -l < "data/${name}/removed_in_preparation")
         fi
+        said=${utterances:+, ${utterances} utterances}${words:+, ${words} words}${hours:+, ${hours} h}
+        said=${said#, }${left_out:+ (${left_out} left out)}
         log "$(printf '%-20s %10d %10d %10d %8s %10d  %s' "${name}" "${found[0]}" \
             "$(speakers_of "data/${name}/utt2spk")" "$(wc -l < "data/${name}/wav.scp")" "${found[2]}" "${found[1]}" \
-            "${utterances:+${utterances} utterances}${words:+, ${words} words}${hours:+, ${hours} h}${left_out:+ (${left_out} left out)}")"
+            "${said# }")"
         if ((${utterances:-0} && utterances != found[0] && utterances != found[0] + left_out)) ||
             [[ ${words:-${found[1]}} != "${found[1]}" ]]; then
-            log "WARNING: ${name} has ${found[0]} utterances and ${found[1]} words, not the official ${utterances}${words:+ and ${words}}"
+            said="${found[0]} utterances${words:+ and ${found[1]} words}"
+            log "WARNING: ${name} has ${said}, not the official ${utterances:-${found[0]}}${words:+ and ${words}}"
         fi
         if [[ -n ${hours} ]] && awk -v a="${found[2]}" -v b="${hours}" 'BEGIN {exit !(a < 0.98 * b || a > 1.02 * b)}'; then
             log "WARNING: ${name} has ${found[2]} hours, not the official ${hours}"
@@ -349,8 +399,12 @@ make_tokens() {
 }
 
 stage_3() {  # the model
-    local train=data/${features_of_train} valid=data/${valid_set} marker=${exp_dir}/.done/data description
-    need 1 "${train}/text" "${valid}/text"
+    local train=data/${features_of_train} valid=data/${valid_set} marker=${exp_dir}/.done/data description maker=1
+    [[ -z ${model} && ! -e ${evaluates} ]] ||
+        fail "stage 3: ${exp_dir} holds what $(cat "${evaluates}" 2> /dev/null) decoded (--model); give --tag NAME"
+    [[ -z ${train_sets} && ${features_of_train} == "${train_set}" ]] || maker=2
+    need "${maker}" "${train}/text"
+    need 1 "${valid}/text"
     need 2 "${train}"/{feats.scp,utt2num_frames,cmvn.ark} "${valid}"/{feats.scp,utt2num_frames}
     need 2 "${lang_dir}/tokens.txt"
     description=$(describe "@${train}"/{utt2num_frames,text,cmvn.ark} "@${valid}"/{utt2num_frames,text} \
@@ -392,6 +446,7 @@ stage_4() {  # words for every test set
     local name out marker description
     need 3 "${decoding_model}"
     for name in "${test_names[@]}"; do need 2 "data/${name}"/{feats.scp,utt2num_frames}; done
+    [[ -z ${model} ]] || finish_step "${evaluates}" "$(realpath -m "${model}")"
     for name in "${test_names[@]}"; do
         out=${exp_dir}/decode_${name} marker=${exp_dir}/.done/decode_${name}
         description=$(describe "model $(age_of_model)" "options: ${decode_overrides[*]}" \
@@ -505,8 +560,12 @@ source "$(own cmd.sh)"
 titles=("fetch the corpus" "prepare data directories" "features, statistics, units" "train ${exp_dir}"
     "decode ${test_sets}" "score" "report")
 if ((stage <= 2)); then lock data/.lock; fi
+if [[ -n ${train_sets} && ${dry_run} == false ]] && chosen 2; then check_joining; fi
 for stage_now in 0 1 2 3 4 5 6; do
-    ((stage_now != 3)) || unlock
+    if ((stage_now == 3)); then
+        unlock
+        ((stop_stage < 3)) || use_data
+    fi
     if chosen "${stage_now}"; then
         log "stage ${stage_now}: ${titles[stage_now]}"
         "stage_${stage_now}"

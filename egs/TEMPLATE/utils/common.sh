@@ -91,6 +91,22 @@ unlock() {
     lock_descriptor=""
 }
 
+# own_data: fails while a training or decoding reads data/; from now on none may start.
+own_data() {
+    [[ -z ${data_descriptor-} && ${dry_run} == false ]] && command -v flock > /dev/null || return 0
+    exec {data_descriptor}> data/.in_use
+    flock -n "${data_descriptor}" ||
+        fail "stage ${stage_now}: data/ would change, but a training or decoding reads it; wait until that ends"
+}
+
+# use_data: nothing in data/ may change while this script, or a program that it starts, runs.
+use_data() {
+    [[ ${dry_run} == false && -d data ]] && command -v flock > /dev/null || return 0
+    [[ -z ${data_descriptor-} ]] || exec {data_descriptor}>&-
+    exec {data_descriptor}> data/.in_use
+    flock -n -s "${data_descriptor}" || fail "another run.sh is changing data/; wait until it ends"
+}
+
 # --- what is complete ---------------------------------------------------------------------------------------------
 # A finished step leaves a marker with a description of what it was made from: options and checksums of files.
 
@@ -118,11 +134,16 @@ complete() {
     done
     [[ $(< "${marker}") != "${description}" ]] || return 0
     changed=$(diff "${marker}" - <<< "${description}" | sed -n '/^>/{s/^> \([0-9]* [0-9]* \)\{0,1\}//p;q;}')
-    log "stage ${stage_now}: done again, because this changed: ${changed}"
+    [[ ${changed} == "${changed_before-}" ]] || log "stage ${stage_now}: done again, because this changed: ${changed}"
+    changed_before=${changed}
     return 1
 }
 
-begin_step() { change rm -f "$1"; }
+# begin_step MARKER: what it stands for is about to change; where that is in data/, nothing may be reading it.
+begin_step() {
+    [[ $1 != data/* || ! -e $1 || ${stage_now} == 0 ]] || own_data
+    change rm -f "$1"
+}
 
 finish_step() {
     [[ ${dry_run} == false ]] || return 0

@@ -44,6 +44,24 @@ joined_name() {
     echo "${name//-/_}"
 }
 
+# Before anything is made: whether the sets of other recipes are there, in the speeds that this run trains on.
+check_joining() {
+    local folder
+    for folder in "${joined_dirs[@]}"; do
+        [[ ${folder} == ../* ]] || continue
+        [[ -d ${folder%/data/*} ]] || fail "--train_sets: there is no recipe ${folder%/data/*}"
+        [[ ! -e ${folder}/feats.scp ]] || continue
+        if [[ ${folder} == *_sp && -e ${folder%_sp}/feats.scp ]]; then
+            fail "--train_sets: ${folder%_sp} was prepared with --speed_perturb false; give the same here, or true there"
+        elif [[ ${folder} != *_sp && -e ${folder}_sp/feats.scp ]]; then
+            fail "--train_sets: ${folder} was prepared with --speed_perturb true; give the same here, or false there"
+        elif [[ ! -d ${folder%_sp} ]]; then
+            fail "--train_sets: there is no ${folder%_sp}; ${folder%/*} has $(cd "${folder%/*}" 2> /dev/null && echo *)"
+        fi
+        fail "--train_sets: ${folder} has no features; run stages 0 to 2 of that recipe first"
+    done
+}
+
 join_train_sets() {
     local dir=data/${train_set} marker=data/.done/join_${train_set} description index from table made=() arguments=()
     for index in "${!joined_dirs[@]}"; do

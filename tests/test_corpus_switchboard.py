@@ -297,10 +297,12 @@ def test_stage_0_names_what_to_order_and_fetches_what_is_free(corpus, tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"--url=http://127.0.0.1:{server.server_port}"
-        assert "order LDC2002S09 (audio)" in run(
-            "download", "--corpus-dir=/nowhere", folder, "--sets=eval2000", ok=False
-        )
-        assert "order LDC97S62" in run("download", "--corpus-dir=/nowhere", folder, url, ok=False)
+        (tmp_path / "empty").mkdir()
+        empty = f"--corpus-dir={tmp_path / 'empty'}"
+        assert "order LDC2002S09 (audio)" in run("download", empty, folder, "--sets=eval2000", ok=False)
+        assert "order LDC97S62" in run("download", empty, folder, url, ok=False)
+        nowhere = run("download", empty, "--corpus-dir=/nowhere", folder, url, ok=False)
+        assert "there is no folder /nowhere; --corpus_dir names where the packages are: LDC97S62, LDC2" in nowhere
         assert not (tmp_path / "fetched").exists()
         run("download", f"--corpus-dir={corpus}", folder, "--sets=eval2000")
         assert not (tmp_path / "fetched").exists()

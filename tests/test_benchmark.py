@@ -94,9 +94,9 @@ def test_eleven_columns_and_their_plain_mean(plan, found, recipes):
     details = {row[0]: row for row in rows[8:]}
     assert details["CallHome"][1:4] == ["switchboard-1.0", "eval2000, en_*", "whisper"]
     assert "1 without a word after normalisation" in details["CallHome"][4]
-    assert details["CallHome"][5:8] == ["3 of 2,628", "20", "25.00"] and details["CallHome"][-1] == "2 speakers"
-    assert [details["Common Voice"][place] for place in (1, 5)] == ["17.0", "3 of 16,393"]
-    assert details["CHiME-6"][5] == "3" and "; 21 of 55,132 words in text_glm; " in details["CHiME-6"][4]
+    assert details["CallHome"][5:9] == ["2 speakers", "3 of 2,628", "20", "25.00"]
+    assert [details["Common Voice"][place] for place in (1, 6)] == ["17.0", "3 of 16,393"]
+    assert details["CHiME-6"][6] == "3" and "; 21 of 55,132 words in text_glm; " in details["CHiME-6"][4]
     assert all(cell.split()[0].endswith("*") for cell in rows[2][1:-1])
     assert "not as many utterances or words as the official set has" in text
 
@@ -136,11 +136,14 @@ def test_a_partial_table_has_no_average(plan, found, recipes):
     assert not benchmark.is_complete and round(benchmark.mean()[0], 2) == 37.5  # of 20 to 55
     text = markdown(benchmark)
     assert "**From fixtures.**" in text
-    assert "3 of 11 columns are missing, so there is no average" in text
+    assert "Columns missing: 3 of 11, so there is no average" in text
     assert "- AMI-IHM, CHiME-6: the corpus is not there\n- Common Voice: egs/commonvoice failed\n" in text
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert rows[0][-2:] == ["Average of 11", "Mean of the 8 here"]
     assert rows[2][1:4] == ["–"] * 3 and rows[2][-2] == "–" and rows[2][-1].startswith("37.50 (")
+    details = next(number for number, row in enumerate(rows) if row[0] == "column")
+    assert [rule == "---:" for rule in rows[details + 1]] == [False] * 6 + [True] * 4
+    assert rows[details + 2][5].split()[-1] in ("speakers", "utterances")
     assert rows[3][-2:] == ["11.48", "7.99"]  # (8.4 + 15 + 13.5 + 3.3 + 7.3 + 3.7 + 4.2 + 8.5) / 8
 
 
@@ -224,7 +227,7 @@ def test_the_program(root, found, recipes, tmp_path, capsys):
     assert (tmp_path / "out/benchmark.md").exists() and said[-1] == str(tmp_path / "out/benchmark.html")
     assert run_program(program.main, [*options, "--failed", "ami"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "AMI-IHM: - (egs/ami failed)" and said[11] == "no average: 1 columns are missing"
+    assert said[0] == "AMI-IHM: - (egs/ami failed)" and said[11] == "no average; columns missing: 1 of 11"
     (tmp_path / "found.json").write_text("{")
     assert run_program(program.main, options) == 1
     assert "found.json is not what egs/benchmark writes" in capsys.readouterr().err

@@ -112,6 +112,18 @@ def test_several_seeds_are_tested_as_such(tmp_path, capsys):
     assert lines[1][3] == "-" and lines[3][1] == f"{rates['switch_base']:.2f} (1)"
 
 
+def test_models_of_another_corpus_are_no_further_seeds(tmp_path, capsys):
+    for seed, error in enumerate((0.20, 0.21, 0.03, 0.04), 1):
+        make_experiment(tmp_path, "omni", seed, error, steps=100, sets=["test"])
+        path = next((tmp_path / "exp").glob(f"*{seed}" if seed > 1 else "omni_base")) / "model_info.json"
+        info = json.loads(path.read_text())
+        path.write_text(json.dumps({**info, "hours": 2.0 if seed < 3 else 81.3}))
+    run(tmp_path, *sorted(path.name for path in (tmp_path / "exp").iterdir()))
+    lines = printed(capsys)["test: means and standard deviations over seeds, Welch's t-test"]
+    assert [line[0] for line in lines[1:]] == ["omni_base (5.21 M, 2.0 h)", "omni_base (5.21 M, 81.3 h)"]
+    assert all(line[1].endswith("(2)") for line in lines[1:])
+
+
 def test_equal_hypotheses_get_no_mark(tmp_path, folder):
     shutil.copytree(folder / "exp/omni_base", tmp_path / "exp/omni_base")
     shutil.copytree(folder / "exp/omni_base", tmp_path / "exp/omni_twin")

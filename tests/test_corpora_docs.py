@@ -5,6 +5,7 @@ import re
 import pytest
 from corpora.table import ROWS
 
+from omni_asr.analysis.benchmark import read_plan
 from omni_asr.kaldi.tables import read_lines
 
 
@@ -41,6 +42,13 @@ def test_the_rows_name_the_sets_and_counts_of_the_recipes(root):
         known = {name for name in tests if counts.get(name, "-") != "-"}
         for name in known if row.name not in ("libriheavy", "voxpopuli") else ():
             assert f"{int(counts[name]):,}" in found[row.name], f"{row.name} {name}"
+
+
+def test_the_benchmark_s_numbers_are_those_of_its_columns(root):
+    plan = read_plan(root / "egs/benchmark/conf/columns.yaml")
+    text = " ".join((root / "docs/corpora.md").read_text().split())
+    assert (len({column.recipe for column in plan.columns}), len(plan.columns)) == (9, 11)
+    assert "(../egs/benchmark) runs nine recipes with one model: ten corpora" in text and "and eleven columns" in text
 
 
 @pytest.mark.parametrize("page", ["docs/corpora.md", "egs/librispeech/README.md", "egs/benchmark/README.md"])

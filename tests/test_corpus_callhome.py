@@ -152,7 +152,10 @@ def test_words(text, words):
 
 def test_stage_0_names_what_to_order(corpus):
     assert "all packages are there" in run("download", f"--corpus-dir={corpus}")
-    missing = run("download", "--corpus-dir=/nowhere", ok=False)
+    nowhere = run("download", "--corpus-dir=/nowhere", ok=False)
+    assert "there is no folder /nowhere; --corpus_dir names where the packages are: LDC97S42, LDC97T14" in nowhere
+    (corpus / "empty").mkdir()
+    missing = run("download", f"--corpus-dir={corpus / 'empty'}", ok=False)
     assert "order LDC97S42 (speech) and LDC97T14" in missing
     shutil.rmtree(corpus / "LDC97T14")
     assert "no devtest/en_NNNN.txt in it" in run("download", f"--corpus-dir={corpus}", "--sets=devtest", ok=False)

@@ -155,6 +155,35 @@ def test_the_first_utterances_are_held_out_and_all_others_kept(corpus):
     assert (out / "train_nodup" / "text").read_text() == (out / "train_nodev" / "text").read_text()  # nothing 300 times
 
 
+def test_what_is_lost_does_not_count_for_the_first_utterances(corpus):
+    """A line that is there twice, one that ends before its start, and one of which clipping leaves nothing."""
+    side = corpus / "transcripts/swb_ms98_transcriptions/29/2901/sw2901A-ms98-a-trans.text"
+    side.write_text("sw2901A-ms98-a-0000 5.9998 7.0 nothing is left\n" + side.read_text())
+    _, out = prepare(corpus, sets=["train_dev", "train_nodev"], options=("--dev-utterances=7",))
+    held_out = column(out / "train_dev" / "text")
+    times = ("000040-000144", "000144-000250", "000250-000300", "000300-000340", "000340-000380", "000550-000900")
+    assert held_out == [*(f"sw02901-A_{time}" for time in times), "sw02901-B_000070-000120"]
+    assert (out / "train_dev/removed_in_preparation").read_text() == (
+        "sw02901-A_000250-000300 occurs twice in the corpus; the first is kept\n"
+    )
+    assert "sw02901-A_000600-000700 is shorter than a millisecond, at 5.9998 s" in (
+        (out / "train_nodev/removed_in_preparation").read_text()
+    )
+
+
+def test_a_validation_set_of_everything_is_an_error(corpus):
+    _, out = prepare(corpus, sets=["train_dev"])
+    everything = len(column(out / "train_dev" / "text"))
+    said = f"train_dev takes all {everything} utterances; --dev_utterances ("
+    for count, ok in ((4000, False), (everything, False), (everything - 1, True)):
+        options = (f"--dev-utterances={count}",)
+        message, _ = prepare(
+            corpus, sets=["train_dev", "train_nodup"], options=options, ok=ok, out=corpus.parent / str(count)
+        )
+        assert (f"{said}{count}) must be fewer than there are" in message) != ok
+        assert (corpus.parent / str(count)).exists() == ok
+
+
 def test_the_cap_is_exact_and_even(corpus):
     lines = [f"sw2902A-ms98-a-{n:04d} {n / 100} {(n + 1) / 100} yeah" for n in range(100)]
     side = corpus / "transcripts/swb_ms98_transcriptions/29/2902/sw2902A-ms98-a-trans.text"
@@ -297,10 +326,12 @@ def test_stage_0_names_what_to_order_and_fetches_what_is_free(corpus, tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"--url=http://127.0.0.1:{server.server_port}"
-        assert "order LDC2002S09 (audio)" in run(
-            "download", "--corpus-dir=/nowhere", folder, "--sets=eval2000", ok=False
-        )
-        assert "order LDC97S62" in run("download", "--corpus-dir=/nowhere", folder, url, ok=False)
+        (tmp_path / "empty").mkdir()
+        empty = f"--corpus-dir={tmp_path / 'empty'}"
+        assert "order LDC2002S09 (audio)" in run("download", empty, folder, "--sets=eval2000", ok=False)
+        assert "order LDC97S62" in run("download", empty, folder, url, ok=False)
+        nowhere = run("download", empty, "--corpus-dir=/nowhere", folder, url, ok=False)
+        assert "there is no folder /nowhere; --corpus_dir names where the packages are: LDC97S62, LDC2" in nowhere
         assert not (tmp_path / "fetched").exists()
         run("download", f"--corpus-dir={corpus}", folder, "--sets=eval2000")
         assert not (tmp_path / "fetched").exists()

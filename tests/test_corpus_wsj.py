@@ -81,6 +81,8 @@ def test_a_part_of_the_corpus_is_enough_for_its_sets(prepare, tmp_path):
     }  # fmt: skip
     with pytest.raises(UserError, match=r"wsj0/doc/indices/test/nvp/si_et_20\.ndx is not in .*LDC94S13B"):
         prepare([tmp_path / "LDC94S13B"], "--sets=test_eval92")
+    with pytest.raises(UserError, match=r"^wsj1/doc/indices/si_tr_s\.ndx is not in .*LDC93S6B; is --corpus_dir the"):
+        prepare([tmp_path / wsj.WSJ0], "--sets=train_si284")
 
 
 def test_converted_audio_has_a_path(prepare, tmp_path):
@@ -182,8 +184,14 @@ def test_stage_0_says_what_to_order(tmp_path):
 
     done = stage_0(f"--corpus_dir={tmp_path}/no")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f"there is no folder {tmp_path}/no; --corpus_dir names where the packages are: LDC93S6B (WSJ0) and " in (
+        done.stderr
+    )
+    (tmp_path / "empty").mkdir()
+    done = stage_0(f"--corpus_dir={tmp_path}/empty")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
     for part in (
-        "/no: no wsj0/doc/indices/train/tr_s_wv1.ndx in it",
+        "/empty: no wsj0/doc/indices/train/tr_s_wv1.ndx in it",
         "LDC93S6B (WSJ0)",
         "ldc.upenn.edu",
         "--corpus_dir",

@@ -3,6 +3,7 @@
 import multiprocessing
 import pickle
 import random
+import re
 import shutil
 
 import numpy as np
@@ -148,6 +149,18 @@ def test_other_processes_map_the_same_files(data, tmp_path, method):
     expected = (int(utterances.frames.sum()), float(utterances.load(3).sum()), utterances.utts[3])
     assert queue.get(timeout=60) == expected
     process.join()
+
+
+@pytest.mark.parametrize("listing", [None, "removed"])
+def test_the_share_that_is_removed_may_be_allowed_as_it_is_named(data, tmp_path, listing):
+    """Also where it has more digits than are shown, and on ranks that write no listing."""
+    utterances, path = UtteranceSet(data, TOKENIZER), listing and tmp_path / listing
+    with pytest.raises(UserError) as error:
+        utterances.remove_unusable(DataConfig(min_frames=30, max_removed=0.0), 1, path)
+    assert "\n" not in str(error.value) and ("listed in" in str(error.value)) == (listing is not None)
+    share = float(re.search(r"--max_removed (\S+) of the recipe", str(error.value))[1])
+    utterances.remove_unusable(DataConfig(min_frames=30, max_removed=share), 1, path)
+    assert (21 - len(utterances)) / 21 <= share < (21 - len(utterances)) / 21 + 0.001
 
 
 def test_what_is_removed_is_gone_from_everything(data, tmp_path):

@@ -61,6 +61,19 @@ def test_a_block_becomes_one_row_per_run_and_one_column_per_set(update_readme, t
     assert update_readme.updated(new, tmp_path) == new
 
 
+def test_runs_that_only_differ_in_hours_have_rows_of_their_own(update_readme, tmp_path):
+    table = (
+        "<!-- summary -->\n| router | config | set | regime | seeds | WER | params | active | hours |\n"
+        "| omni | mini | test | verbatim | 1 | 5.00 | 4 M | 1 M | 2.0 |\n"
+        "| omni | mini | test | verbatim | 1 | 3.00 | 4 M | 1 M | 81.0 |\n<!-- /summary -->\n"
+    )
+    (tmp_path / "RESULTS.md").write_text(table.replace("hours |\n", f"hours |\n{'| --- ' * 9}|\n"), encoding="utf-8")
+    assert update_readme.results_table(tmp_path / "RESULTS.md").splitlines()[2:] == [
+        "| omni | mini | 4 M | 1 M | 2.0 | 1 | 5.00 |",
+        "| omni | mini | 4 M | 1 M | 81.0 | 1 | 3.00 |",
+    ]
+
+
 @pytest.mark.parametrize("results", [None, "# Results\n", RESULTS.split("| dense")[0] + "<!-- /summary -->\n"])
 def test_without_results_the_place_is_empty(update_readme, tmp_path, results):
     (tmp_path / "mini").mkdir()

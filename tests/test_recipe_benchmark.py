@@ -146,13 +146,33 @@ def test_what_is_not_there_and_what_fails(benchmark):
     )
     table = (benchmark.dir / "exp/omni_base/benchmark.md").read_text()
     assert (
-        "- CHiME-6: egs/chime6 failed\n- CallHome, Switchboard: LDC2002T43 (Hub5'00 transcripts) not found below "
-        f"{benchmark.corpora}; --switchboard_dir names its place\n"
+        "- CHiME-6: egs/chime6 failed\n- CallHome, Switchboard: LDC2002T43 (Hub5'00 transcripts): no LDC2002T43 or "
+        f"2000_hub5_eng_eval_tr; looked down to 2 folders below {benchmark.corpora}; --switchboard_dir names its "
+        "place\n"
     ) in table
-    assert "3 of 11 columns are missing, so there is no average" in table and "| VoxPopuli | vox | test |" in table
+    assert "Columns missing: 3 of 11, so there is no average" in table and "| VoxPopuli | vox | test |" in table
     (benchmark.corpora / "CHiME6/broken").unlink()
     out, _ = benchmark.run(*options)
-    assert "CHiME-6: 10.00 [" in out and "no average: 2 columns are missing" in out
+    assert "CHiME-6: 10.00 [" in out and "no average; columns missing: 2 of 11" in out
+
+
+def test_a_second_run_for_one_corpus_keeps_the_others(benchmark):
+    """Where they lie where they were and were scored; a corpus that failed or went away is not taken up."""
+    (benchmark.corpora / "CHiME6/broken").touch()
+    benchmark.run("--corpora_root", benchmark.corpora, status=1)
+    shutil.rmtree(benchmark.corpora / "VoxPopuli")
+    alone = ["--wsj_dir", benchmark.corpora / "LDC/ldc93s6b"]
+    dry, _ = benchmark.run(*alone, "--dry_run", "true")
+    assert "data/fleurs/run.sh --stage 1 " in dry and "data/chime6/run.sh" not in dry
+    out, _ = benchmark.run(*alone)
+    assert "no average; columns missing: 2 of 11" in out
+    assert "CHiME-6: - (CHiME-6 not named; --chime6_dir names its place)" in out and "VoxPopuli: - (" in out
+    assert benchmark.calls("wsj")[1].endswith(f"--corpus_dir {benchmark.corpora}/LDC/ldc93s6b")
+    assert benchmark.calls("ami")[0] == benchmark.calls("ami")[1]  # which sees whether all is complete
+    table = (benchmark.dir / "exp/omni_base/benchmark.md").read_text()
+    assert "| Common Voice | 17.0 | test | whisper |" in table and "| WSJ nov92 | ldc93s6b |" in table
+    out, _ = benchmark.run(*alone, "--tag", "b")
+    assert "no average; columns missing: 10 of 11" in out
 
 
 def test_results_of_another_model_are_never_mixed_in(benchmark):
@@ -179,7 +199,8 @@ def test_results_of_another_model_are_never_mixed_in(benchmark):
         (["--columns", "none.yaml", "--corpora_root", "."], "none.yaml cannot be read"),
         (
             ["--corpora_root", "local"],
-            "no column has a figure (AMI-IHM: AMI headset recordings and AMI manual annotations",
+            "no column has a figure (AMI-IHM: AMI headset recordings: no amicorpus or wav_db; AMI manual annotations: "
+            "no ami_public_manual* or corpusResources; looked down to 2 folders below ",
         ),
     ],
 )
@@ -250,4 +271,5 @@ def test_the_recipes_that_there_are_on_fake_copies(tmp_path, tiny_model, plan): 
     assert "| Common Voice | 17.0 |" in table and " 4 of 16,393 |" in table
     out = run(["librispeech"])
     assert "stage 4: decoding" not in out and "decode_test_clean is complete, nothing to do" in out
-    assert "LibriSpeech clean: " in out and "no average: 9 columns are missing" in out
+    for column in plan.columns:  # those of the first run stay
+        assert (f"{column.name}: - (" in out) == (column.recipe not in options), column.name

@@ -97,6 +97,22 @@ def test_summary_over_seeds(tmp_path):
     ]
 
 
+def test_models_of_other_sizes_or_hours_are_no_seeds_of_one(tmp_path):
+    runs = [("a", {}), ("b", {"params_total": 5_900_000}), ("c", {"params_active": 2_500_000}), ("d", {"hours": 3.1})]
+    rows = []
+    for tag, info in runs:
+        for seed in (1, 2):
+            folder = make_experiment(tmp_path, f"omni_base_{tag}{seed}", 40 + seed, seed=seed, tag="", **info)
+            rows.append(experiment_row(folder, "test"))
+    found = [(row["params"], row["active"], row["hours"], row["seeds"]) for row in summary(rows)]
+    assert found == [
+        ("5.21 M", "2.41 M", "2.0", "2"),
+        ("5.21 M", "2.41 M", "3.1", "2"),
+        ("5.21 M", "2.5 M", "2.0", "2"),
+        ("5.9 M", "2.41 M", "2.0", "2"),
+    ]
+
+
 def test_regimes_have_rows_of_their_own(tmp_path):
     experiment, path = make_experiment(tmp_path), tmp_path / "RESULTS.md"
     for name in ("wer", "cer"):

@@ -28,7 +28,7 @@ def test_marks_mean_what_the_options_say(files, capsys, caplog):
         "%WER 80.00 [ 4 / 5, 0 ins, 2 del, 2 sub ]",
         "%WER 40.00 [ 2 / 5, 0 ins, 1 del, 1 sub ]",
     ]
-    assert "1 references have no hypothesis; their words count as deleted (t-1" in caplog.text
+    assert "references without a hypothesis, whose words count as deleted: 1 (t-1" in caplog.text
     assert (files / "out/missing_hyps").read_text() == "t-1\n"
     assert (files / "out/wer").read_text() == "%WER 40.00 [ 2 / 5, 0 ins, 1 del, 1 sub ]\n"
     assert (files / "out/ci").read_text().startswith("all: %WER 40.00 95% Conf Interval [ ")

@@ -47,8 +47,18 @@ def test_the_states_of_experiments(tmp_path, capsys):
     assert found[5] == f"{best:.2f}"
 
 
+def test_evaluations_of_a_model_from_elsewhere_and_failures_are_experiments(tmp_path, capsys, caplog):
+    (tmp_path / "evaluated/decode_test").mkdir(parents=True)
+    (tmp_path / "failed").mkdir()
+    (tmp_path / "failed/train.log").touch()
+    (tmp_path / "log").mkdir()
+    found = rows(capsys, tmp_path / "evaluated", tmp_path / "failed", tmp_path / "log")
+    assert found == {str(tmp_path / name): [name] for name in ("evaluated", "failed")}
+    assert caplog.messages == [f"{tmp_path / 'log'} is no experiment: it has no config.yaml and no decode_SET"]
+
+
 def test_what_is_no_experiment_is_named(tmp_path):
-    with pytest.raises(UserError, match="is no experiment: it has no config.yaml"):
+    with pytest.raises(UserError, match="is no experiment: it has no config.yaml and no decode_SET"):
         status.main([str(tmp_path)])
     with pytest.raises(UserError, match="none of the 2 directories is an experiment"):
         status.main([str(tmp_path), str(tmp_path)])

@@ -166,9 +166,13 @@ def test_unusable_utterances_are_removed_and_listed(tmp_path):
     write_corpus(tmp_path / "gaps", 40, 3, texts)
     options[1] = str(tmp_path / "gaps")
     exp_dir, changes = tmp_path / "exp", ["train.epochs=1", "data.min_frames=2"]
-    with pytest.raises(UserError, match="1 of 40 utterances .* would be removed"):
+    with pytest.raises(
+        UserError, match="1 of 40 utterances .* would be removed .*allow it with --max_removed 0.025 of"
+    ):
         main(options, exp_dir, *changes, "data.max_removed=0.01")
-    assert run(train_command(options, exp_dir, *changes, "data.max_removed=1.0")).returncode == 0
+    with pytest.raises(UserError, match=r"none of 40 utterances .* can be trained on \(listed in .*\); mend the data$"):
+        main(options, exp_dir, *changes, "data.min_frames=3000", "data.max_removed=1.0")
+    assert run(train_command(options, exp_dir, *changes, "data.max_removed=0.025")).returncode == 0
     assert (exp_dir / "removed_utts").read_text() == "spk0-039 empty transcript\n"
     assert "39 utterances kept, 1 removed" in (exp_dir / "train.log").read_text()
 

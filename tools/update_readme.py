@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"(<!-- results:([\w-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 SUMMARY = re.compile(r"<!-- summary -->\n(.*?)<!-- /summary -->", re.DOTALL)
-KEPT = ("router", "config", "params", "active", "seeds")
+KEPT = ("router", "config", "params", "active", "hours", "seeds")
 
 
 def updated(readme: str, recipes: Path) -> str:
@@ -32,11 +32,12 @@ def results_table(path: Path) -> str:
         return ""
     for row in rows:  # figures of different regimes stand apart
         row["set"] += f" ({row['regime']})" if row["regime"] != "verbatim" else ""
+    kept = [column for column in KEPT if column in rows[0]]
     sets = list(dict.fromkeys(row["set"] for row in rows))
     runs: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
-        runs.setdefault(tuple(row[column] for column in KEPT), {})[row["set"]] = row["WER"]
-    lines = [[*KEPT, *sets], ["---", "---"] + ["---:"] * (len(KEPT) - 2 + len(sets))]
+        runs.setdefault(tuple(row[column] for column in kept), {})[row["set"]] = row["WER"]
+    lines = [[*kept, *sets], ["---", "---"] + ["---:"] * (len(kept) - 2 + len(sets))]
     lines += [[*run, *(rates.get(name, "") for name in sets)] for run, rates in runs.items()]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

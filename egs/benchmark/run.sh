@@ -5,7 +5,7 @@
 #   ./run.sh --model ../libriheavy/exp/omni_8x84m --corpora_root /corpora
 #   ./run.sh --model model.pt --corpora_root /corpora --wsj_dir /ldc/LDC93S6B --wsj_dir /ldc/LDC94S13B
 #
-# A corpus that was scored with the same model is not decoded again. See README.md.
+# A corpus that was scored with the same model is not decoded again, and stays in the table. See README.md.
 # shellcheck disable=SC2034
 set -euo pipefail
 _called_from=${PWD}
@@ -110,7 +110,8 @@ if [[ ${dry_run} == false ]]; then
     echo "${model}" > "${out}/model"
     folders+=(--found "${out}/found.json")
 fi
-found=$(python local/find.py --columns "${columns}" --recipes .. "${folders[@]}") || stop
+found=$(python local/find.py --columns "${columns}" --recipes .. --earlier "${out}/found.json" \
+    --scored "data/{}/exp/${scored}" "${folders[@]}") || stop
 failed=()
 while IFS= read -r -u 3 line; do
     IFS=$'\t' read -r -a fields <<< "${line}"

@@ -59,7 +59,7 @@ def markdown(benchmark: Benchmark) -> str:
         *(["Not in the table:\n\n" + "".join(f"- {line}\n" for line in absent)] if absent else []),
         "## What was measured\n",
     ]
-    return "\n".join([*parts, _lines(DETAILS, _details(benchmark), 5)])
+    return "\n".join([*parts, _lines(DETAILS, _details(benchmark), WORDY)])
 
 
 def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]], numeric: int) -> str:
@@ -75,7 +75,7 @@ def _introduction(benchmark: Benchmark) -> str:
     if not benchmark.is_complete:
         there, all_of_them = len(benchmark.there), len(benchmark.columns)
         mean = (
-            f"**{all_of_them - there} of {all_of_them} columns are missing, so there is no average.** The last column "
+            f"**Columns missing: {all_of_them - there} of {all_of_them}, so there is no average.** The last column "
             f"is the plain mean of the {there} that are there, for every system."
         )
     partly = (
@@ -125,7 +125,9 @@ def _number(value: float | None, digits: int = 1) -> str:
     return NONE if value is None else f"{value:.{digits}f}"
 
 
-DETAILS = ["column", "release", "set", "regime", "remark", "utterances", "words", "WER", "95 %", "drawn from"]
+DETAILS = ["column", "release", "set", "regime", "remark", "intervals drawn from", "utterances", "words", "WER", "95 %"]
+WORDY = 6
+"""So many of them hold words; the others numbers."""
 
 
 def _details(benchmark: Benchmark) -> list[list[str]]:
@@ -146,11 +148,11 @@ def _details(benchmark: Benchmark) -> list[list[str]]:
                 f"{column.set}, {column.subset}*" if column.subset else column.set,
                 benchmark.plan.regime,
                 "; ".join(remarks) or NONE,
+                f"{sure.blocks:,} {sure.unit}" if sure else NONE,
                 size,
                 f"{one.words:,}",
                 f"{one.percent:.2f}",
                 str(sure or NONE),
-                f"{sure.blocks:,} {sure.unit}" if sure else NONE,
             ]
         )
     return rows
@@ -210,8 +212,8 @@ def _named(index: int, name: str) -> str:
 
 
 def _measured(benchmark: Benchmark) -> str:
-    rows = [page.row([escape(cell) for cell in row], numeric=5) for row in _details(benchmark)]
-    return page.table(DETAILS, rows, numeric=5, kind="details")
+    rows = [page.row([escape(cell) for cell in row], numeric=WORDY) for row in _details(benchmark)]
+    return page.table(DETAILS, rows, numeric=WORDY, kind="details")
 
 
 def _figure(benchmark: Benchmark) -> str:

@@ -8,7 +8,7 @@ from itertools import combinations
 from omni_asr.analysis import page
 from omni_asr.analysis.compare_plots import Model
 from omni_asr.errors import UserError
-from omni_asr.scoring.results import variant
+from omni_asr.scoring.results import sizes, variant
 from omni_asr.scoring.seeds import welch
 from omni_asr.scoring.significance import LEVEL, TESTS
 
@@ -125,7 +125,7 @@ def over_seeds(models: Sequence[Model], index: int) -> Matrix | None:
     for model in models:
         info, wer = model.experiment.info, model.experiment.sets[index].wer
         if wer and isinstance(info.get("seed"), int):
-            key = (model.experiment.router, variant(info, model.experiment.name), wer.regime)
+            key = (model.experiment.router, variant(info, model.experiment.name), *sizes(info).values(), wer.regime)
             groups.setdefault(key, {}).setdefault(info["seed"], wer.percent)  # a copy is no further seed
     if not any(len(seeds) > 1 for seeds in groups.values()):
         return None
@@ -137,7 +137,11 @@ def over_seeds(models: Sequence[Model], index: int) -> Matrix | None:
         differences[row, column] = Difference(p, better if mark(p) else "")
     title = f"{_named(models[0], index)}: means and standard deviations over seeds, Welch's t-test"
     names = ["_".join(part for part in key[:2] if part) for key in groups]
-    return Matrix(title, names, [_spread(values) for values in rates], differences)
+    told = [  # models of one name that differ in size or corpus
+        f"{name} ({params}, {hours} h)" if names.count(name) > 1 else name
+        for name, (_, _, params, _, hours, _) in zip(names, groups, strict=True)
+    ]
+    return Matrix(title, told, [_spread(values) for values in rates], differences)
 
 
 def _spread(values: Sequence[float]) -> str:

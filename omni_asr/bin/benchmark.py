@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         mean, sure = benchmark.mean()
         print(f"average of {len(benchmark.columns)}: {mean:.2f} {sure or ''}".rstrip())
     else:
-        print(f"no average: {len(benchmark.columns) - len(benchmark.there)} columns are missing")
+        missing, columns = len(benchmark.columns) - len(benchmark.there), len(benchmark.columns)
+        print(f"no average; columns missing: {missing} of {columns}")
     print(*paths, sep="\n")
 
 

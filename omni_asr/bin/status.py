@@ -1,4 +1,4 @@
-"""Show how far experiments are: running, stopped and finished ones in one table.
+"""Show how far experiments are: running, stopped, finished, failed and only evaluated ones in one table.
 
 omni-asr status exp/*
 """

@@ -10,6 +10,8 @@ from omni_asr.errors import UserError
 DEPTH = 3
 """Folders between what the user names and where a path of the corpus begins, such as ``LDC93S6B/11-13.1/wsj0``."""
 
+WILDCARDS = "*?["
+
 
 class CorpusTree:
     """The folders that together hold a corpus, such as discs or packages of a publisher.
@@ -29,6 +31,21 @@ class CorpusTree:
                 raise UserError(f"{root} is not a directory; name the folder of the corpus with --corpus_dir")
         self._listings: dict[Path, dict[str, list[str]]] = {}
         self._children: dict[Path, list[Path]] = {}
+
+    @classmethod
+    def of_packages(cls, roots: Sequence[Path], packages: str) -> "CorpusTree":
+        """The tree of a corpus that is ordered, before anything of it is looked for; without roots it is empty.
+
+        Raises:
+            UserError: one of the folders does not exist; names what should be in them.
+        """
+        for root in roots:
+            if not root.is_dir():
+                raise UserError(
+                    f"there is no folder {root}; --corpus_dir names where the packages are: {packages} "
+                    "of https://catalog.ldc.upenn.edu"
+                )
+        return cls(roots)
 
     @classmethod
     def of_those_there(cls, roots: Iterable[Path]) -> "CorpusTree":
@@ -70,7 +87,8 @@ class CorpusTree:
         found = self.find(*paths, depth=depth)
         if found is None:
             where = ", ".join(map(str, self.roots))
-            raise UserError(f"{' or '.join(paths)} is not in {where}; is --corpus_dir the folder of this corpus?")
+            plain = [path for path in paths if not any(letter in path for letter in WILDCARDS)] or paths
+            raise UserError(f"{' or '.join(plain)} is not in {where}; is --corpus_dir the folder of this corpus?")
         return found
 
     def inside(self, folder: Path, path: str) -> Path | None:
@@ -103,7 +121,7 @@ class CorpusTree:
                 yield folder
             return
         listing = self._listing(folder)
-        if any(letter in parts[0] for letter in "*?["):
+        if any(letter in parts[0] for letter in WILDCARDS):
             names = [name for lower in fnmatch.filter(listing, parts[0]) for name in listing[lower]]
             names = [name for name in names if not name.startswith(".") or parts[0].startswith(".")]
         else:

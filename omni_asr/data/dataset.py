@@ -4,6 +4,7 @@ Shapes: N utterances, T frames, F features.
 """
 
 import logging
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -167,12 +168,15 @@ class UtteranceSet:
                 keep_N[index] = False
                 removed += 1
                 file.write(f"{self.utts[index]} {why}\n")
-        where = f" (listed in {listing})" if removed else ""
+        where = f" (listed in {listing})" if removed and listing is not None else ""
         log.info("%s: %d utterances kept, %d removed%s", self.data_dir, len(self) - removed, removed, where)
-        if removed == len(self) or removed > config.max_removed * len(self):
+        if removed == len(self):
+            raise UserError(f"none of {removed} utterances of {self.data_dir} can be trained on{where}; mend the data")
+        if removed / len(self) > config.max_removed:
+            share = math.ceil(1000 * removed / len(self)) / 1000
             raise UserError(
-                f"{removed} of {len(self)} utterances of {self.data_dir} would be removed (reasons in {listing}); "
-                f"mend the data or allow it with --set data.max_removed=1.0"
+                f"{removed} of {len(self)} utterances of {self.data_dir} would be removed{where}; mend the data, or "
+                f"allow it with --max_removed {share:g} of the recipe (data.max_removed)"
             )
         if removed:
             kept = np.flatnonzero(keep_N).astype(np.int32)

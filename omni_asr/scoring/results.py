@@ -27,7 +27,9 @@ COLUMNS = [
     "active", "hours", "steps", "seed", "commit", "command",
 ]  # fmt: skip
 TEXT_COLUMNS = {"exp", "router", "config", "set", "regime", "sets", "commit", "command"}
-SUMMARY_COLUMNS = ["router", "config", "set", "regime", "seeds", "WER", "WER 95 %", "CER", "params", "active"]
+SIZES = ["params", "active", "hours"]
+"""In these runs of one corpus and model agree, whatever their seeds; a model from elsewhere (--model) need not."""
+SUMMARY_COLUMNS = ["router", "config", "set", "regime", "seeds", "WER", "WER 95 %", "CER", *SIZES]
 ROUTING_COLUMNS = [
     "exp", "router", "config", "sets", "seed", "raw", "matched", "NMI", "run, ms", "shuffled, ms", "paths for 50 %",
     "largest load", "bits on unit",
@@ -140,9 +142,7 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str =
         "CER": f"{cer.percent:.2f}",
         "S / D / I": f"{wer.substitutions} / {wer.deletions} / {wer.insertions}",
         "errors / words": f"{wer.errors} / {wer.words}",
-        "params": short_number(info.get("params_total")),
-        "active": short_number(info.get("params_active")),
-        "hours": _number(info.get("hours"), ".1f"),
+        **sizes(info),
         "steps": _number(info.get("steps"), "d"),
         "seed": _number(info.get("seed"), "d"),
         "commit": re.sub(r"^([0-9a-f]{8})[0-9a-f]+", r"\1", str(info.get("commit") or "")),
@@ -159,6 +159,12 @@ def variant(info: Mapping[str, Any], name: str) -> str:
     if not config:
         config, tag = "", name.removeprefix(f"{info.get('router')}_")
     return "_".join(part for part in (config, _SEED_TAG.sub("", tag).strip("_-")) if part)
+
+
+def sizes(info: Mapping[str, Any]) -> Row:
+    """The cells of SIZES: parameters, those that are active, and hours of the training corpus."""
+    counts = [short_number(info.get("params_total")), short_number(info.get("params_active"))]
+    return dict(zip(SIZES, [*counts, _number(info.get("hours"), ".1f")], strict=True))
 
 
 def short_number(value: Any) -> str:
@@ -252,27 +258,21 @@ def update_routing(results: str | os.PathLike[str], exp_dir: str | os.PathLike[s
 def summary(rows: Sequence[Row]) -> list[Row]:
     """Mean and standard deviation over seeds for each router, configuration, test set and regime.
 
-    Of one seed there is the interval instead.
+    Models of other sizes or another corpus (SIZES) have rows of their own. Of one seed there is the interval instead.
     """
-    groups: dict[tuple[str, str, str, str], list[Row]] = {}
+    shared = ["set", "regime", "config", "router", *SIZES]
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["set"], row["regime"], row["config"], row["router"]), []).append(row)
+        groups.setdefault(tuple(row[column] for column in shared), []).append(row)
     return [
         {
-            "router": router,
-            "config": config,
-            "set": test_set,
-            "regime": regime,
+            **dict(zip(shared, key, strict=True)),
             "seeds": str(len(group)),
             "WER": _mean_deviation([row["WER"] for row in group]),
             "WER 95 %": group[0]["WER 95 %"] if len(group) == 1 else "",
             "CER": _mean_deviation([row["CER"] for row in group]),
-            "params": group[0]["params"],
-            "active": group[0]["active"],
         }
-        for (test_set, regime, config, router), group in sorted(
-            groups.items(), key=lambda item: (*item[0][:3], _rank(item[0][3]))
-        )
+        for key, group in sorted(groups.items(), key=lambda item: (*item[0][:3], _rank(item[0][3]), *item[0][4:]))
     ]
 
 

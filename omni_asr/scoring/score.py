@@ -391,11 +391,11 @@ def _vocabulary(path: Path, regime: str) -> set[str]:
 def _warn(aligned: Aligned, folder: Path) -> None:
     """Say what was deleted or left out, and where the list is."""
     for names, what, file in [
-        (aligned.missing, "have no hypothesis; their words count as deleted", "missing_hyps"),
-        (aligned.dropped, "have no reference after normalisation and are left out", "dropped_utts"),
+        (aligned.missing, "without a hypothesis, so that its words count as deleted", "missing_hyps"),
+        (aligned.dropped, "without a reference after normalisation, so left out", "dropped_utts"),
     ]:
         if names:
-            log.warning("%d of the set %s (listed in %s)", len(names), what, folder / file)
+            log.warning("%s: %d of the set (listed in %s)", what, len(names), folder / file)
 
 
 def _write(path: Path, pieces: Iterable[str]) -> None:

@@ -28,7 +28,7 @@ def score_trn(reference: Path, hypothesis: Path, markup: Markup, out_dir: Path |
     line = summary_line("WER", counts)
     if missing:
         log.warning(
-            "%d references have no hypothesis; their words count as deleted (%s, ...)", len(missing), missing[0]
+            "references without a hypothesis, whose words count as deleted: %d (%s, ...)", len(missing), missing[0]
         )
     if out_dir:
         _write(out_dir / "result.txt", report(utterances, hypothesis.name, markup.case_sensitive))

@@ -17,7 +17,8 @@ class Status:
 
     experiment: str
     state: str
-    """running, finished, stopped, or new where no step has been logged."""
+    """running, finished, stopped, new where no step has been logged, failed before its configuration was written, or
+    evaluated where a model from elsewhere (--model) was decoded."""
     step: str = ""
     epoch: str = ""
     loss: str = ""
@@ -53,7 +54,7 @@ def status_of(exp_dir: Path) -> Status:
         UserError: the directory is not an experiment.
     """
     if not (exp_dir / "config.yaml").exists():
-        raise UserError(f"{exp_dir} is no experiment: it has no config.yaml, which training writes")
+        return Status(str(exp_dir), _state_without_training(exp_dir))
     records = _records(exp_dir / "train.jsonl")
     steps = [record for record in records if record["type"] == "step"]
     valid = [record for record in records if record["type"] == "valid"]
@@ -71,6 +72,14 @@ def status_of(exp_dir: Path) -> Status:
     if records:
         status.changed = f"{clock(time.time() - (exp_dir / 'train.jsonl').stat().st_mtime)} ago"
     return status
+
+
+def _state_without_training(exp_dir: Path) -> str:
+    if any(path.is_dir() for path in exp_dir.glob("decode_*")):
+        return "evaluated"
+    if (exp_dir / "train.log").exists():
+        return "running" if being_trained(exp_dir) else "failed"
+    raise UserError(f"{exp_dir} is no experiment: it has no config.yaml and no decode_SET")
 
 
 def status_table(statuses: list[Status]) -> str:

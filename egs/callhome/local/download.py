@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus-dir", action="append", default=[], type=Path, help="folder of a package")
     parser.add_argument("--sets", action="append", metavar="SET", help="set that will be prepared; may be repeated")
     options = parser.parse_args(argv)
-    tree = CorpusTree.of_those_there(options.corpus_dir)
+    tree = CorpusTree.of_packages(options.corpus_dir, "LDC97S42, LDC97T14, LDC2002S09 and LDC2002T43")
     where = ", ".join(map(str, options.corpus_dir)) or "no --corpus_dir"
     for name in options.sets or BY_DEFAULT:
         if name in TEST_SETS and not find_eval2000(tree):

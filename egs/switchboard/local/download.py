@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--url", default=URL, help="server, such as a mirror nearer by")
     options = parser.parse_args(argv)
     names = options.sets or BY_DEFAULT
-    tree = CorpusTree.of_those_there(options.corpus_dir)
+    tree = CorpusTree.of_packages(options.corpus_dir, "LDC97S62, LDC2002S09 and LDC2002T43")
     where = ", ".join(map(str, options.corpus_dir)) or "no --corpus_dir"
     trains = any(name in TRAIN_SETS for name in names)
     if trains and not find_calls(tree):

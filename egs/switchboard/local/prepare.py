@@ -3,8 +3,8 @@
 --corpus-dir is a folder with the discs of LDC97S62, LDC2002S09 or LDC2002T43, or one that holds several of them; a
 tables/conv.tab in one of them gives the speakers. Test sets need no training data, and the other way round.
 
-Sets: train_dev, the first 4000 utterances; train_nodev, all others; train_nodup, those of the same words at most 300
-times; eval2000, eval2000_swbd, eval2000_callhm.
+Sets: train_dev, the first 4000 utterances that can be used; train_nodev, all others; train_nodup, those of the same
+words at most 300 times; eval2000, eval2000_swbd, eval2000_callhm.
 """
 
 import heapq
@@ -13,7 +13,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from omni_asr.corpora.eval2000 import SETS as TEST_SETS
 from omni_asr.corpora.eval2000 import find_eval2000, write_eval2000
 from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.tree import CorpusTree
-from omni_asr.corpora.writer import SetWriter
+from omni_asr.corpora.writer import TWICE, SetWriter
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import sort_key, stream_lines, to_number
 
@@ -119,10 +119,17 @@ class Training:
         self._speakers = self._read_speakers()
 
     def write(self, names: Sequence[str], dev_utterances: int, max_same: int) -> None:
-        """Write sets. Transcripts are read twice: for the first utterances and for how often words occur, and again."""
+        """Write sets. Transcripts are read twice: for the first utterances and for how often words occur, and again.
+
+        Raises:
+            UserError: train_dev would leave nothing to train on.
+        """
         repeats: Counter[bytes] = Counter()
         first = heapq.nsmallest(max(1, dev_utterances), self._keys(repeats))[:dev_utterances]  # of 0 it reads nothing
-        held_out = {name for _, name, _ in first}
+        held_out, usable = {name for _, name, _ in first}, sum(repeats.values())
+        if 0 < usable <= dev_utterances and list(names) != ["train_dev"]:
+            few = f"--dev_utterances ({dev_utterances}) must be fewer than there are"
+            raise UserError(f"train_dev takes all {usable} utterances; {few}")
         repeats.subtract(words for _, _, words in first)
         if "train_dev" in names:
             with self._preparation.writer("train_dev") as writer:
@@ -162,12 +169,18 @@ class Training:
                 writer.utterance(utterance.id, utterance.speaker, utterance.words, segment=segment)
 
     def _utterances(self) -> Iterator[Utterance]:
-        """All lines of all transcripts, call by call."""
+        """All lines of all transcripts, call by call; of those with the same id the first that can be used is used."""
         for call in sorted(self._transcripts.find_all("*/*", depth=0)):
+            usable = set()
             for path in self._transcripts.files(call, "*-trans.text"):
                 for number, line in enumerate(stream_lines(path), 1):
                     if line.strip():
-                        yield self._utterance(line, f"{path}:{number}")
+                        utterance = self._utterance(line, f"{path}:{number}")
+                        if utterance.id in usable:
+                            utterance = replace(utterance, problem=TWICE)
+                        elif utterance.words and not utterance.problem:
+                            usable.add(utterance.id)
+                        yield utterance
 
     def _utterance(self, line: str, where: str) -> Utterance:
         fields = line.split(maxsplit=3)
@@ -191,7 +204,10 @@ class Training:
             return audio
         if not start < end:
             return f"ends at {end:g} s, which is not after its start at {start:g} s"
-        return f"starts at {start:g} s, after the end of the audio" if start >= audio.seconds else ""
+        if start >= audio.seconds:
+            return f"starts at {start:g} s, after the end of the audio"
+        first, last = max(start, 0.0), min(end, audio.seconds)
+        return f"is shorter than a millisecond, at {start:g} s" if f"{first:.3f}" == f"{last:.3f}" else ""
 
     def _open_audio(self) -> dict[str, AudioFile | str]:
         """Every call's audio, or why it cannot be used."""

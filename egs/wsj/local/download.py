@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus-dir", action="append", default=[], type=Path, help="folder of a package")
     parser.add_argument("--sets", action="append", metavar="SET", help="set that will be prepared; may be repeated")
     options = parser.parse_args(argv)
-    tree = CorpusTree.of_those_there(options.corpus_dir)
+    tree = CorpusTree.of_packages(options.corpus_dir, " and ".join(PACKAGES.values()))
     where = ", ".join(map(str, options.corpus_dir)) or "no --corpus_dir"
     indices = [index for name in options.sets or SETS for index in SETS.get(name, ())]
     for places in indices:

@@ -94,7 +94,7 @@ unlock() {
 # own_data: fails while a training or decoding reads data/; from now on none may start.
 own_data() {
     [[ -z ${data_descriptor-} && ${dry_run} == false ]] && command -v flock > /dev/null || return 0
-    exec {data_descriptor}> data/.in_use
+    exec {data_descriptor}>> data/.in_use
     flock -n "${data_descriptor}" ||
         fail "stage ${stage_now}: data/ would change, but a training or decoding reads it; wait until that ends"
 }
@@ -103,7 +103,7 @@ own_data() {
 use_data() {
     [[ ${dry_run} == false && -d data ]] && command -v flock > /dev/null || return 0
     [[ -z ${data_descriptor-} ]] || exec {data_descriptor}>&-
-    exec {data_descriptor}> data/.in_use
+    exec {data_descriptor}>> data/.in_use
     flock -n -s "${data_descriptor}" || fail "another run.sh is changing data/; wait until it ends"
 }
 

@@ -1,6 +1,8 @@
 """CorpusTree: files of a corpus in any case, on any disc, in any folder."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -123,3 +125,29 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
     assert str(error.value) == (
         f"doc/x.ndx or doc/y.ndx is not in {tmp_path}/one, {tmp_path}/two; is --corpus_dir the folder of this corpus?"
     )
+
+
+@pytest.mark.parametrize("function", ["scandir", "listdir"])
+def test_threads_share_a_tree(tmp_path, monkeypatch, function):
+    path = make(tmp_path, "disc/wsj0/a") / "disc/wsj0/a"
+    tree = CorpusTree([tmp_path])
+    read, first, second = getattr(os, function), threading.Event(), threading.Event()
+
+    def slow(folder):
+        if not first.is_set():  # the second thread finds what it looks for while the first is in here
+            first.set()
+            assert second.wait(10)
+        return read(folder)
+
+    def look():
+        try:
+            return tree.find("wsj0/a")
+        finally:
+            second.set()
+
+    monkeypatch.setattr(os, function, slow)
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(tree.find, "wsj0/a")
+        assert first.wait(10)
+        assert pool.submit(look).result(10) == path
+        assert one.result(10) == path

@@ -17,7 +17,7 @@ class CorpusTree:
     """The folders that together hold a corpus, such as discs or packages of a publisher.
 
     Paths are given as they are in the corpus, with ``/`` and perhaps the wildcards of :mod:`fnmatch` in their parts.
-    Case never matters. Folders are read once. What is hidden (``.name``) is only found where it is named so: an archive
+    Case never matters. Folders are read once, and threads may share a tree. What is hidden (``.name``) is only found where it is named so: an archive
     may be half unpacked there, and other systems leave ``._1.flac``.
 
     Raises:
@@ -138,17 +138,17 @@ class CorpusTree:
                     listing.setdefault(name.lower(), []).append(name)
             except OSError:
                 pass
-            self._listings[folder] = listing
+            self._listings[folder] = listing  # only when complete: another thread may ask meanwhile
         return self._listings[folder]
 
     def _folders(self, folder: Path) -> list[Path]:
         """Folders in a folder; none in what is no folder or may not be read."""
         if folder not in self._children:
-            self._children[folder] = []
+            children: list[Path] = []
             try:
                 with os.scandir(folder) as entries:
-                    found = sorted(Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] != ".")
-                self._children[folder] = found
+                    children = sorted(Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] != ".")
             except OSError:
                 pass
+            self._children[folder] = children  # only when complete: another thread may ask meanwhile
         return self._children[folder]

@@ -17,8 +17,8 @@ class CorpusTree:
     """The folders that together hold a corpus, such as discs or packages of a publisher.
 
     Paths are given as they are in the corpus, with ``/`` and perhaps the wildcards of :mod:`fnmatch` in their parts.
-    Case never matters. Folders are read once, and threads may share a tree. What is hidden (``.name``) is only found where it is named so: an archive
-    may be half unpacked there, and other systems leave ``._1.flac``.
+    Case never matters. Folders are read once, and threads may share a tree. What is hidden (``.name``) is only found
+    where it is named so: an archive may be half unpacked there, and other systems leave ``._1.flac``.
 
     Raises:
         UserError: one of the folders does not exist.

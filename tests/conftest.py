@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,21 @@ def speech() -> Path:
 @pytest.fixture
 def recipe(tmp_path):
     return Recipe(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    Recipe(folder).run()
+    return folder
+
+
+@pytest.fixture
+def finished(tmp_path, finished_folder):
+    """A recipe that has run through all stages; time stamps are kept."""
+    shutil.copytree(finished_folder / "egs/toy", tmp_path / "copy", symlinks=True)
+    recipe = Recipe(tmp_path)
+    shutil.rmtree(recipe.dir)
+    (tmp_path / "copy").rename(recipe.dir)
+    recipe.calls()
+    return recipe

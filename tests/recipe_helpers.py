@@ -172,3 +172,9 @@ def lives(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def one_line(err):
+    """What a recipe says that refuses to go on, when that is one line."""
+    assert err.startswith("run.sh: error: ") and err.count("\n") == 1, err
+    return err

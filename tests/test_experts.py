@@ -147,6 +147,25 @@ def test_the_self_test_reports_what_a_kernel_refuses():
     assert self_test("grouped", torch.device("cpu"), torch.float32, 8, 16) == ""
 
 
+@pytest.mark.parametrize("backend", ["grouped", "bmm"])
+def test_bias_gradients_in_bfloat16_do_not_depend_on_the_number_of_frames(backend):
+    """Added one by one in bfloat16, thousands of small terms are rounded away."""
+    x_ND, routing = torch.randn(8192, 16), routing_of(torch.arange(8192)[:, None] % 4)
+    experts, gradients = Experts(small_config(backend=backend), 4), {}
+    for dtype in (torch.bfloat16, torch.float32):
+        experts.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            (experts(x_ND, routing).float() + 1).square().sum().backward()
+        gradients[dtype] = [experts.b_in_EH.grad.clone(), experts.b_out_ED.grad.clone()]
+    for got, expected in zip(*gradients.values(), strict=True):
+        assert (got - expected).norm() < 0.02 * expected.norm()
+
+
+def test_the_self_test_notices_sums_that_are_rounded_on_the_way(monkeypatch):
+    monkeypatch.setattr(backends, "add_bias", lambda x_MX, bias_EX, expert_M: x_MX + bias_EX[expert_M])
+    assert "differs from the loop" in self_test("grouped", torch.device("cpu"), torch.bfloat16, 16, 32)
+
+
 def test_the_self_test_draws_nothing_from_the_global_generator():
     torch.manual_seed(3)
     before = torch.get_rng_state()

@@ -195,6 +195,24 @@ def test_positions_of_a_causal_model_count_from_the_start_in_training_too():
     assert torch.equal(cape(later, offset=2), cape(packing)[2:5])
 
 
+def test_a_stream_keeps_no_graph():
+    model = small_model(causal=True).eval()
+    state = model.encoder.open_stream()
+    assert not model.stream(torch.randn(8, 8), state).requires_grad
+    assert not any(cache.k_BAPK.requires_grad for cache in state.caches.values())
+
+
+def test_the_residual_stream_is_float32_under_autocast():
+    model, entering = small_model(), []
+    for block in [block for group in model.encoder.layer_groups() for block in group.blocks]:
+        block.register_forward_pre_hook(lambda block, arguments: entering.append(arguments[0].dtype))
+    model.encoder.norm.register_forward_pre_hook(lambda norm, arguments: entering.append(arguments[0].dtype))
+    batch = random_batch([80, 61])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        model.encode(batch.x_BTF, batch.lengths_B)
+    assert entering == [torch.float32] * 4
+
+
 # --- torch.compile ------------------------------------------------------------------------------------------------
 
 

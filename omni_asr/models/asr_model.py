@@ -89,15 +89,16 @@ class AsrModel(nn.Module):
         routings = {layer: routing for layer, routing in enumerate(encoded.routings) if routing is not None}
         balance, z_loss = router_losses(list(routings.values()), ctc)
         total = ctc + self.config.z_loss_weight * z_loss
-        if self.config.balance == "aux":
+        if self.config.balance == "aux" and balance.requires_grad:  # that of the hash router is a constant
             total = total + self.config.balance_weight * balance
         drops = [routing.drop_rate() for routing in routings.values()]
         drop_rate = torch.stack(drops).mean() if drops else ctc.new_zeros(())
         load_LE = {layer: routing.load_E for layer, routing in routings.items()}
         return Losses(total, ctc.detach(), balance.detach(), z_loss.detach(), drop_rate.detach(), load_LE)
 
+    @torch.no_grad()
     def stream(self, x_TF: Tensor, state: StreamState) -> Tensor:
-        """Encode the next chunk of an utterance: filterbanks (T, F) -> log-probabilities (S, V).
+        """Encode the next chunk of an utterance: filterbanks (T, F) -> log-probabilities (S, V), without gradients.
 
         T is a multiple of the stacking factor, but for the last chunk; ``state`` comes from ``encoder.open_stream()``
         and is updated. Chunk by chunk, the outputs are those of the whole utterance at once.

@@ -172,7 +172,9 @@ class Encoder(nn.Module):
         """
         x_ND, stacked_NX, packing = self.stacking(x_BTF, lengths_B)
         offset = 0 if state is None else state.frames
-        x_ND = self.dropout(x_ND + self.positions(packing, offset).to(x_ND.dtype))
+        # The positions are float32, and so is every sum of the residual stream from here on, also under autocast:
+        # rounded to bfloat16 in each layer, it would change what the routers of late layers choose.
+        x_ND = self.dropout(x_ND + self.positions(packing, offset))
         routings: list[Routing | None] = []
         block = 0
         for group in self.layer_groups():

@@ -299,6 +299,15 @@ def test_cosine_scores_do_not_depend_on_length():
     assert torch.allclose(logits_NE, 10 * cosine, atol=1e-4)
 
 
+def test_a_router_that_nothing_changes_costs_no_balance_loss():
+    batch, costs = random_batch([80, 61]), {}
+    for router in ("hash", "omni"):
+        losses = small_model(router=router, balance="aux", balance_weight=0.1).eval()(batch)
+        costs[router] = (losses.total - losses.ctc).item(), 0.1 * losses.balance.item()
+    assert costs["hash"][0] == 0
+    assert costs["omni"][0] == pytest.approx(costs["omni"][1], rel=1e-4) and costs["omni"][0] > 0.05
+
+
 def test_bias_moves_the_load_towards_balance_and_never_enters_the_gate():
     torch.manual_seed(0)
     router, h_ND = routers_of(balance="bias", bias_rate=0.02), torch.randn(400, 16)

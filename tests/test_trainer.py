@@ -278,6 +278,18 @@ def test_training_starts_from_the_weights_that_it_is_given(corpus, finished, tmp
     main(corpus, tmp_path / "exp", "train.init=moved", "optim.lr=0", "train.max_steps=1")  # complete: needs it no more
 
 
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler for torch.compile")
+def test_a_compiled_training_learns_the_same(tmp_path):
+    options, losses_of = prepare(tmp_path), []
+    for compiled in ("false", "true"):
+        exp_dir = tmp_path / f"exp_{compiled}"
+        plain = ["model.dropout=0", "model.cape_global_shift=0", "model.cape_local_shift=0", "train.epochs=1"]
+        result = run(train_command(options, exp_dir, *plain, f"train.compile={compiled}"))
+        assert result.returncode == 0, result.stderr
+        losses_of.append(losses(exp_dir))
+    assert losses_of[1] == pytest.approx(losses_of[0], rel=1e-3)
+
+
 def test_compiling_wants_a_compiler(monkeypatch):
     model = small_model()
     monkeypatch.setenv("CXX", "no-such-compiler")

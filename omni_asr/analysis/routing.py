@@ -115,7 +115,7 @@ def _decisions(batch: Batch, logp_BSV: Tensor, encoded: EncoderOutput, speakers:
         torch.stack([routing.expert_NK[:, 0] for routing in routings]).cpu().numpy(),
         torch.cat([routing.counts_E for routing in routings]).cpu().numpy(),
         torch.stack(entropies).double().cpu().numpy(),
-        encoded.packing.lengths_B.cpu().numpy(),
+        encoded.packing.lengths_B.numpy(),
         [speakers.get(utt) for utt in batch.utts],
         encoded.packing.pack(logp_BSV).argmax(1).cpu().numpy(),
     )

@@ -13,7 +13,10 @@ from torch import Tensor
 
 @dataclass
 class Batch:
-    """Features, lengths and labels, padded with zeros. Lengths stay on the CPU, where the packing is computed."""
+    """Features, lengths and labels, padded with zeros.
+
+    Lengths stay on the CPU: the packing is computed there, and CTC would wait for the GPU to read them from it.
+    """
 
     utts: list[str]
     x_BTF: Tensor
@@ -25,16 +28,12 @@ class Batch:
         """Copy features and labels to the device."""
         x_BTF = self.x_BTF.to(device, non_blocking=True)
         tokens_BU = self.tokens_BU.to(device, non_blocking=True)
-        return Batch(self.utts, x_BTF, self.lengths_B, tokens_BU, self.token_lengths_B.to(device, non_blocking=True))
+        return Batch(self.utts, x_BTF, self.lengths_B, tokens_BU, self.token_lengths_B)
 
     def pin_memory(self) -> "Batch":
         """Move to page-locked memory, so that the copy to a GPU is asynchronous."""
         return Batch(
-            self.utts,
-            self.x_BTF.pin_memory(),
-            self.lengths_B,
-            self.tokens_BU.pin_memory(),
-            self.token_lengths_B.pin_memory(),
+            self.utts, self.x_BTF.pin_memory(), self.lengths_B, self.tokens_BU.pin_memory(), self.token_lengths_B
         )
 
 

@@ -19,7 +19,7 @@ class Packing:
     """Where the N valid frames of a batch stand in its padded (B, T) grid."""
 
     lengths_B: Tensor
-    """Valid frames of each utterance."""
+    """Valid frames of each utterance; on the CPU, where CTC and decoding read them without waiting for a GPU."""
     mask_BT: Tensor
     """True at valid frames."""
     index_N: Tensor
@@ -28,11 +28,11 @@ class Packing:
     @classmethod
     @torch.compiler.disable  # its shapes are the data's
     def from_lengths(cls, lengths_B: Tensor, device: torch.device) -> "Packing":
-        """Build from lengths. Lengths on the CPU keep the GPU from waiting for the host."""
-        time_T = torch.arange(int(lengths_B.max()), device=lengths_B.device)
+        """Build from lengths on the CPU."""
+        time_T = torch.arange(int(lengths_B.max()))
         mask_BT = time_T[None, :] < lengths_B[:, None]
         index_N = mask_BT.flatten().nonzero().squeeze(1)
-        return cls(*(x.to(device, non_blocking=True) for x in (lengths_B, mask_BT, index_N)))
+        return cls(lengths_B, mask_BT.to(device, non_blocking=True), index_N.to(device, non_blocking=True))
 
     def pack(self, x_BTX: Tensor) -> Tensor:
         """(B, T, X) -> (N, X): the valid frames."""

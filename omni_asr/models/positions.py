@@ -37,7 +37,7 @@ class Cape(nn.Module):
     def forward(self, packing: Packing, offset: int = 0) -> Tensor:
         """Return the embedding (N, D) of every valid frame; ``offset`` frames of the utterance came before."""
         utterance_N = packing.utterance_N()
-        centre_B = (packing.lengths_B - 1) / 2
+        centre_B = ((packing.lengths_B - 1) / 2).to(utterance_N.device, non_blocking=True)
         if self.causal:
             position_N = (packing.time_N() + offset).to(centre_B.dtype)
         else:

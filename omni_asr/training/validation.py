@@ -79,7 +79,7 @@ def _validate(
         nats_B = model.ctc_nats(logp_BSV, encoded.packing.lengths_B, batch).cpu()
         finite_B = nats_B.isfinite()
         nats += float(nats_B[finite_B].sum())
-        tokens += int(batch.token_lengths_B.cpu()[finite_B].sum())
+        tokens += int(batch.token_lengths_B[finite_B].sum())
         infeasible += int((~finite_B).sum())
         load.add(encoded.routings)
         hypotheses += [tokenizer.decode(h.ids).split() for h in greedy_decode(logp_BSV, encoded.packing.lengths_B)]

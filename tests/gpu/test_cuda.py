@@ -35,14 +35,23 @@ def test_the_gpu_computes_what_the_cpu_computes(router):
 def test_back_ends_agree_in_bfloat16(backend):
     torch.manual_seed(0)
     experts = Experts(small_config(dim=64, hidden=128, backend=backend), 4).cuda()
-    x_ND = torch.randn(96, 64, device="cuda")
-    expert_NK = torch.arange(96, device="cuda")[:, None] % 3  # the fourth expert gets nothing
-    probs_NE = torch.full((96, 4), 0.25, device="cuda")
-    routing = Routing(probs_NE, probs_NE, expert_NK, torch.rand(96, 1, device="cuda"))
-    with torch.autocast("cuda", dtype=torch.bfloat16):
-        got = experts(x_ND.bfloat16(), routing)
+    N = 16384  # so many that sums which are rounded on the way show
+    x_ND = torch.randn(N, 64, device="cuda")
+    expert_NK = torch.arange(N, device="cuda")[:, None] % 3  # the fourth expert gets nothing
+    probs_NE = torch.full((N, 4), 0.25, device="cuda")
+    routing = Routing(probs_NE, probs_NE, expert_NK, torch.rand(N, 1, device="cuda"))
+    got = _value_and_gradients(experts, x_ND, routing, bfloat16=True)
     experts.backend = "loop"
-    assert torch.allclose(got.float(), experts(x_ND, routing), atol=0.05)
+    for a, b in zip(got, _value_and_gradients(experts, x_ND, routing, bfloat16=False), strict=True):
+        assert (a - b).norm() < 0.02 * b.norm()
+
+
+def _value_and_gradients(experts, x_ND, routing, bfloat16):
+    experts.zero_grad()
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=bfloat16):
+        y_ND = experts(x_ND, routing).float()
+    (y_ND + 1).square().sum().backward()
+    return [y_ND.detach(), *(parameter.grad.clone() for parameter in experts.parameters())]
 
 
 @pytest.mark.parametrize("router", ["dense", *ROUTERS])
@@ -78,6 +87,27 @@ def test_no_layer_waits_for_the_gpu():
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert x_ND.grad.isfinite().all()
+
+
+def test_a_training_step_waits_for_the_gpu_nowhere():
+    """Forward, loss and backward of the whole model in bfloat16; the batch is there."""
+    device = torch.device("cuda")
+    if choose_backend("auto", device, torch.bfloat16, 64, 128) != "grouped":
+        pytest.skip("grouped products are a loop on this GPU")
+    model, batch = small_model(dim=64, hidden=128).cuda(), random_batch([80, 61, 40]).to(device)
+
+    def step() -> None:
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            losses = model(batch)
+        losses.total.backward()
+
+    step()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("router", ["dense", "omni"])

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.data_dir import COPIED, DataDir, kind_of, write_data_dir
+from omni_asr.kaldi.data_dir import COPIED, DataDir, kind_of, misplaced_speaker, write_data_dir
 from omni_asr.kaldi.tables import read_lines
 from omni_asr.kaldi.validate import PARTIAL
 
@@ -41,7 +41,9 @@ def combine(
     if "feats.scp" in joined:
         _check_options(directories)
     carrier = next((data for data in directories if any(data.has(name) for name in COPIED)), None)
-    write_data_dir(out, joined, carrier, stm)
+    if problem := misplaced_speaker(joined.get("utt2spk", {})):
+        log.warning("%s: %s", out, problem)
+    write_data_dir(out, joined, carrier.copied if carrier else (), stm)
     return len(joined.get("utt2spk") or joined["wav.scp"])
 
 

@@ -174,6 +174,25 @@ def test_whisper_regime_of_the_set(decoded):
     assert counts(Path("decode/scoring/wer_swbd")) == (22, 1, 4, 1)
 
 
+@pytest.mark.parametrize(
+    ("folder", "data"),
+    [(".", "data/eval2000/"), ("data", "eval2000"), ("data/eval2000", "."), (".", "./data//eval2000")],
+)
+def test_the_two_halves_are_scored_however_the_set_is_named(decoded, folder, data):
+    script = ROOT / "egs/switchboard/local/score.sh"
+    shell(f"cd {folder} && PYTHONPATH={ROOT} {script} {data} - {decoded}/decode")
+    assert counts(Path("decode/scoring/wer_swbd")) == (22, 1, 4, 1)
+    assert counts(Path("decode/scoring/wer_callhm")) == (29, 1, 6, 1)
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob("egs/*/local/score*.sh")), ids=lambda path: path.parts[-3])
+def test_score_scripts_say_how_they_are_called(script):
+    for arguments in ("", "data/test -", "--by length data/test - decode", "data/test --by length - decode"):
+        done = subprocess.run([script, *arguments.split()], capture_output=True, text=True)
+        usage = "usage: local/score.sh <data-dir> <lang-dir-or-> <decode-dir> [options]\n"
+        assert (done.returncode, done.stderr) == (2, usage), arguments
+
+
 def test_the_filter_needs_times(decoded, capsys):
     assert run_program(score.main, ["--hyp-filter", "hub5", "data/eval2000", "-", "decode"]) == 1
     assert "--hyp-filter needs --stm" in capsys.readouterr().err

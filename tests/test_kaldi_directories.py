@@ -247,13 +247,35 @@ def test_combine_takes_lengths_from_the_audio(tmp_path):
     assert read(tmp_path / "out", "segments")[3] == "c-1 c-1 0 2.250000"
 
 
-def test_combine_refuses_features_of_other_options(tmp_path):
+@pytest.mark.parametrize("name", ["fbank.conf", "frame_shift"])
+def test_combine_refuses_features_of_other_options(tmp_path, name):
     one = write_dir(tmp_path / "one", utt2spk="a-1 a", wav_scp="a-1 x", feats_scp="a-1 f:1")
     two = write_dir(tmp_path / "two", utt2spk="b-1 b", wav_scp="b-1 x", feats_scp="b-1 f:1")
-    (one / "fbank.conf").write_text("--num-mel-bins=80\n")
-    (two / "fbank.conf").write_text("--num-mel-bins=40\n")
-    with pytest.raises(UserError, match="fbank.conf differs"):
+    (one / name).write_text("--num-mel-bins=80\n")
+    (two / name).write_text("--num-mel-bins=40\n")
+    with pytest.raises(UserError, match=f"two/{name} differs from .*/one/{name}; make features anew"):
         combine(tmp_path / "out", [one, two])
+
+
+@pytest.mark.parametrize("name", ["glm", "release", "frame_shift", "fbank.conf", "stm"])
+@pytest.mark.parametrize("other", ["b", None])
+def test_combine_leaves_out_with_a_note_what_is_not_the_same(tmp_path, name, other, caplog):
+    one, two, three = (
+        write_dir(tmp_path / key, utt2spk=f"{key}-1 {key}", wav_scp=f"{key}-1 x", **{name: "r1 A s 0 1 a"})
+        for key in "abc"
+    )
+    (three / name).unlink()
+    if other:
+        (three / name).write_text(f"r2 A s 0 1 {other}\n")
+    combine(tmp_path / "out", [one, two, three])
+    if name == "stm" and other:
+        assert len(read(tmp_path / "out", "stm")) == 3 and not caplog.records
+        return
+    assert not (tmp_path / "out" / name).exists()
+    why = f"{three}/{name} differs from {one}/{name}" if other else f"{three} lacks it"
+    assert [record.message for record in caplog.records] == [f"{name} is left out: {why}"]
+    combine(tmp_path / "same", [one, two])
+    assert (tmp_path / "same" / name).exists()
 
 
 def test_channels_are_letters_or_numbers(tmp_path):

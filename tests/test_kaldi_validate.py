@@ -33,7 +33,7 @@ def test_whole_recordings_need_no_segments(tmp_path):
         ({"text": "a-1 ONE\na-2 TWO\u3000THREE\nb-1 X"}, "text:2: control character or non-ASCII white space U+3000"),
         ({"text": "a-1 ONE\r\na-2 TWO\r\nb-1 X\r"}, "text:1: Windows line end U+000D at column 8"),
         ({"text": "\ufeffa-1 ONE\na-2 TWO\nb-1 X"}, "text:1: begins with a byte order mark; remove it: sed"),
-        ({"utt2spk": "a-1 a\na-2 b\nb-1 b"}, "utt2spk:2: speaker 'b' is not the start of utterance 'a-2'"),
+        ({"utt2spk": "a-1 a\na-2 b\nb-1 b"}, "spk2utt:1: 'a-2' is not an utterance of 'a' in utt2spk"),
         ({"utt2spk": "a-1 a\na-2 a x\nb-1 b"}, "utt2spk:2: expected '<utt> <spk>', found 3 fields"),
         ({"spk2utt": "a a-1\nb b-1"}, "spk2utt: lacks 'a-2' of utt2spk:2"),
         ({"spk2utt": "a a-1 a-2 b-1\nb b-1"}, "spk2utt:1: 'b-1' is not an utterance of 'a'"),
@@ -50,7 +50,7 @@ def test_whole_recordings_need_no_segments(tmp_path):
         ({"reco2file_and_channel": "r1 x A\nr2 x"}, "reco2file_and_channel:2: expected '<recording> <file> <channel>'"),
         ({"utt2dur": "a-1 1\na-2 0\nb-1 1"}, "utt2dur:2: 'a-2' has '0'; expected seconds above 0"),
         ({"utt2num_frames": "a-1 1\na-2 2"}, "utt2num_frames: lacks 'b-1'"),
-        ({"spk2gender": "a m\nb x"}, "spk2gender:2: 'b' has 'x'; expected m or f"),
+        ({"spk2gender": "a m\nb f x"}, "spk2gender:2: 'b' has 'f x'; expected one word, such as m or f"),
         ({"feats_scp": "a-1 f:1\na-2 f:2"}, "feats.scp: lacks 'b-1'"),
     ],
 )
@@ -67,7 +67,7 @@ def test_speakers_that_sort_otherwise_than_utterances_are_named(tmp_path):
         utt2spk="12 12\n121_a 121\n12_a 12",
         spk2utt="12 12 12_a\n121 121_a",
     )
-    with pytest.raises(UserError, match=r"utt2spk:3: .*speaker '12' comes after '121'"):
+    with pytest.raises(UserError, match=r"utt2spk:3: .*speaker '12' of '12_a' comes after '121'"):
         validate(folder, feats=False, text=False, wav=False)
 
 
@@ -147,8 +147,8 @@ def test_fix_refuses_to_leave_nothing(tmp_path):
 
 
 def test_fix_says_what_it_cannot_mend(tmp_path):
-    with pytest.raises(UserError, match="speaker 'x' is not the start"):
-        fix(small_dir(tmp_path / "d", utt2spk="a-1 a\na-2 x\nb-1 b"))
+    with pytest.raises(UserError, match="utt2dur:2: 'a-2' has '0'; expected seconds above 0"):
+        fix(small_dir(tmp_path / "d", utt2dur="a-1 1\na-2 0\nb-1 1"))
 
 
 def test_memory_does_not_grow_with_the_directory(tmp_path):

@@ -182,9 +182,10 @@ def test_times_of_units_become_times_of_words(corpus):
     path.write_text(row + row)
     with pytest.raises(UserError, match="tokens.jsonl:2: utterance 'u1' occurs a second time"):
         decoded_tokens("data", "decode")
-    path.write_text('{"utt": "u1"}\n')
-    with pytest.raises(UserError, match="tokens.jsonl:1: expected utt, tokens, start and end"):
-        decoded_tokens("data", "decode")
+    for broken in ('{"utt": "u1"}', "[" * 100000):  # the second is deeper than Python recurses
+        path.write_text(f"{broken}\n")
+        with pytest.raises(UserError, match="tokens.jsonl:1: expected utt, tokens, start and end"):
+            decoded_tokens("data", "decode")
 
 
 def test_words_without_times_share_their_segment(corpus):

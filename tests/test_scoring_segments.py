@@ -164,6 +164,7 @@ def test_equal_to_sclite(tmp_path, seed):
     segments, tokens = random_times(source, marked, lambda s, _, n: marked_text(s, ["a", "b", "ab", "c"], n))
     write_stm(tmp_path / "r.stm", segments, LABELS)
     write_ctm(tmp_path / "h.ctm", tokens)
+    add_types(source, tmp_path / "h.ctm")
     markup = Markup(source.random() < 0.7, source.random() < 0.7)
     scored = score_segments(read_stm(tmp_path / "r.stm")[0], read_ctm(tmp_path / "h.ctm"), markup)
     command = [SCLITE, "-r", "r.stm", "stm", "-h", "h.ctm", "ctm", *options_of(markup), "-o"]
@@ -178,6 +179,16 @@ def test_equal_to_sclite(tmp_path, seed):
         start = next(index for index, line in enumerate(printed) if "SYSTEM SUMMARY" in line) - 3
         mine = "".join(report(scored.utterances, "h.ctm")).splitlines()
         assert [line for line in mine if line] == [line for line in printed[start:] if line]
+
+
+def add_types(source, path):
+    """Give some rows of a ctm the type and the speaker of NIST's evaluations."""
+    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        if "*" not in row[2] and source.random() < 0.5:
+            types = [source.choice(["lex", "frag", "fp", "non-lex", "noise"]), "speaker"]
+            row[5:] = [*(row[5:] or ["NA"]), *types[: source.randint(1, 2)]]
+    path.write_text("".join(" ".join(row) + "\n" for row in rows), encoding="utf-8")
 
 
 @needs_sctk

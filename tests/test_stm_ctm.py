@@ -51,6 +51,12 @@ def test_read_ctm(tmp_path):
     assert (either.begin, either.middle) == (0.5, 0.65)
 
 
+def test_type_and_speaker_of_a_ctm_are_passed_over(tmp_path):
+    (tmp_path / "ctm").write_text("f A 0 1 one 0.5 frag\nf A 1 1 two NA noise s1\nf A 2 1 three 1 lex s2\n")
+    words = [Token("f", "A", 0, 1, "one", 0.5), Token("f", "A", 1, 1, "two"), Token("f", "A", 2, 1, "three", 1.0)]
+    assert read_ctm(tmp_path / "ctm") == words
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -76,8 +82,8 @@ def test_broken_stm_lines_are_named(tmp_path, line, message):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("f A 1 2", ":1: expected '<file> <channel> <begin> <duration> <word> [<confidence>]'"),
-        ("f A 1 2 w 0.5 x", ":1: expected"),
+        ("f A 1 2", ":1: expected '<file> <channel> <begin> <duration> <word> [<confidence> [<type> [<speaker>]]]'"),
+        ("f A 1 2 w 0.5 lex s x", ":1: expected"),
         ("f A * 2 w", ":1: time '*' is not a number"),
         ("f A 1 -2 w", ":1: the duration -2 is negative"),
         ("f A 1 2 w high", ":1: confidence 'high' is not a number"),

@@ -1,6 +1,7 @@
 """Join Kaldi data directories into one.
 
-Files that some directory lacks are left out, with a note. An utterance that occurs twice is an error.
+Files that some directory lacks are left out, with a note, and so are glm, release and other files for a whole directory
+that are not the same in all. An utterance that occurs twice is an error, and so are features of different options.
 
 Example: omni-asr combine data/train_all data/train_a data/train_b
 """

@@ -1,7 +1,9 @@
 """Mend a Kaldi data directory in place.
 
-Sorts every file, keeps the utterances that all files know, makes spk2utt anew. What was removed is listed with reasons
-in DATA_DIR/removed_by_fix; the old files are kept in DATA_DIR/.backup.
+Sorts every table and keeps the utterances that utt2spk, segments or wav.scp, feats.scp, text and utt2lang know, where
+they are there; makes spk2utt anew. Other tables are filtered, and dropped where they lack something that stays; files
+such as text.old or utt2spk.bak are no tables. What was removed is listed with reasons in DATA_DIR/removed_by_fix; the
+old files are kept in DATA_DIR/.backup.
 
 Example: omni-asr fix data/train
 """
@@ -22,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     fixed = fix(args.data_dir, args.remove_empty_text)
     cleaned = f", odd white space mended in {fixed.cleaned} lines" if fixed.cleaned else ""
     where = f" (see {args.data_dir}/{REMOVED_LIST})" if fixed.removed else ""
-    print(f"{args.data_dir}: {fixed.kept} utterances kept, {len(fixed.removed)} ids removed{where}{cleaned}")
+    kept = f"{fixed.kept} of {fixed.total} utterances kept"
+    print(f"{args.data_dir}: {kept}, {len(fixed.removed)} ids or lines removed{where}{cleaned}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Check a Kaldi data directory.
 
 Exits with status 1 and one line that names the first violation (file:line): sorting by LC_ALL=C, unique ids, consistent
-sets of ids, speakers as prefixes of utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space.
-Utterances listed in removed_utts may lack features.
+sets of ids, speakers in the order of utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space.
+Utterances that do not begin with their speaker are a warning; those listed in removed_utts may lack features. Files
+such as text.old or utt2spk.bak are no tables.
 
 Example: omni-asr validate --no-feats data/train
 """

@@ -3,13 +3,17 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.data_dir import COPIED, DataDir, kind_of, write_data_dir
+from omni_asr.kaldi.data_dir import COPIED, DataDir, kind_of, misplaced_speaker, write_data_dir
 from omni_asr.kaldi.tables import read_lines
 from omni_asr.kaldi.validate import PARTIAL
 
 log = logging.getLogger(__name__)
+
+OPTIONS = ("fbank.conf", "frame_shift")
+"""Files that say how features were made."""
 
 Seconds = Callable[[str], float]
 
@@ -19,8 +23,9 @@ def combine(
 ) -> int:
     """Join directories with different utterances; return how many utterances there are.
 
-    A table that some directory lacks is left out, with a note. Where only some have segments, whole recordings of the
-    others become segments; ``seconds_of`` then gives the length of a wav.scp value, unless utt2dur does.
+    A table or stm that some directory lacks is left out, with a note, and so is a glm, release, or other file of
+    :data:`COPIED` that is not the same in all. Where only some have segments, whole recordings of the others become
+    segments; ``seconds_of`` then gives the length of a wav.scp value, unless utt2dur does.
 
     Raises:
         UserError: an utterance occurs twice, an id has two different lines, or features were made by other options.
@@ -34,14 +39,14 @@ def combine(
         parts = [(data, _table(data, name, seconds_of)) for data in directories]
         lacking = [str(data.path) for data, part in parts if part is None]
         if lacking and name != PARTIAL:
-            log.info("%s is left out: %s lacks it", name, lacking[0])
+            log.warning("%s is left out: %s lacks it", name, lacking[0])
             continue
         joined[name] = _join(name, [(data, part) for data, part in parts if part is not None])
     stm = _join_stm(directories)
-    if "feats.scp" in joined:
-        _check_options(directories)
-    carrier = next((data for data in directories if any(data.has(name) for name in COPIED)), None)
-    write_data_dir(out, joined, carrier, stm)
+    copied = _common_files(directories, with_features="feats.scp" in joined)
+    if problem := misplaced_speaker(joined.get("utt2spk", {})):
+        log.warning("%s: %s", out, problem)
+    write_data_dir(out, joined, copied, stm)
     return len(joined.get("utt2spk") or joined["wav.scp"])
 
 
@@ -73,16 +78,33 @@ def _join(name: str, parts: Sequence[tuple[DataDir, dict[str, str]]]) -> dict[st
 
 
 def _join_stm(directories: Sequence[DataDir]) -> list[str] | None:
-    if not all(data.has("stm") for data in directories):
+    lacking = [data.path for data in directories if not data.has("stm")]
+    if lacking:
+        if len(lacking) < len(directories):
+            log.warning("stm is left out: %s lacks it", lacking[0])
         return None
     lines = [line for data in directories for line in read_lines(data.path / "stm")]
     comments = [line for line in dict.fromkeys(lines) if line.startswith(";;")]
     return comments + [line for line in lines if not line.startswith(";;")]
 
 
-def _check_options(directories: Sequence[DataDir]) -> None:
-    """Features made with different options must not meet in one directory."""
-    known = [(data, read_lines(data.path / "fbank.conf")) for data in directories if data.has("fbank.conf")]
-    for data, options in known[1:]:
-        if options != known[0][1]:
-            raise UserError(f"{data.path}/fbank.conf differs from {known[0][0].path}/fbank.conf; make features anew")
+def _common_files(directories: Sequence[DataDir], with_features: bool) -> list[Path]:
+    """Files of :data:`COPIED` that are the same in all directories.
+
+    Raises:
+        UserError: features made with different options would meet in one directory.
+    """
+    common = []
+    for name in COPIED:
+        files = [data.path / name for data in directories if data.has(name)]
+        other = next((file for file in files[1:] if read_lines(file) != read_lines(files[0])), None)
+        if other is not None and with_features and name in OPTIONS:
+            raise UserError(f"{other} differs from {files[0]}; make features anew")
+        if other is not None:
+            log.warning("%s is left out: %s differs from %s", name, other, files[0])
+        elif files and len(files) < len(directories):
+            lacking = next(data.path for data in directories if not data.has(name))
+            log.warning("%s is left out: %s lacks it", name, lacking)
+        else:
+            common += files[:1]
+    return common

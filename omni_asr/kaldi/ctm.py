@@ -1,7 +1,8 @@
 """NIST's conversation time mark files (ctm): recognised words with times.
 
-``<file> <channel> <begin> <duration> <word> [<confidence>]``, in seconds, with comments after ``;;``. Rows whose word
-is ``<ALT_BEGIN>``, ``<ALT>`` and ``<ALT_END>`` (times ``*``) stand around and between the branches of an alternation.
+``<file> <channel> <begin> <duration> <word> [<confidence> [<type> [<speaker>]]]``, in seconds, with comments after
+``;;``. Type and speaker, as in evaluations of NIST, are passed over whatever they say, as by sclite. Rows whose word is
+``<ALT_BEGIN>``, ``<ALT>`` and ``<ALT_END>`` (times ``*``) stand around and between the branches of an alternation.
 """
 
 import logging
@@ -63,7 +64,7 @@ def read_ctm(path: str | os.PathLike[str]) -> list[Token | Alternation]:
     sclite loses the first word of a branch that follows an empty one; here an empty branch is one without words.
 
     Raises:
-        UserError: a line does not have five or six fields, times or confidence are no numbers, or the rows of an
+        UserError: a line does not have five to eight fields, times or confidence are no numbers, or the rows of an
             alternation are not in order. Named by file and line.
     """
     found: list[Token | Alternation] = []
@@ -77,9 +78,10 @@ def read_ctm(path: str | os.PathLike[str]) -> list[Token | Alternation]:
                     "%s: a line that begins with ';' is no row, for sclite neither; comments begin with ';;'", where
                 )
             continue
-        if not 5 <= len(fields) <= 6:
-            raise UserError(f"{where}: expected '<file> <channel> <begin> <duration> <word> [<confidence>]'")
-        file, channel, begin, duration, word, *confidence = fields
+        if not 5 <= len(fields) <= 8:
+            form = "<file> <channel> <begin> <duration> <word> [<confidence> [<type> [<speaker>]]]"
+            raise UserError(f"{where}: expected '{form}'")
+        file, channel, begin, duration, word, *confidence = fields[:6]
         mark = word.upper()
         if mark in (BEGIN, BETWEEN, END):
             if (mark == BEGIN) == (opened is not None):

@@ -2,8 +2,9 @@
 
 import functools
 import os
+import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ COPIED = ("glm", "fbank.conf", "frame_shift", "release")
 """Files that hold for the whole directory and are carried as they are."""
 DERIVED = {"spk2utt"}
 """Tables that are made from others."""
+_NO_TABLE = re.compile(r"~$|\.(bak|backup|gz|json|kept|new|old|orig|save|tmp|\d+)$")
+"""Ends of the names of what editors, programs and people leave beside a table."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,12 @@ class Segment:
 
 
 def kind_of(name: str) -> str | None:
-    """What the ids of a file are: ``utt``, ``spk``, ``reco`` or ``stm``; None for a file that is no such table."""
+    """What the ids of a file are: ``utt``, ``spk``, ``reco`` or ``stm``; None for a file that is no such table.
+
+    ``text.old`` or ``utt2spk.bak`` is no table: what it holds need not be true of the directory any more.
+    """
+    if _NO_TABLE.search(name):
+        return None
     if name in ("text", "feats.scp", "vad.scp", "segments", "removed_utts") or name.startswith(
         ("utt2", "text.", "text_")
     ):
@@ -77,6 +85,11 @@ class DataDir:
     def names(self) -> list[str]:
         """Names of the tables that are there, in order."""
         return sorted(file.name for file in self.path.iterdir() if file.is_file() and kind_of(file.name))
+
+    @property
+    def copied(self) -> list[Path]:
+        """Files that are carried as they are."""
+        return [self.path / name for name in COPIED if self.has(name)]
 
     @functools.cached_property
     def utterances(self) -> list[str]:
@@ -157,12 +170,14 @@ class DataDir:
 
     def stm_lines(self, recordings: Collection[str]) -> list[str]:
         """Lines of stm for some recordings, with its comments."""
-        files = set(recordings)
-        if self.has("reco2file_and_channel"):
-            table = self.table("reco2file_and_channel")
-            files |= {table[recording].split()[0] for recording in recordings if recording in table}
-        lines = read_lines(self.path / "stm")
-        return [line for line in lines if line.startswith(";;") or split_line(line)[0] in files]
+        table = self.table("reco2file_and_channel") if self.has("reco2file_and_channel") else {}
+        return stm_lines(self.path / "stm", recordings, table)
+
+
+def stm_lines(path: Path, recordings: Collection[str], reco2file_and_channel: Mapping[str, str]) -> list[str]:
+    """Lines of an stm for some recordings, or for the files that these are of, with its comments."""
+    files = {reco2file_and_channel.get(recording, recording).split()[0] for recording in recordings}.union(recordings)
+    return [line for line in read_lines(path) if line.startswith(";;") or split_line(line)[0] in files]
 
 
 def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
@@ -173,10 +188,27 @@ def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
     return {speaker: " ".join(utterances) for speaker, utterances in spk2utt.items()}
 
 
+def misplaced_speaker(utt2spk: Mapping[str, str]) -> str:
+    """What :func:`omni_asr.kaldi.validate.validate` will say of the order of speakers; nothing where that is right."""
+    previous = ""
+    for utterance in sorted(utt2spk, key=sort_key):
+        speaker = utt2spk[utterance]
+        if sort_key(speaker) < sort_key(previous):
+            return unordered(utterance, speaker, previous)
+        previous = speaker
+    return ""
+
+
+def unordered(utterance: str, speaker: str, previous: str) -> str:
+    """How a speaker is out of order, and what to do about it."""
+    hint = "call utterances <spk>-<rest>, in every file"
+    return f"sorted by utterance, speaker {speaker!r} of {utterance!r} comes after {previous!r}; {hint}"
+
+
 def write_data_dir(
     out: str | os.PathLike[str],
     tables: Mapping[str, Mapping[str, str]],
-    copied_from: DataDir | None = None,
+    copied: Iterable[Path] = (),
     stm: Collection[str] | None = None,
 ) -> None:
     """Write a directory beside its final place and move it there, with spk2utt made from utt2spk.
@@ -195,9 +227,8 @@ def write_data_dir(
             _write_plain(temporary / name, table)
         if stm is not None:
             (temporary / "stm").write_text("".join(f"{line}\n" for line in stm), encoding="utf-8")
-        for name in COPIED if copied_from else ():
-            if copied_from and copied_from.has(name):
-                shutil.copyfile(copied_from.path / name, temporary / name)
+        for file in copied:
+            shutil.copyfile(file, temporary / file.name)
         _move(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -3,45 +3,56 @@
 import logging
 import os
 import shutil
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.data_dir import DataDir, Segment, kind_of, write_data_dir
+from omni_asr.kaldi.data_dir import DataDir, Segment, kind_of, misplaced_speaker, stm_lines, write_data_dir
 from omni_asr.kaldi.tables import sort_key, split_line, write_table
 from omni_asr.kaldi.validate import FEATURE_TABLES, FORBIDDEN, PARTIAL, validate
 
 log = logging.getLogger(__name__)
 
+CORE = ("utt2spk", "segments", "wav.scp", "feats.scp", "text", "utt2lang")
+"""Tables that an utterance must be in to stay, as in Kaldi's ``fix_data_dir.sh``; others are filtered."""
 REMOVED_LIST = "removed_by_fix"
 """File that names what was taken out, with reasons."""
+MANY = 0.05
+"""Share of the utterances from which their going is a warning."""
+
+Tables = dict[str, dict[str, str]]
 
 
 @dataclass
 class Fixed:
     """What :func:`fix` did."""
 
-    kept: int
+    kept: int = 0
+    total: int = 0
+    """Utterances of utt2spk before."""
     removed: dict[str, str] = field(default_factory=dict)
-    """Reason by utterance; unused recordings and repeated lines are named by what they are."""
+    """Reason by utterance; unused recordings and lines that cannot be used are named by what they are."""
     cleaned: int = 0
     """Lines in which odd white space and control characters became blanks."""
 
 
 def fix(path: str | os.PathLike[str], remove_empty_text: bool = False) -> Fixed:
-    """Sort every table and keep the utterances that all of them know; write spk2utt anew.
+    """Sort every table and keep the utterances that all of :data:`CORE` know; write spk2utt anew.
 
-    The old files go to ``.backup``, what was removed to ``removed_by_fix``.
+    Other tables lose the lines of what goes; one that lacks something that stays is dropped, with a warning. The old
+    files go to ``.backup``, what was removed to ``removed_by_fix``.
 
     Raises:
-        UserError: nothing would be left, or what is left still breaks a rule, such as the speaker prefix.
+        UserError: nothing would be left, or its speakers are not in order; or, after that is written, a value breaks a
+            rule, such as a length of 0 s.
     """
-    folder = DataDir(path).path
-    fixed = Fixed(0)
+    folder, fixed = DataDir(path).path, Fixed()
     names = [name for name in DataDir(path).names if kind_of(name) != "stm" and name != "spk2utt"]
     if "utt2spk" not in names:
         raise UserError(f"{folder / 'utt2spk'} does not exist; write '<utt> <spk>' lines first")
     tables = {name: _read_lenient(folder / name, fixed) for name in names}
+    fixed.total = len(tables["utt2spk"])
     if remove_empty_text and "text" in tables:
         for utterance in [key for key, value in tables["text"].items() if not value]:
             del tables["text"][utterance]
@@ -51,14 +62,20 @@ def fix(path: str | os.PathLike[str], remove_empty_text: bool = False) -> Fixed:
     if not utterances:
         first = next(iter(fixed.removed.items()), ("", "no table has a line"))
         raise UserError(f"{folder}: no utterance would be left; e.g. {first[0]}: {first[1]}")
-    kept = _restrict(tables, utterances, fixed)
     fixed.kept = len(utterances)
+    _report(folder, set(tables["utt2spk"]) - utterances, fixed)
+    if problem := misplaced_speaker({utterance: tables["utt2spk"][utterance] for utterance in utterances}):
+        raise UserError(f"{folder / 'utt2spk'}: {problem}")
+    recordings = _recordings(tables, utterances, fixed)
+    kept = _restrict(folder, tables, utterances, recordings)
+    stm = None
+    if (folder / "stm").is_file():
+        stm = stm_lines(folder / "stm", recordings, kept.get("reco2file_and_channel", {}))
     backup = folder / ".backup"
     backup.mkdir(exist_ok=True)
     for name in DataDir(path).names:
         shutil.copy2(folder / name, backup / name)
-    stm = DataDir(path).stm_lines(kept["wav.scp"]) if (folder / "stm").is_file() and "wav.scp" in kept else None
-    write_data_dir(folder, kept, DataDir(path), stm)
+    write_data_dir(folder, kept, DataDir(path).copied, stm)
     write_table(folder / REMOVED_LIST, fixed.removed)
     validate(folder, feats=False, text=False, wav=False)
     return fixed
@@ -75,18 +92,25 @@ def _read_lenient(path: Path, fixed: Fixed) -> dict[str, str]:
             line = FORBIDDEN.sub(" ", line)
             fixed.cleaned += 1
         key, value = split_line(line.strip(" \t"))
+        where = f"{path.name}:{number}"
         if "\ufffd" in line and b"\xef\xbf\xbd" not in raw:
-            fixed.removed[key] = f"{path.name}:{number} is not UTF-8"
+            problem = "is not UTF-8"
         elif not value and not path.name.startswith("text"):
-            fixed.removed[key] = f"{path.name}:{number} has no value"
+            problem = "has no value"
         elif key in table and table[key] != value:
-            fixed.removed[f"{path.name}:{number}"] = f"a second, different line for {key}"
+            fixed.removed[where] = f"a second, different line for {key}"
+            continue
         else:
             table.setdefault(key, value)
+            continue
+        if path.name in CORE:
+            fixed.removed[key] = f"{where} {problem}"
+        else:
+            fixed.removed[where] = f"it {problem}"
     return table
 
 
-def _keep_usable_segments(tables: dict[str, dict[str, str]], fixed: Fixed) -> None:
+def _keep_usable_segments(tables: Tables, fixed: Fixed) -> None:
     recordings = tables.get("wav.scp")
     for utterance, value in list(tables.get("segments", {}).items()):
         try:
@@ -105,36 +129,51 @@ def _keep_usable_segments(tables: dict[str, dict[str, str]], fixed: Fixed) -> No
         fixed.removed[utterance] = reason
 
 
-def _common_utterances(tables: dict[str, dict[str, str]], fixed: Fixed) -> set[str]:
-    """Utterances that every table of utterances knows; feature tables may lack those of removed_utts."""
-    needed = {name: set(table) for name, table in tables.items() if kind_of(name) == "utt" and name != PARTIAL}
-    if "segments" not in tables and "wav.scp" in tables:
-        needed["wav.scp"] = set(tables["wav.scp"])
-    for name in FEATURE_TABLES:
-        if name in needed:
-            needed[name] |= set(tables.get(PARTIAL, {}))
+def _common_utterances(tables: Tables, fixed: Fixed) -> set[str]:
+    """Utterances that every table of :data:`CORE` knows; features may lack those of removed_utts."""
+    needed = {name: set(tables[name]) for name in CORE if name in tables}
+    if "segments" in needed:
+        needed.pop("wav.scp", None)  # then of recordings
+    if "feats.scp" in needed:
+        needed["feats.scp"] |= set(tables.get(PARTIAL, {}))
     common = set.intersection(*needed.values())
-    for name, utterances in needed.items():
+    for utterances in needed.values():
         for other in utterances - common:
-            lacking = next((table for table in needed if other not in needed[table]), name)
+            lacking = next(table for table in needed if other not in needed[table])
             fixed.removed.setdefault(other, f"{lacking} has no line for it")
     return common
 
 
-def _restrict(tables: dict[str, dict[str, str]], utterances: set[str], fixed: Fixed) -> dict[str, dict[str, str]]:
-    speakers = {tables["utt2spk"][utterance] for utterance in utterances}
+def _report(folder: Path, lost: set[str], fixed: Fixed) -> None:
+    """Say how many utterances go, and why most of them do."""
+    if not lost:
+        return
+    (reason, count), *_ = Counter(fixed.removed[utterance] for utterance in lost).most_common()
+    message = f"{folder}: {len(lost)} of {fixed.total} utterances go ({len(lost) / fixed.total:.1%}), {count} of them "
+    log.log(logging.WARNING if len(lost) > MANY * fixed.total else logging.INFO, "%sbecause %s", message, reason)
+
+
+def _recordings(tables: Tables, utterances: set[str], fixed: Fixed) -> set[str]:
+    """Recordings that utterances are parts of."""
     recordings = utterances
     if "segments" in tables:
         recordings = {tables["segments"][utterance].split()[0] for utterance in utterances}
-    keep = {"utt": utterances, "spk": speakers, "reco": recordings}
     for recording in sorted(set(tables.get("wav.scp", {})) - recordings, key=sort_key):
         fixed.removed.setdefault(recording, "a recording without an utterance")
+    return recordings
+
+
+def _restrict(folder: Path, tables: Tables, utterances: set[str], recordings: set[str]) -> Tables:
+    """Tables with what stays; those that lack some of it are dropped."""
+    speakers = {tables["utt2spk"][utterance] for utterance in utterances}
+    keep = {"utt": utterances, "spk": speakers, "reco": recordings}
     kept = {}
     for name, table in tables.items():
         wanted = keep[str(kind_of(name))]
         kept[name] = {key: value for key, value in table.items() if key in wanted}
-        missing = wanted - set(table)
-        if kind_of(name) != "utt" and missing:
-            log.info("%s lacks %d of %d ids and is dropped, e.g. %s", name, len(missing), len(wanted), min(missing))
+        missing = wanted - set(table) - set(tables.get(PARTIAL, {}) if name in FEATURE_TABLES else ())
+        if missing and name != PARTIAL:
+            lacks = f"lacks {len(missing)} of {len(wanted)} ids, e.g. {min(missing)}"
+            log.warning("%s %s; it is dropped, and stays in .backup", folder / name, lacks)
             del kept[name]
     return kept

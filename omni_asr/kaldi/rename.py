@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.data_dir import DataDir, kind_of, write_data_dir
+from omni_asr.kaldi.data_dir import DataDir, kind_of, misplaced_speaker, write_data_dir
 from omni_asr.kaldi.speed import add_speed
 from omni_asr.kaldi.validate import FEATURE_TABLES, PARTIAL
 
@@ -69,7 +69,7 @@ def copy_data_dir(
     if stm is not None and changed and reco is utt and not data.has("reco2file_and_channel"):
         log.info("%s: stm is left out, because it names recordings by their old ids", out)
         stm = None
-    write_data_dir(out, tables, data, stm)
+    write_data_dir(out, tables, data.copied, stm)
     return len(data.utterances)
 
 
@@ -78,8 +78,8 @@ def perturb_speed(
 ) -> int:
     """Write a directory with every utterance at several speeds; return how many utterances it has.
 
-    Utterances, speakers and recordings get the prefix ``sp<factor>-``; at 1 they keep their ids. Features and numbers
-    of samples are not carried: their audio changes.
+    Utterances, speakers and recordings get the prefix ``sp<factor>-``; at 1 they keep their ids. Features, numbers
+    of samples and an stm are not carried: the audio that they tell of changes.
 
     Raises:
         UserError: ``out`` is ``source``, a factor is not positive or given twice, or a table is broken.
@@ -95,6 +95,10 @@ def perturb_speed(
     expected = len(data.utterances) * len(factors)
     if len(joined["utt2uniq"]) != expected:
         raise UserError(f"{source} is perturbed already: ids start with 'sp<factor>-'; perturb the original instead")
+    if problem := misplaced_speaker(joined.get("utt2spk", {})):
+        log.warning("%s: %s", out, problem)
+    if data.has("stm"):
+        log.warning("%s: stm is left out, because its times are those of the recordings as they were", out)
     write_data_dir(out, joined)
     return expected
 

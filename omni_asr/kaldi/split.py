@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.data_dir import COPIED, DERIVED, MAY_BE_EMPTY, DataDir, kind_of, write_data_dir
+from omni_asr.kaldi.data_dir import DERIVED, MAY_BE_EMPTY, DataDir, kind_of, write_data_dir
 from omni_asr.kaldi.sorted_tables import sort_lines
 from omni_asr.kaldi.tables import read_entries
 
@@ -113,9 +113,8 @@ class _Splitter:
         """Write all parts."""
         for number in range(len(self.sizes)):
             self._part(number).mkdir(parents=True)
-            for name in COPIED:
-                if self.data.has(name):
-                    shutil.copyfile(self.data.path / name, self._part(number) / name)
+            for file in self.data.copied:
+                shutil.copyfile(file, self._part(number) / file.name)
         wanted = {"utt": self._utterances, "spk": self._speakers, "reco": self._recordings}
         for name in self.data.names:
             if name not in DERIVED:
@@ -197,7 +196,7 @@ def _split_in_memory(data: DataDir, sizes: list[int], parts: int, folder: Path) 
         groups = list(by_speaker.values()) if len(by_speaker) >= parts else groups
     for number, group in enumerate(partition(groups, parts), 1):
         stm = data.stm_lines(data.recordings_of(group)) if data.has("stm") else None
-        write_data_dir(folder / str(number), data.restricted(group), data, stm)
+        write_data_dir(folder / str(number), data.restricted(group), data.copied, stm)
 
 
 def partition(groups: list[list[str]], parts: int) -> list[list[str]]:

@@ -22,7 +22,7 @@ def write_subset(data: DataDir, utterances: Collection[str], out: str | os.PathL
     if os.path.realpath(out) == os.path.realpath(data.path):
         raise UserError(f"{out} is the source itself; name another directory")
     stm = data.stm_lines(data.recordings_of(chosen)) if data.has("stm") else None
-    write_data_dir(out, data.restricted(chosen), data, stm)
+    write_data_dir(out, data.restricted(chosen), data.copied, stm)
 
 
 def at_random(data: DataDir, count: int, seed: int) -> list[str]:

@@ -4,6 +4,7 @@ Tables are sorted, so they are walked side by side, and no table is in memory. W
 own rules come before those between tables, and lower lines before higher ones.
 """
 
+import logging
 import os
 import re
 import tempfile
@@ -11,9 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.data_dir import MAY_BE_EMPTY, DataDir, kind_of
+from omni_asr.kaldi.data_dir import MAY_BE_EMPTY, DataDir, kind_of, unordered
 from omni_asr.kaldi.sorted_tables import Key, differences, keys_of, read_keys, sort_keys
 from omni_asr.kaldi.tables import read_entries, sort_key, split_line, stream_lines
+
+log = logging.getLogger(__name__)
 
 FORBIDDEN = re.compile("[^\\S \t\n]|[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
 """Control characters, byte order marks, and every white space but blank and tab."""
@@ -42,7 +45,7 @@ def validate(path: str | os.PathLike[str], feats: bool = True, text: bool = True
             raise UserError(f"{data.path / name} does not exist{hint}")
     tables = [name for name in data.names if kind_of(name) != "stm"]
     counts = {name: check_table(data.path / name) for name in tables}
-    _check_speakers(data)
+    unlike = _check_speakers(data)
     with tempfile.TemporaryDirectory(prefix="omni_asr.") as folder:
         recordings, counted = Path(folder, "recordings"), counts["utt2spk"] if data.has("wav.scp") else 0
         if data.has("segments"):
@@ -51,6 +54,10 @@ def validate(path: str | os.PathLike[str], feats: bool = True, text: bool = True
             if kind_of(name) != "reco" or counted:
                 _check_ids(data, name, recordings)
     _check_values(data)
+    if unlike:
+        first = f"{unlike[0].name} in line {unlike[0].line}"
+        what = "utterances do not begin with their speaker, which keeps both in one order; the first is"
+        log.warning("%s: %d of %d %s %s", data.path / "utt2spk", unlike[1], counts["utt2spk"], what, first)
     return {"utt": counts["utt2spk"], "spk": counts["spk2utt"], "reco": counted}
 
 
@@ -92,22 +99,25 @@ def check_characters(path: Path, number: int, line: str) -> None:
     if found:
         code = f"U+{ord(found[0]):04X}"
         kind = "Windows line end" if found[0] == "\r" else "control character or non-ASCII white space"
-        raise UserError(f"{path}:{number}: {kind} {code} at column {found.start() + 1}")
+        raise UserError(f"{path}:{number}: {kind} {code} at column {found.start() + 1}; omni-asr fix takes it out")
 
 
-def _check_speakers(data: DataDir) -> None:
-    """Check utt2spk, and spk2utt against it, speaker by speaker."""
+def _check_speakers(data: DataDir) -> tuple[Key, int] | None:
+    """Check utt2spk, and spk2utt against it, speaker by speaker.
+
+    Returns the first utterance that does not begin with its speaker, and how many there are.
+    """
     path, previous = data.path / "utt2spk", ""
+    first, unlike = None, 0
     for number, utterance, speaker in read_entries(path):
         where = f"{path}:{number}"
         if len(speaker.split()) != 1:
             raise UserError(f"{where}: expected '<utt> <spk>', found {len(speaker.split()) + 1} fields")
         if not utterance.startswith(speaker):
-            hint = f"call it {speaker}-{utterance}, in every file"
-            raise UserError(f"{where}: speaker {speaker!r} is not the start of utterance {utterance!r}; {hint}")
+            first = first or Key(utterance, number)
+            unlike += 1
         if sort_key(speaker) < sort_key(previous):
-            hint = "use speakers of one length, or <spk>-<rest> as utterance"
-            raise UserError(f"{where}: sorted by utterance, speaker {speaker!r} comes after {previous!r}; {hint}")
+            raise UserError(f"{where}: {unordered(utterance, speaker, previous)}")
         previous = speaker
     lacking: Key | None = None
     speakers = _speakers(path)
@@ -130,6 +140,7 @@ def _check_speakers(data: DataDir) -> None:
         lacking = Key(*next(iter(mine.items())))
     if lacking is not None:
         raise UserError(f"{data.path / 'spk2utt'}: lacks {lacking.name!r} of utt2spk:{lacking.line}")
+    return (first, unlike) if first else None
 
 
 def _speakers(path: Path) -> Iterator[tuple[str, dict[str, int]]]:
@@ -195,7 +206,7 @@ def _check_values(data: DataDir) -> None:
         "utt2num_frames": (_positive(int), "a whole number above 0"),
         "utt2dur": (_positive(float), "seconds above 0"),
         "reco2dur": (_positive(float), "seconds above 0"),
-        "spk2gender": (lambda value: value in ("m", "f"), "m or f"),
+        "spk2gender": (lambda value: len(value.split()) == 1, "one word, such as m or f"),
         "wav.scp": (lambda value: value.strip("| \t") != "", "a path, or a command and '|'"),
     }
     for name, (holds, form) in forms.items():

@@ -97,7 +97,7 @@ def timed_words(path: str | os.PathLike[str]) -> dict[str, list[TimedWord]]:
             row = json.loads(line)
             start, end = ([to_number(str(time), where) for time in row[side]] for side in ("start", "end"))
             name, words = str(row["utt"]), list(_words(list(zip(row["tokens"], start, end, strict=True))))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise UserError(f"{where}: expected utt, tokens, start and end as omni-asr decode writes") from None
         if name in utterances:
             raise UserError(f"{where}: utterance {name!r} occurs a second time; decode this set again")

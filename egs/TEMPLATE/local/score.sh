@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Scores what was decoded: local/score.sh [options] <data-dir> <lang-dir-or-> <decode-dir> [options]
+# Scores what was decoded: local/score.sh <data-dir> <lang-dir-or-> <decode-dir> [options]
 #
 # Writes <decode-dir>/{wer,cer,scoring/...,scoring_kaldi/best_wer}. Options are those of omni-asr score: --regime NAME,
 # --stm FILE, --glm FILE, --ctm FILE, --subset NAME=PREFIX, --by TABLE, --train-text FILE, ... A corpus whose
-# protocol needs some calls this script from its own local/score.sh; what the recipe adds stands behind the three names, e.g.
-#   exec .../TEMPLATE/local/score.sh --stm "$1/stm" --glm "$1/glm" --subset swbd=sw_ --subset callhm=en_ "$@"
+# protocol needs some calls this script from its own local/score.sh, with its options before those of the caller, e.g.
+#   exec .../TEMPLATE/local/score.sh "${@:1:3}" --stm "${1-}/stm" --glm "${1-}/glm" --subset callhm=en_ "${@:4}"
 set -euo pipefail
 
-if (($# < 3)); then
-    echo "usage: local/score.sh [options] <data-dir> <lang-dir-or-> <decode-dir> [options]" >&2
+if [[ $# -lt 3 || " ${*:1:3}" == *" --"* ]]; then
+    echo "usage: local/score.sh <data-dir> <lang-dir-or-> <decode-dir> [options]" >&2
     exit 2
 fi
 # shellcheck source=egs/TEMPLATE/path.sh

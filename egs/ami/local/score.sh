@@ -6,11 +6,11 @@
 set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 score=${recipe}/../TEMPLATE/local/score.sh
+[[ $# -ge 3 && " ${*:1:3}" != *" --"* ]] || exec "${score}"  # which says how it is called
 [[ " $* " != *" --regime"* ]] || exec "${score}" "$@"
-(($# >= 3)) || exec "${score}"  # which says how it is called
 # shellcheck source=../../TEMPLATE/path.sh
 source "${recipe}/../TEMPLATE/path.sh"
 python "${recipe}/local/respell.py" "$1" "$3"
 rate=$("${score}" "$1" "$2" "$3/plain" "${@:4}")
 echo "every word by itself, as ESPnet does ($3/plain/wer): ${rate}"
-exec "${score}" --stm "$1/stm" --glm "$1/glm" --ctm "$3/plain/ctm" "$@"
+exec "${score}" "${@:1:3}" --stm "$1/stm" --glm "$1/glm" --ctm "$3/plain/ctm" "${@:4}"

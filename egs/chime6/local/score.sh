@@ -6,4 +6,4 @@ set -euo pipefail
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 rules=(--glm "${recipe}/conf/chime6.glm" --join-hyphens)
 [[ " $* " != *" --regime"* ]] || rules=()
-exec "${recipe}/../TEMPLATE/local/score.sh" "${rules[@]}" "$@"
+exec "${recipe}/../TEMPLATE/local/score.sh" "${@:1:3}" "${rules[@]}" "${@:4}"

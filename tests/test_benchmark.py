@@ -136,6 +136,13 @@ def test_official_counts_that_are_none_are_named(plan, found, recipes, counts):
         measure(plan, found, recipes, "omni_base")
 
 
+def test_the_protocol_of_a_column_is_named(plan, found, recipes):
+    rate = recipes / "ami/exp/omni_base/decode_eval/wer_whisper"
+    rate.write_text(rate.read_text().replace("Protocol: words", "Protocol: stm"))
+    text = markdown(measure(plan, found, recipes, "omni_base"))
+    assert "| eval | whisper by stm |" in text and text.count("| whisper |") == 10
+
+
 def test_a_partial_table_has_no_average(plan, found, recipes):
     """The first three columns are not there: the mean of the others is given for every system, and named as such."""
     for recipe in ("ami", "chime6"):

@@ -54,7 +54,10 @@ def test_what_it_writes(arguments, tmp_path, capsys):
     decode = tmp_path / "decode"
     lines = (decode / "wer").read_text().splitlines()
     assert lines[:3] == [line, "%SER 100.00 [ 5 / 5 ]", "Scored 5 sentences, 1 not present in hyp."]
-    assert re.fullmatch(r"Hypotheses: [0-9a-f]{16}", lines[3]) and lines[4:] == ["Scoring regime: verbatim"]
+    assert re.fullmatch(r"Hypotheses: [0-9a-f]{16}", lines[3]) and lines[4:] == [
+        "Protocol: words",
+        "Scoring regime: verbatim",
+    ]
     assert (decode / "scoring_kaldi/best_wer").read_text() == f"{line} decode/wer\n"
     assert (decode / "cer").read_text().startswith("%CER ")
     ci, table = ((decode / f"scoring/{name}").read_text().splitlines() for name in ("ci", "result.md"))

@@ -12,7 +12,7 @@ import yaml
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_lines, read_table
 from omni_asr.scoring.bootstrap import Interval, interval, mean_interval
-from omni_asr.scoring.regimes import REGIMES, SUFFIXES
+from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES
 from omni_asr.scoring.reports import read_per_utterance
 from omni_asr.scoring.results import read_rate
 from omni_asr.scoring.sclite import Utterance, by_speaker
@@ -92,6 +92,8 @@ class Measured:
     problem: str = ""
     """Why there is no figure."""
     utterances: Sequence[Utterance] = ()
+    protocol: str = PLAIN
+    """What beside the benchmark's regime decided about the counts."""
     dropped: int = 0
     """Utterances without a word after normalisation."""
     percent: float = 0.0
@@ -249,6 +251,7 @@ def _read(measured: Measured, data_dir: Path, decode_dir: Path, regime: str) -> 
     return replace(
         measured,
         utterances=utterances,
+        protocol=rate.protocol,
         dropped=dropped,
         percent=counts.percent,
         words=counts.words,

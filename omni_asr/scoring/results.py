@@ -19,7 +19,7 @@ from typing import Any
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.scoring.bootstrap import read_interval
-from omni_asr.scoring.regimes import REGIMES, SUFFIXES
+from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES
 from omni_asr.scoring.result_files import files_of
 
 COLUMNS = [
@@ -39,6 +39,7 @@ NEW_FILE = "# Results\n\nThe tables are written by `omni-asr results`; text outs
 
 _RATE = re.compile(r"^%(?:WER|CER) (\S+) \[ (\d+) / (\d+), (\d+) ins, (\d+) del, (\d+) sub \]", re.MULTILINE)
 _REGIME = re.compile(r"^Scoring regime: (\S+)$", re.MULTILINE)
+_PROTOCOL = re.compile(r"^Protocol: (.+)$", re.MULTILINE)
 _SEED_TAG = re.compile(r"(?:^|[_-])s(?:eed)?[_-]?\d+(?=[_-]|$)")
 
 Row = dict[str, str]
@@ -56,24 +57,33 @@ class Rate:
     substitutions: int
     regime: str
     """How the words were normalised before they were compared."""
+    protocol: str
+    """What else decided about the counts."""
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Regime and protocol: only rates of one kind may stand in one column."""
+        return self.regime, self.protocol
 
 
 def read_rate(path: str | os.PathLike[str]) -> Rate:
-    """Read the ``%WER`` or ``%CER`` line of a file.
+    """Read the ``%WER`` or ``%CER`` line of a file, and how it was scored: verbatim by words where it says nothing.
 
     Raises:
-        UserError: the file is missing or has no such line.
+        UserError: the file is missing, has no such line or names a regime that there is not.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError:
         raise UserError(f"{path} does not exist; score this set first (stage 5)") from None
-    match, regime = _RATE.search(text), _REGIME.search(text)
+    match, regime, protocol = (pattern.search(text) for pattern in (_RATE, _REGIME, _PROTOCOL))
     if not match:
         raise UserError(f"{path} has no %WER or %CER line; score this set again (stage 5)")
     errors, words, insertions, deletions, substitutions = map(int, match.groups()[1:])
-    named = regime[1] if regime else "verbatim"
-    return Rate(float(match[1]), errors, words, insertions, deletions, substitutions, named)
+    kind = (regime[1] if regime else "verbatim", protocol[1] if protocol else PLAIN)
+    if kind[0] not in REGIMES:
+        raise UserError(f"{path} names the regime {kind[0]!r}, which there is not; score this set again (stage 5)")
+    return Rate(float(match[1]), errors, words, insertions, deletions, substitutions, *kind)
 
 
 def read_model_info(exp_dir: str | os.PathLike[str]) -> dict[str, Any]:

@@ -133,6 +133,25 @@ def test_a_new_protocol_takes_the_place_of_the_old_one(recipe):
     assert "| test | glm |" in text and "| test | verbatim |" not in text
 
 
+def test_no_row_of_hypotheses_that_are_gone_is_left(recipe):
+    """A subset and another regime of the old decoding stand beside the new one's figures otherwise."""
+    exp, speaker = recipe / "exp/omni_base", (recipe / "data/test/utt2spk").read_text().split()[1]
+    make_experiment(recipe, "dense", sets=["test", "test_noisy"])
+    update("RESULTS.md", recipe / "exp/dense_base", ["test", "test_noisy"])
+    score_set("data/test", exp / "decode_test", Protocol(subsets={"one": speaker}))
+    as_whisper(exp)
+    update("RESULTS.md", exp, ["test"])
+    text = (recipe / "RESULTS.md").read_text()
+    assert "| test/one | verbatim |" in text and "| test | whisper |" in text
+    shutil.copy("data/test/text", exp / "decode_test/text")
+    score_set("data/test", exp / "decode_test")
+    update("RESULTS.md", exp, ["test"])
+    results = (recipe / "RESULTS.md").read_text().split("<!-- results -->")[1].splitlines()
+    rows = [line.split(" | ")[:8:2] for line in results if line.startswith(("| omni", "| dense"))]
+    assert [(row[0], row[3]) for row in rows if row[0] == "| omni_base"] == [("| omni_base", "0.00")]
+    assert len(rows) == 3, "those of other sets and experiments stay"
+
+
 def test_inputs_in_the_folder_of_results_are_refused_and_kept(recipe, capsys):
     decode = recipe / "exp/omni_base/decode_test"
     inside = decode / "scoring/ref.stm"

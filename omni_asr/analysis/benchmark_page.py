@@ -12,7 +12,7 @@ from omni_asr.analysis.page import escape
 from omni_asr.files import atomic_write
 from omni_asr.scoring.bootstrap import Interval
 from omni_asr.scoring.regimes import REGIMES, unusual
-from omni_asr.scoring.results import short_number
+from omni_asr.scoring.runs import short_number
 
 NONE, PARTIAL = "–", "*"
 COLOURS = ("#0072b2", "#e69f00", "#6b7480", "#cc79a7", "#009e73")

@@ -17,7 +17,8 @@ from omni_asr.analysis.routing_plots import MEASURES
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.scoring.result_files import ResultFiles
-from omni_asr.scoring.results import read_rate, short_number
+from omni_asr.scoring.results import read_rate
+from omni_asr.scoring.runs import short_number
 
 MEASURED = ("matched", "nmi")  # raw agreement says nothing of models whose layers number their experts arbitrarily
 

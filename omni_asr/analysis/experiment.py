@@ -13,7 +13,8 @@ from omni_asr.kaldi.tables import read_ids, read_table
 from omni_asr.scoring.bootstrap import Interval, read_interval
 from omni_asr.scoring.reports import read_per_utterance
 from omni_asr.scoring.result_files import ResultFiles, files_of, is_stale
-from omni_asr.scoring.results import Rate, experiment_order, read_command, read_model_info, read_rate
+from omni_asr.scoring.results import Rate, read_command, read_model_info, read_rate
+from omni_asr.scoring.runs import experiment_order
 from omni_asr.scoring.sclite import Utterance
 
 Load = list[list[float]]

@@ -35,7 +35,7 @@ class Interval:
     high: float
     blocks: int
     unit: str
-    """What the blocks are: ``speakers`` or ``utterances``; of a mean, ``sets``."""
+    """What the blocks are: ``speakers`` or ``utterances``; of a mean, ``sets`` or ``seeds``."""
 
     def __str__(self) -> str:
         return f"[{self.low:.2f}, {self.high:.2f}]"

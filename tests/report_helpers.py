@@ -43,10 +43,10 @@ def make_experiment(folder, router="omni", seed=1, errors=0.05, layers=4, expert
     exp.mkdir(parents=True)
     sparse = router != "dense"
     info = {
-        "router": router, "config": "base", "experts": f"{layers}x{experts if sparse else 1}", "seed": seed,
+        "router": router, "experts": f"{layers}x{experts if sparse else 1}", "seed": seed,
         "params_total": 5_213_000 if sparse else 2_410_000, "params_active": 2_410_000, "hours": 2.04, "steps": steps,
         "epochs": 12, "commit": "0123456789abcdef0123456789abcdef01234567", "tokens": "unigram 170",
-        "train_seconds": 565.0, "tag": f"s{seed}" if seed > 1 else "",
+        "train_seconds": 565.0,
     }  # fmt: skip
     (exp / "model_info.json").write_text(json.dumps(info))
     (exp / "cmd.txt").write_text(f"omni-asr train --config conf/base.yaml --router {router} --seed {seed}\n")

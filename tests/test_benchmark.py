@@ -115,6 +115,8 @@ def test_eleven_columns_and_their_plain_mean(plan, found, recipes):
         ("switchboard", "CallHome", "eval2000 6\neval2000_swbd 4\neval2000_callhm 3\n", True, ""),
         ("switchboard", "CallHome", "eval2000_callhm 3 22\n", False, "21 of 22 words in text"),
         ("switchboard", "CallHome", "eval2000_callhm 3 22 scored\n", True, ""),  # by an stm, elsewhere
+        ("fleurs", "FLEURS", "# of release 1\n\ntest 3 # utterances\ntest 4\n", True, ""),  # the first counts
+        ("chime6", "CHiME-6", "eval - 22 # words\n", False, "21 of 22 words in text"),
     ],
 )
 def test_a_copy_that_is_not_whole_is_marked(plan, found, recipes, recipe, name, counts, whole, remark):
@@ -125,6 +127,20 @@ def test_a_copy_that_is_not_whole_is_marked(plan, found, recipes, recipe, name, 
     assert column.is_whole == whole
     line = next(line for line in markdown(benchmark).splitlines() if line.startswith(f"| {name} |"))
     assert remark in line and (remark or "known" not in line)
+
+
+@pytest.mark.parametrize("counts", ["test\n", "test 3 4 text 5 6\n", "test many\n"])
+def test_official_counts_that_are_none_are_named(plan, found, recipes, counts):
+    (recipes / "fleurs/conf/official_counts").write_text(f"# counts\n{counts}")
+    with pytest.raises(UserError, match=r"conf/official_counts:2: '.*' is not <set> <utterances>"):
+        measure(plan, found, recipes, "omni_base")
+
+
+def test_the_protocol_of_a_column_is_named(plan, found, recipes):
+    rate = recipes / "ami/exp/omni_base/decode_eval/wer_whisper"
+    rate.write_text(rate.read_text().replace("Protocol: words", "Protocol: stm"))
+    text = markdown(measure(plan, found, recipes, "omni_base"))
+    assert "| eval | whisper by stm |" in text and text.count("| whisper |") == 10
 
 
 def test_a_partial_table_has_no_average(plan, found, recipes):

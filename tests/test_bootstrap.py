@@ -37,14 +37,13 @@ def test_against_a_plain_loop():
     assert percentiles(blocks) == pytest.approx(np.percentile(rates, [2.5, 97.5]), abs=0.05)
 
 
-def test_same_counts_drawn_the_same_rates_equal_the_loop(monkeypatch):
+def test_same_counts_drawn_the_same_rates_equal_the_loop():
     """Every replication, not only their percentiles: the counts drawn are spelt out as blocks and added one by one."""
-    monkeypatch.setattr(bootstrap, "REPLICATIONS", 200)
     blocks = np.array([[0, 5], [1, 7], [3, 9], [0, 5], [2, 2], [1, 0]])
     kinds, times = np.unique(blocks, axis=0, return_counts=True)
     drawn = np.random.default_rng(bootstrap.SEED).multinomial(6, times / 6, size=200)
     naive = sorted(rate([kinds[k] for k, count in enumerate(one) for _ in range(count)]) for one in drawn)
-    assert percentiles(blocks) == (naive[4], naive[194])  # the 5th and the 195th of 200
+    assert percentiles(blocks, replications=200) == (naive[4], naive[194])  # the 5th and the 195th of 200
 
 
 def test_it_covers_what_it_should():

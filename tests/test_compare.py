@@ -17,7 +17,7 @@ from omni_asr.analysis.compare_plots import Model
 from omni_asr.analysis.differences import Difference
 from omni_asr.analysis.experiment import Experiment, read_experiment
 from omni_asr.bin import compare, run_program
-from omni_asr.scoring.results import read_rate
+from omni_asr.scoring.results import read_rate, update
 from omni_asr.scoring.score import score as score_set
 from omni_asr.scoring.seeds import welch
 from omni_asr.scoring.significance import matched_pairs
@@ -110,6 +110,24 @@ def test_several_seeds_are_tested_as_such(tmp_path, capsys):
     assert lines[1][1] == f"{statistics.mean(dense):.2f} ± {statistics.stdev(dense):.2f} (3)"
     assert lines[1][2] == str(Difference(welch(dense, omni), "↑")) and "*" in lines[1][2]
     assert lines[1][3] == "-" and lines[3][1] == f"{rates['switch_base']:.2f} (1)"
+
+
+def test_other_weights_and_tags_are_no_further_seeds(tmp_path, capsys):
+    """The groups are those of RESULTS.md: a name may look like a seed's, and one seed may be there twice."""
+    for seed in (1, 2):
+        make_experiment(tmp_path, "omni", seed, 0.1 * seed, steps=100, sets=["test"])
+    for name in ("omni_base_best", "omni_base_s9", "other/omni_base"):
+        shutil.copytree(tmp_path / "exp/omni_base", tmp_path / "exp" / name)
+    names = ["omni_base", "omni_base_s2", "omni_base_best", "omni_base_s9", "other/omni_base"]
+    run(tmp_path, *names)
+    lines = printed(capsys)["test: means and standard deviations over seeds, Welch's t-test"]
+    found = [(line[0], line[1].split()[-1]) for line in lines[1:]]
+    assert found == [("omni_base", "(2)"), ("omni_base_best", "(1)"), ("omni_base_s9", "(1)")]
+    for name in names:
+        update(tmp_path / "RESULTS.md", tmp_path / "exp" / name, ["test"])
+    block = (tmp_path / "RESULTS.md").read_text().split("<!-- summary -->")[1].split("<!-- /summary -->")[0]
+    rows = [line.split(" | ") for line in block.splitlines() if line.startswith("| omni")]
+    assert [(f"omni_{row[1]}", f"({row[5]})") for row in rows] == found
 
 
 def test_models_of_another_corpus_are_no_further_seeds(tmp_path, capsys):

@@ -14,11 +14,11 @@ RESULTS = """# Results
 <!-- /results -->
 
 <!-- summary -->
-| router | config | set | regime | seeds | WER | CER | params | active |
-| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
-| dense | mini | test | verbatim | 3 | 7.00 ± 0.20 | 3.00 | 1 M | 1 M |
-| omni | mini | test | verbatim | 3 | 5.00 ± 0.10 | 2.00 | 4 M | 1 M |
-| omni | mini | test_noisy | verbatim | 3 | 15.00 ± 0.10 | 9.00 | 4 M | 1 M |
+| router | config | set | regime | protocol | seeds | WER | CER | params | active |
+| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
+| dense | mini | test | verbatim | words | 3 | 7.00 ± 0.20 | 3.00 | 1 M | 1 M |
+| omni | mini | test | verbatim | words | 3 | 5.00 ± 0.10 | 2.00 | 4 M | 1 M |
+| omni | mini | test_noisy | verbatim | words | 3 | 15.00 ± 0.10 | 9.00 | 4 M | 1 M |
 <!-- /summary -->
 """
 
@@ -63,15 +63,26 @@ def test_a_block_becomes_one_row_per_run_and_one_column_per_set(update_readme, t
 
 def test_runs_that_only_differ_in_hours_have_rows_of_their_own(update_readme, tmp_path):
     table = (
-        "<!-- summary -->\n| router | config | set | regime | seeds | WER | params | active | hours |\n"
-        "| omni | mini | test | verbatim | 1 | 5.00 | 4 M | 1 M | 2.0 |\n"
-        "| omni | mini | test | verbatim | 1 | 3.00 | 4 M | 1 M | 81.0 |\n<!-- /summary -->\n"
+        "<!-- summary -->\n| router | config | set | regime | protocol | seeds | WER | params | active | hours |\n"
+        "| omni | mini | test | verbatim | words | 1 | 5.00 | 4 M | 1 M | 2.0 |\n"
+        "| omni | mini | test | verbatim | words | 1 | 3.00 | 4 M | 1 M | 81.0 |\n<!-- /summary -->\n"
     )
-    (tmp_path / "RESULTS.md").write_text(table.replace("hours |\n", f"hours |\n{'| --- ' * 9}|\n"), encoding="utf-8")
+    (tmp_path / "RESULTS.md").write_text(table.replace("hours |\n", f"hours |\n{'| --- ' * 10}|\n"), encoding="utf-8")
     assert update_readme.results_table(tmp_path / "RESULTS.md").splitlines()[2:] == [
         "| omni | mini | 4 M | 1 M | 2.0 | 1 | 5.00 |",
         "| omni | mini | 4 M | 1 M | 81.0 | 1 | 3.00 |",
     ]
+
+
+def test_regimes_and_protocols_have_columns_of_their_own(update_readme, tmp_path):
+    new = "".join(
+        f"| omni | mini | test | {kind} | 3 | {rate:.2f} | 2.00 | 4 M | 1 M |\n"
+        for rate, kind in enumerate(["verbatim | words", "whisper | words", "glm | stm, glm 3f", "verbatim | stm"], 1)
+    )
+    (tmp_path / "RESULTS.md").write_text(RESULTS.split("| dense")[0] + new + "<!-- /summary -->\n", encoding="utf-8")
+    heads, _, row = update_readme.results_table(tmp_path / "RESULTS.md").splitlines()
+    assert heads.endswith("| test | test (whisper) | test (glm by stm, glm 3f) | test (by stm) |")
+    assert row.endswith("| 1.00 | 2.00 | 3.00 | 4.00 |")
 
 
 @pytest.mark.parametrize("results", [None, "# Results\n", RESULTS.split("| dense")[0] + "<!-- /summary -->\n"])

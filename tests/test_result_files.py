@@ -1,16 +1,19 @@
 """Results that must not be mixed: of other hypotheses, other regimes, other subsets."""
 
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from report_helpers import make_experiment
 
 from omni_asr.analysis.compare import read_comparison
+from omni_asr.analysis.experiment import read_experiment, siblings
 from omni_asr.bin import compare, errors, results, run_program, score
 from omni_asr.errors import UserError
 from omni_asr.scoring.bootstrap import interval, read_interval
 from omni_asr.scoring.result_files import ResultFiles, files_of
-from omni_asr.scoring.results import experiment_rows, update
+from omni_asr.scoring.results import experiment_rows, read_rate, update
 from omni_asr.scoring.sclite import Utterance
 from omni_asr.scoring.score import Protocol
 from omni_asr.scoring.score import score as score_set
@@ -71,7 +74,8 @@ def test_regimes_are_compared_apart(recipe, capsys):
     (other / "decode_test/wer").write_text((other / "decode_test/wer").read_text().replace("verbatim", "glm"))
     names = ["exp/omni_base", "exp/dense_base"]
     assert run_program(compare.main, names) == 1
-    assert "test was scored in different regimes (omni_base verbatim, dense_base glm)" in capsys.readouterr().err
+    told = "(omni_base verbatim by words; dense_base glm by words); score all in one (stage 5)"
+    assert f"test was scored in different ways {told}" in capsys.readouterr().err
     as_whisper(recipe / "exp/omni_base")
     with pytest.raises(UserError, match="no scored set in common"):
         read_comparison(names, suffix="_whisper")
@@ -80,11 +84,43 @@ def test_regimes_are_compared_apart(recipe, capsys):
     assert "test (whisper): matched pairs" in capsys.readouterr().out
 
 
+def test_protocols_are_compared_apart(recipe, capsys):
+    """All are verbatim; joined hyphens make other figures of the same hypotheses all the same."""
+    exps = {name: make_experiment(recipe, name, sets=["test"]) for name in ("dense", "switch")}
+    score_set("data/test", exps["dense"] / "decode_test", Protocol(join_hyphens=True))
+    names = ["exp/omni_base", "exp/dense_base"]
+    assert run_program(compare.main, names) == 1
+    told = "(omni_base verbatim by words; dense_base verbatim by words, join-hyphens)"
+    assert f"test was scored in different ways {told}" in capsys.readouterr().err
+    score_set("data/test", exps["switch"] / "decode_test", Protocol(join_hyphens=True))
+    assert run_program(compare.main, ["exp/switch_base", "exp/dense_base"]) == 0
+    assert "test (by words, join-hyphens): matched pairs" in capsys.readouterr().out
+    for name, shown in [("omni_base", ["omni_base"]), ("dense_base", ["dense_base", "switch_base"])]:
+        experiment = read_experiment(recipe / "exp" / name, "data", ["test"])
+        assert [other.name for other in siblings(experiment, ["test"])] == shown, "in its report"
+
+
+def test_the_name_of_a_protocol(tmp_path):
+    for name, rule in [("a.glm", "A => B\n"), ("b.glm", "A => C\n")]:
+        (tmp_path / name).write_text(rule)
+    stm, a, b = Path("stm"), tmp_path / "a.glm", tmp_path / "b.glm"
+    assert [Protocol().name, Protocol("whisper", stm).name] == ["words", "stm"]
+    assert re.fullmatch("stm, glm [0-9a-f]{8}, hyp-filter hub5", Protocol("glm", stm, glm=a, hyp_filter="hub5").name)
+    assert re.fullmatch("words, glm [0-9a-f]{8}, join-hyphens", Protocol("glm", glm=a, join_hyphens=True).name)
+    assert Protocol("glm", glm=a).name != Protocol("glm", glm=b).name
+
+
+def test_a_rate_of_an_unknown_regime_is_refused(tmp_path):
+    (tmp_path / "wer").write_text("%WER 5.00 [ 1 / 20, 0 ins, 0 del, 1 sub ]\nScoring regime: foo\n")
+    with pytest.raises(UserError, match="wer names the regime 'foo', which there is not; score this set again"):
+        read_rate(tmp_path / "wer")
+
+
 def test_a_page_of_errors_in_whispers_regime(recipe):
     exp = recipe / "exp/omni_base"
     as_whisper(exp)
     assert run_program(errors.main, ["--regime", "whisper", "data/test", str(exp / "decode_test")]) == 0
-    assert "scoring regime whisper" in (exp / "decode_test/scoring_whisper/errors.html").read_text()
+    assert "scoring regime whisper by words" in (exp / "decode_test/scoring_whisper/errors.html").read_text()
 
 
 def test_a_new_protocol_takes_the_place_of_the_old_one(recipe):
@@ -95,6 +131,25 @@ def test_a_new_protocol_takes_the_place_of_the_old_one(recipe):
     update("RESULTS.md", exp, ["test"])
     text = (recipe / "RESULTS.md").read_text()
     assert "| test | glm |" in text and "| test | verbatim |" not in text
+
+
+def test_no_row_of_hypotheses_that_are_gone_is_left(recipe):
+    """A subset and another regime of the old decoding stand beside the new one's figures otherwise."""
+    exp, speaker = recipe / "exp/omni_base", (recipe / "data/test/utt2spk").read_text().split()[1]
+    make_experiment(recipe, "dense", sets=["test", "test_noisy"])
+    update("RESULTS.md", recipe / "exp/dense_base", ["test", "test_noisy"])
+    score_set("data/test", exp / "decode_test", Protocol(subsets={"one": speaker}))
+    as_whisper(exp)
+    update("RESULTS.md", exp, ["test"])
+    text = (recipe / "RESULTS.md").read_text()
+    assert "| test/one | verbatim |" in text and "| test | whisper |" in text
+    shutil.copy("data/test/text", exp / "decode_test/text")
+    score_set("data/test", exp / "decode_test")
+    update("RESULTS.md", exp, ["test"])
+    results = (recipe / "RESULTS.md").read_text().split("<!-- results -->")[1].splitlines()
+    rows = [line.split(" | ")[:8:2] for line in results if line.startswith(("| omni", "| dense"))]
+    assert [(row[0], row[3]) for row in rows if row[0] == "| omni_base"] == [("| omni_base", "0.00")]
+    assert len(rows) == 3, "those of other sets and experiments stay"
 
 
 def test_inputs_in_the_folder_of_results_are_refused_and_kept(recipe, capsys):

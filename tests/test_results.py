@@ -10,23 +10,20 @@ from omni_asr.errors import UserError
 from omni_asr.scoring.results import (
     experiment_row,
     read_rate,
-    short_number,
-    summary,
     update,
     update_routing,
-    variant,
 )
+from omni_asr.scoring.runs import described, short_number, summary
 
 
 def make_experiment(folder, name="omni_base", errors=50, sets=("test",), **info):
     """An experiment with the files that the results are made of."""
     experiment = folder / "exp" / name
     experiment.mkdir(parents=True, exist_ok=True)
-    router, _, config = name.partition("_")
     info = {
-        "router": router, "config": config.split("_")[0], "experts": "4x4", "params_total": 5_213_000,
+        "router": experiment.name.split("_")[0], "experts": "4x4", "params_total": 5_213_000,
         "params_active": 2_410_000, "hours": 2.04, "steps": 1800, "epochs": 12, "seed": 1,
-        "commit": "0123456789abcdef0123456789abcdef01234567", "tag": "", **info,
+        "commit": "0123456789abcdef0123456789abcdef01234567", **info,
     }  # fmt: skip
     (experiment / "model_info.json").write_text(json.dumps(info))
     (experiment / "cmd.txt").write_text("omni-asr train --config conf/base.yaml \\\n  --set 'a|b'\n")
@@ -47,7 +44,7 @@ def test_a_row(tmp_path):
     row = experiment_row(make_experiment(tmp_path), "test")
     assert row == {
         "exp": "omni_base", "router": "omni", "config": "base", "set": "test", "regime": "verbatim",
-        "WER": "5.00", "WER 95 %": "-", "CER": "1.25",
+        "protocol": "words", "WER": "5.00", "WER 95 %": "-", "CER": "1.25",
         "S / D / I": "39 / 6 / 5", "errors / words": "50 / 1000", "params": "5.21 M", "active": "2.41 M",
         "hours": "2.0", "steps": "1800", "seed": "1", "commit": "01234567",
         "command": "omni-asr train --config conf/base.yaml --set 'a|b'",
@@ -62,9 +59,9 @@ def test_rows_are_replaced_never_doubled_and_sorted(tmp_path):
     names = [row[0].lstrip("| ") for row in rows_of(path)]
     assert names == ["dense_base", "switch_base", "omni_base_seed2", "omni_base_seed10"] * 2
     assert [row[3] for row in rows_of(path)] == ["dev"] * 4 + ["test"] * 4
-    assert [row[5] for row in rows_of(path)] == ["5.00"] * 5 + ["7.70"] + ["5.00"] * 2
+    assert [row[6] for row in rows_of(path)] == ["5.00"] * 5 + ["7.70"] + ["5.00"] * 2
     before = path.read_text(encoding="utf-8")
-    update(path, tmp_path / "exp/switch_base", ["test", "dev"])
+    update(path, tmp_path / "exp/switch_base", ["test", "dev", "test"])
     assert path.read_text(encoding="utf-8") == before
     assert before.count("'a\\|b'") == 8
 
@@ -82,19 +79,40 @@ def test_text_outside_the_marks_is_kept(tmp_path):
 
 
 def test_summary_over_seeds(tmp_path):
-    runs = [("omni_base", 1, "", 40), ("omni_base_s2", 2, "s2", 50), ("omni_base_seed3", 3, "seed3", 60)]
-    rows = [
-        experiment_row(make_experiment(tmp_path, name, errors, seed=seed, tag=tag), "test")
-        for name, seed, tag, errors in runs
-    ]
-    rows.append(experiment_row(make_experiment(tmp_path, "omni_base_big", 20, tag="big"), "test"))
+    runs = [("omni_base", 1, 40), ("omni_base_s2", 2, 50), ("omni_base_seed3", 3, 60)]
+    rows = [experiment_row(make_experiment(tmp_path, name, errors, seed=seed), "test") for name, seed, errors in runs]
+    rows.append(experiment_row(make_experiment(tmp_path, "omni_base_big", 20), "test"))
     rows.append(experiment_row(make_experiment(tmp_path, "dense_base", 70), "test"))
-    found = [(row["router"], row["config"], row["seeds"], row["WER"]) for row in summary(rows)]
+    rows[-1]["WER 95 %"] = "[6.00, 8.00]"
+    found = [(row["router"], row["config"], row["seeds"], row["WER"], row["WER 95 %"]) for row in summary(rows)]
     assert found == [
-        ("dense", "base", "1", "7.00"),
-        ("omni", "base", "3", "5.00 ± 1.00"),
-        ("omni", "base_big", "1", "2.00"),
+        ("dense", "base", "1", "7.00", "[6.00, 8.00]"),
+        ("omni", "base", "3", "5.00 ± 1.00", "[2.52, 7.48]"),  # 4.3027 / sqrt(3)
+        ("omni", "base_big", "1", "2.00", "-"),
     ]
+
+
+def test_one_seed_is_no_spread(tmp_path):
+    """Other weights of a model, tags that look like seeds, one experiment in two folders: none is a further seed."""
+    names = ["omni_base", "omni_base_best", "omni_base_s4", "omni_base_s8", "omni_base_again", "other/omni_base"]
+    path = tmp_path / "RESULTS.md"
+    for errors, name in enumerate(names, 50):
+        update(path, make_experiment(tmp_path, name, errors), ["test"])
+    update(path, make_experiment(tmp_path, "omni_base_s2_best", 60, seed=2), ["test"])
+    block = path.read_text(encoding="utf-8").split("<!-- summary -->")[1].split("<!-- /summary -->")[0]
+    lines = [line.split(" | ") for line in block.splitlines() if line.startswith("| omni")]
+    found = {line[1]: (line[5], line[6]) for line in lines}
+    assert found == {
+        "base": ("1", "5.00"), "base_again": ("1", "5.40"), "base_best": ("2", "5.55 ± 0.64"),
+        "base_s4": ("1", "5.20"), "base_s8": ("1", "5.30"),
+    }  # fmt: skip
+    assert len(rows_of(path)) == 7
+
+
+def test_runs_without_a_seed_stand_alone(tmp_path):
+    rows = [experiment_row(make_experiment(tmp_path, f"{n}/omni_base", n, seed=None), "test") for n in (11, 12)]
+    found = summary([{**row, "exp": f"{number}/omni_base"} for number, row in enumerate(rows)])
+    assert [(row["seeds"], row["WER"]) for row in found] == [("1", "1.10"), ("1", "1.20")]
 
 
 def test_models_of_other_sizes_or_hours_are_no_seeds_of_one(tmp_path):
@@ -102,7 +120,7 @@ def test_models_of_other_sizes_or_hours_are_no_seeds_of_one(tmp_path):
     rows = []
     for tag, info in runs:
         for seed in (1, 2):
-            folder = make_experiment(tmp_path, f"omni_base_{tag}{seed}", 40 + seed, seed=seed, tag="", **info)
+            folder = make_experiment(tmp_path, f"{tag}/omni_base_s{seed}", 40 + seed, seed=seed, **info)
             rows.append(experiment_row(folder, "test"))
     found = [(row["params"], row["active"], row["hours"], row["seeds"]) for row in summary(rows)]
     assert found == [
@@ -125,14 +143,42 @@ def test_regimes_have_rows_of_their_own(tmp_path):
     assert [table.split(":")[0] for table in tables[1:]] == ["verbatim", "whisper"]
     assert [table.count("| omni_base |") for table in tables] == [0, 1, 1]
     block = content.split("<!-- summary -->")[1]
-    assert "| omni | base | test | verbatim | 1 |" in block and "| omni | base | test | whisper | 1 |" in block
+    assert "| omni | base | test | verbatim | words | 1 |" in block
+    assert "| omni | base | test | whisper | words | 1 |" in block
 
 
-def test_variant_and_numbers():
-    assert variant({"config": "conf/small.yaml", "tag": "lr2_seed3"}, "x") == "small_lr2"
-    assert variant({"config": "small", "tag": "seeded"}, "x") == "small_seeded"
-    assert variant({"router": "omni"}, "omni_small_lr2_s3") == "small_lr2"
-    assert variant({}, "pilot") == "pilot"
+def test_protocols_have_tables_of_their_own(tmp_path):
+    path = tmp_path / "RESULTS.md"
+    for name, protocol in [("omni_base", "words"), ("omni_base_s2", "words, join-hyphens")]:
+        experiment = make_experiment(tmp_path, name, seed=2 if name.endswith("s2") else 1)
+        with open(experiment / "decode_test/wer", "a") as file:
+            file.write(f"Protocol: {protocol}\n")
+        update(path, experiment, ["test"])
+    content = path.read_text(encoding="utf-8")
+    tables = content.split("<!-- results -->")[1].split("<!-- /results -->")[0].split("Regime verbatim: ")
+    assert [table.split("\n")[0].split("Protocol: ")[-1] for table in tables[1:]] == ["words.", "words, join-hyphens."]
+    assert [table.count("| omni_base") for table in tables] == [0, 1, 1]
+    assert content.split("<!-- summary -->")[1].count("| 1 | 5.00 |") == 2, "they are not two seeds of one"
+
+
+def test_an_experiment_is_called_by_its_path(tmp_path, monkeypatch):
+    names = ["omni_base", "other/omni_base", "../omni_base", "../elsewhere/exp/omni_base"]
+    for path in (tmp_path / "RESULTS.md", tmp_path / "exp/RESULTS.md"):
+        for name in names:
+            update(path, make_experiment(tmp_path, name), ["test"])
+        assert sorted(row[0].lstrip("| ") for row in rows_of(path)) == sorted(names)
+    monkeypatch.chdir(tmp_path)
+    update("RESULTS.md", "exp/omni_base/", ["test"])
+    (tmp_path / "link").symlink_to(tmp_path)
+    update(tmp_path / "link/RESULTS.md", "exp/omni_base", ["test"])
+    assert len(rows_of(tmp_path / "RESULTS.md")) == 4
+
+
+def test_configuration_and_numbers():
+    runs = [("omni_small_lr2_seed3", 3), ("omni_small_seeded", 1), ("omni_small_s3", 1), ("omni_s1", 1), ("pilot", 1)]
+    found = [described({"router": "omni", "seed": seed}, name)["config"] for name, seed in runs]
+    assert found == ["small_lr2", "small_seeded", "small_s3", "s1", "pilot"]
+    assert described({}, "omni_small_s3")["config"] == "omni_small_s3"
     assert [short_number(n) for n in (950, 45_600, 2_413_000, 1.5e9, None)] == ["950", "45.6 k", "2.41 M", "1.5 G", ""]
 
 
@@ -148,7 +194,7 @@ def test_errors_are_one_line_and_write_nothing(tmp_path, capsys):
     assert "decode_other/wer does not exist; score this set first (stage 5)" in capsys.readouterr().err
     assert not (tmp_path / "RESULTS.md").exists()
     assert run_program(results.main, [*arguments, "test"]) == 0
-    assert capsys.readouterr().out == "omni_base test (verbatim): WER 5.00 CER 1.25 (50 / 1000 words)\n"
+    assert capsys.readouterr().out == "omni_base test (verbatim by words): WER 5.00 CER 1.25 (50 / 1000 words)\n"
     (experiment / "model_info.json").write_text("{")
     with pytest.raises(UserError, match="is not JSON"):
         experiment_row(experiment, "test")
@@ -165,9 +211,34 @@ def test_damaged_marks_are_named(tmp_path):
     assert path.read_text(encoding="utf-8") == "<!-- results -->\n"
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("| regime | protocol |", "| protocol |"), r"RESULTS.md:\d+: this table has not the columns"),
+        (("| words | 5.00 |", "| words |"), r"RESULTS.md:\d+: this row has 17 cells and not 18; mend or remove it"),
+        (
+            ("| verbatim | words |", "| foo | words |"),
+            "the row of omni_base on test has the regime 'foo', not verbatim",
+        ),
+        (("| verbatim | words |", "|  | words |"), "the row of omni_base on test has the regime '', not verbatim"),
+        (("| words | 5.00 |", "| words | five |"), "the row of omni_base on test has the rates 'five' and '1.25'"),
+    ],
+)
+def test_tables_that_somebody_changed_are_named_and_kept(tmp_path, change, message):
+    path = tmp_path / "RESULTS.md"
+    update(path, make_experiment(tmp_path), ["test"])
+    text = path.read_text(encoding="utf-8")
+    start = text.index("<!-- results -->")
+    text = text[:start] + text[start:].replace(*change)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        update(path, make_experiment(tmp_path, "dense_base"), ["test"])
+    assert path.read_text(encoding="utf-8") == text
+
+
 def test_writers_at_once_lose_nothing(tmp_path):
     path = tmp_path / "RESULTS.md"
-    experiments = [make_experiment(tmp_path, f"omni_base_s{index}", seed=index, tag=f"s{index}") for index in range(8)]
+    experiments = [make_experiment(tmp_path, f"omni_base_s{index}", seed=index) for index in range(8)]
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=update, args=(path, experiment, ["test"])) for experiment in experiments]
     for process in processes:

@@ -54,12 +54,21 @@ def test_what_it_writes(arguments, tmp_path, capsys):
     decode = tmp_path / "decode"
     lines = (decode / "wer").read_text().splitlines()
     assert lines[:3] == [line, "%SER 100.00 [ 5 / 5 ]", "Scored 5 sentences, 1 not present in hyp."]
-    assert re.fullmatch(r"Hypotheses: [0-9a-f]{16}", lines[3]) and lines[4:] == ["Scoring regime: verbatim"]
+    assert re.fullmatch(r"Hypotheses: [0-9a-f]{16}", lines[3]) and lines[4:] == [
+        "Protocol: words",
+        "Scoring regime: verbatim",
+    ]
     assert (decode / "scoring_kaldi/best_wer").read_text() == f"{line} decode/wer\n"
     assert (decode / "cer").read_text().startswith("%CER ")
     ci, table = ((decode / f"scoring/{name}").read_text().splitlines() for name in ("ci", "result.md"))
     assert ci == ["all: %WER 85.71 95% Conf Interval [ 83.33, 87.50 ], 2 speakers", "Scoring regime: verbatim"]
     assert table[4].startswith("| all | 5 | 14 |") and table[4].endswith("| [83.33, 87.50] |")
+    speakers = [re.split(r" *\| *", line)[1:-1] for line in table if line.startswith(("| speaker", "| spk-"))]
+    assert [row[0] for row in speakers] == ["speaker", "spk-a", "spk-b"] and speakers[0][-1] == "Err 95 %"
+    for row in speakers[1:]:
+        assert re.fullmatch(r"\[\d+\.\d\d, (\d+\.\d\d|inf)\]", row[-1]), row
+        low, high = map(float, row[-1][1:-1].split(", "))
+        assert low <= float(row[7]) + 0.05 and float(row[7]) - 0.05 <= high
     assert (decode / "scoring/missing_hyps").read_text() == "spk-a-002\n"
     per_utterance = (decode / "scoring/per_utt").read_text(encoding="utf-8").splitlines()
     assert per_utterance[:4] == [

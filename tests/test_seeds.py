@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from omni_asr.scoring.seeds import student, welch
+from omni_asr.scoring.seeds import mean_interval, quantile, student, welch
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,27 @@ def test_student_is_the_integral_of_its_density(t, freedom):
     density = front * (1 + x * x / freedom) ** (-(freedom + 1) / 2)
     integral = float(np.sum((density[1:] + density[:-1]) / 2) * x[1])
     assert student(t, freedom) == pytest.approx(1 - 2 * integral, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "p", "t"), [(1, 0.05, 12.7062), (2, 0.05, 4.30265), (9, 0.05, 2.26216), (2, 0.01, 9.92484), (3, 1.0, 0)]
+)
+def test_quantiles_as_in_tables(freedom, p, t):
+    assert quantile(p, freedom) == pytest.approx(t, abs=1e-5)
+
+
+def test_the_interval_of_a_mean_over_seeds():
+    found = mean_interval([4.0, 5.0, 6.0])  # 5 -+ 4.30265 / sqrt(3)
+    assert str(found) == "[2.52, 7.48]" and (found.blocks, found.unit) == (3, "seeds")
+    assert str(mean_interval([1.0, 3.0])) == "[0.00, 14.71]", "no rate is below 0"
+    assert str(mean_interval([2.0, 2.0])) == "[2.00, 2.00]"
+    assert mean_interval([2.0]) is mean_interval([]) is mean_interval([2.0, math.inf]) is None
+
+
+def test_intervals_over_seeds_hold_the_mean_so_often():
+    source = np.random.default_rng(1)
+    found = [mean_interval(list(source.normal(5, 0.5, 3))) for _ in range(2000)]
+    assert 0.935 < np.mean([one.low < 5 < one.high for one in found]) < 0.965
 
 
 def test_welch_by_hand():

@@ -30,8 +30,10 @@ def results_table(path: Path) -> str:
     rows = parse_table(summary[1]) if summary else []
     if not rows:
         return ""
-    for row in rows:  # figures of different regimes stand apart
-        row["set"] += f" ({row['regime']})" if row["regime"] != "verbatim" else ""
+    for row in rows:  # figures of different regimes and protocols stand apart
+        kind = [row["regime"]] if row["regime"] != "verbatim" else []
+        kind += [f"by {row['protocol']}"] if row["protocol"] != "words" else []
+        row["set"] += f" ({' '.join(kind)})" if kind else ""
     kept = [column for column in KEPT if column in rows[0]]
     sets = list(dict.fromkeys(row["set"] for row in rows))
     runs: dict[tuple[str, ...], dict[str, str]] = {}

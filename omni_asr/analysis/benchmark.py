@@ -12,7 +12,7 @@ import yaml
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_lines, read_table
 from omni_asr.scoring.bootstrap import Interval, interval, mean_interval
-from omni_asr.scoring.regimes import REGIMES, SUFFIXES
+from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES
 from omni_asr.scoring.reports import read_per_utterance
 from omni_asr.scoring.results import read_rate
 from omni_asr.scoring.sclite import Utterance, by_speaker
@@ -92,6 +92,8 @@ class Measured:
     problem: str = ""
     """Why there is no figure."""
     utterances: Sequence[Utterance] = ()
+    protocol: str = PLAIN
+    """What beside the benchmark's regime decided about the counts."""
     dropped: int = 0
     """Utterances without a word after normalisation."""
     percent: float = 0.0
@@ -249,6 +251,7 @@ def _read(measured: Measured, data_dir: Path, decode_dir: Path, regime: str) -> 
     return replace(
         measured,
         utterances=utterances,
+        protocol=rate.protocol,
         dropped=dropped,
         percent=counts.percent,
         words=counts.words,
@@ -265,11 +268,7 @@ def _compared(measured: Measured, folder: Path) -> Measured:
     if (data_dir / "release").exists():
         release = (data_dir / "release").read_text(encoding="utf-8").strip()
         names.append(f"{names[0]}@{release}")
-    official = Counts(column.utterances, column.words, column.table)
-    for line in read_lines(path) if path.exists() else []:
-        name, *fields = line.split()
-        if name in names:
-            official = _official(*fields)
+    official = _official(path, names) or Counts(column.utterances, column.words, column.table)
     words = None
     if official.words is not None:
         table = read_table(data_dir / official.table, may_be_empty=True)
@@ -278,7 +277,23 @@ def _compared(measured: Measured, folder: Path) -> Measured:
     return replace(measured, release=release, here=here, official=official)
 
 
-def _official(utterances: str, words: str = "-", table: str = "text", hours: str = "-") -> Counts:
-    """What a line of ``official_counts`` says; ``-`` is not known, and an stm's words (``scored``) are no table's."""
-    known = None if utterances == "-" else int(utterances)
-    return Counts(known) if words == "-" or table == "scored" else Counts(known, int(words), table)
+def _official(path: Path, names: Sequence[str]) -> Counts | None:
+    """What the first line of ``official_counts`` for one of the names says; None where there is none.
+
+    ``-`` is not known, and an stm's words (``scored``) are no table's. What follows ``#`` is a comment.
+
+    Raises:
+        UserError: that line is not of this form.
+    """
+    for number, line in enumerate(read_lines(path) if path.exists() else [], 1):
+        name, *fields = line.partition("#")[0].split() or [""]
+        if name not in names:
+            continue
+        try:
+            utterances, words, table, _ = [*fields, *("-", "text", "-")[max(0, len(fields) - 1) :]]
+            known = None if utterances == "-" else int(utterances)
+            return Counts(known) if words == "-" or table == "scored" else Counts(known, int(words), table)
+        except ValueError:
+            form = "<set> <utterances> [<words> <table of the words> [<hours>]]"
+            raise UserError(f"{path}:{number}: {line.strip()!r} is not {form}") from None
+    return None

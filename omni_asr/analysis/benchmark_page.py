@@ -11,8 +11,8 @@ from omni_asr.analysis.benchmark import Benchmark, Measured
 from omni_asr.analysis.page import escape
 from omni_asr.files import atomic_write
 from omni_asr.scoring.bootstrap import Interval
-from omni_asr.scoring.regimes import REGIMES
-from omni_asr.scoring.results import short_number
+from omni_asr.scoring.regimes import REGIMES, unusual
+from omni_asr.scoring.runs import short_number
 
 NONE, PARTIAL = "–", "*"
 COLOURS = ("#0072b2", "#e69f00", "#6b7480", "#cc79a7", "#009e73")
@@ -146,7 +146,7 @@ def _details(benchmark: Benchmark) -> list[list[str]]:
                 column.name,
                 one.release,
                 f"{column.set}, {column.subset}*" if column.subset else column.set,
-                benchmark.plan.regime,
+                unusual(benchmark.plan.regime, one.protocol) or benchmark.plan.regime,
                 "; ".join(remarks) or NONE,
                 f"{sure.blocks:,} {sure.unit}" if sure else NONE,
                 size,

@@ -17,7 +17,8 @@ from omni_asr.analysis.routing_plots import MEASURES
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.scoring.result_files import ResultFiles
-from omni_asr.scoring.results import read_rate, short_number
+from omni_asr.scoring.results import read_rate
+from omni_asr.scoring.runs import short_number
 
 MEASURED = ("matched", "nmi")  # raw agreement says nothing of models whose layers number their experts arbitrarily
 
@@ -49,12 +50,12 @@ def read_comparison(
 
     Raises:
         UserError: fewer than two experiments, one given twice, a folder that is none, no set in common, a set that
-            was scored in none, or in several regimes.
+            was scored in none, or in several regimes or by several protocols.
     """
     paths = _experiment_paths(exp_dirs)
     chosen = _sets(paths, sets, suffix)
     experiments = [read_experiment(path, data_dir, chosen, suffix) for path in paths]
-    _check_regimes(experiments)
+    _check_kinds(experiments)
     labels = _labels([experiment.path for experiment in experiments])
     models = [
         Model(experiment, label, colour)
@@ -116,13 +117,13 @@ def _experiment_paths(exp_dirs: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return paths
 
 
-def _check_regimes(experiments: Sequence[Experiment]) -> None:
-    """Figures of different regimes must not stand in one column."""
+def _check_kinds(experiments: Sequence[Experiment]) -> None:
+    """Figures of different regimes or protocols must not stand in one column."""
     for decoded in zip(*(experiment.sets for experiment in experiments), strict=True):
-        regimes = {one.wer.regime: e for one, e in zip(decoded, experiments, strict=True) if one.wer}
-        if len(regimes) > 1:
-            told = ", ".join(f"{experiment.name} {regime}" for regime, experiment in regimes.items())
-            raise UserError(f"{decoded[0].name} was scored in different regimes ({told}); score all in one (stage 5)")
+        kinds = {one.wer.kind: e for one, e in zip(decoded, experiments, strict=True) if one.wer}
+        if len(kinds) > 1:
+            told = "; ".join(f"{e.name} {regime} by {protocol}" for (regime, protocol), e in kinds.items())
+            raise UserError(f"{decoded[0].name} was scored in different ways ({told}); score all in one (stage 5)")
 
 
 def _scored(path: Path, suffix: str = "") -> list[str]:
@@ -213,7 +214,8 @@ def _rates(comparison: Comparison) -> str:
             _rate_cell(model, models, index, comparison.marks.get((model.label, index))) for index in range(len(sets))
         ]
         rows.append(page.row([_name(model), *cells]))
-    heads = ["experiment", *(f'{page.escape(name)}<span class="change"></span>' for name in sets)]
+    names = [page.escape(differences.set_name(models, index)) for index in range(len(sets))]
+    heads = ["experiment", *(f'{name}<span class="change"></span>' for name in names)]
     first = page.escape(models[0].label)
     note = (
         f'<p class="note">WER in percent, the lowest of each set underlined, and its relative difference to {first}. '

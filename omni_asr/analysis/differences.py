@@ -8,7 +8,9 @@ from itertools import combinations
 from omni_asr.analysis import page
 from omni_asr.analysis.compare_plots import Model
 from omni_asr.errors import UserError
-from omni_asr.scoring.results import sizes, variant
+from omni_asr.scoring.regimes import unusual
+from omni_asr.scoring.result_tables import Row
+from omni_asr.scoring.runs import by_seed, described
 from omni_asr.scoring.seeds import welch
 from omni_asr.scoring.significance import LEVEL, TESTS
 
@@ -94,7 +96,7 @@ def pairwise(models: Sequence[Model], index: int, test: str) -> tuple[Matrix, li
             name = models[0].experiment.sets[index].name
             reason = str(error).replace("system a", a.label).replace("system b", b.label)
             untested.append(f"{a.label} and {b.label} were not tested on {name}: {reason}")
-    title = f"{_named(models[0], index)}: {TITLES[test]}"
+    title = f"{set_name(models, index)}: {TITLES[test]}"
     return Matrix(title, [model.label for model in scored], [_rate(m, index) for m in scored], differences), untested
 
 
@@ -106,11 +108,11 @@ def _tested(a: Model, b: Model, index: int, test: str) -> Difference:
     return Difference(result.p, {"a": ROW, "b": COLUMN, None: ""}[result.better])
 
 
-def _named(model: Model, index: int) -> str:
-    """A set with its regime, where that is not the words as they are written."""
-    decoded = model.experiment.sets[index]
-    regime = decoded.wer.regime if decoded.wer else "verbatim"
-    return decoded.name if regime == "verbatim" else f"{decoded.name} ({regime})"
+def set_name(models: Sequence[Model], index: int) -> str:
+    """A set with its regime and protocol, which are the same for all models, where they are not the plain ones."""
+    kinds = [wer.kind for model in models if (wer := model.experiment.sets[index].wer)]
+    name, special = models[0].experiment.sets[index].name, unusual(*kinds[0]) if kinds else ""
+    return f"{name} ({special})" if special else name
 
 
 def _rate(model: Model, index: int) -> str:
@@ -121,25 +123,27 @@ def _rate(model: Model, index: int) -> str:
 
 def over_seeds(models: Sequence[Model], index: int) -> Matrix | None:
     """Means over seeds of what differs in nothing else, tested by Welch's test; None where nothing has two seeds."""
-    groups: dict[tuple[str, ...], dict[int, float]] = {}
+    rows: list[Row] = []
     for model in models:
         info, wer = model.experiment.info, model.experiment.sets[index].wer
         if wer and isinstance(info.get("seed"), int):
-            key = (model.experiment.router, variant(info, model.experiment.name), *sizes(info).values(), wer.regime)
-            groups.setdefault(key, {}).setdefault(info["seed"], wer.percent)  # a copy is no further seed
-    if not any(len(seeds) > 1 for seeds in groups.values()):
+            alike = described({"router": model.experiment.router, **info}, model.experiment.name)
+            kind = {"set": "", "regime": wer.regime, "protocol": wer.protocol}
+            rows.append({**alike, **kind, "exp": model.label, "WER": f"{wer.percent}"})
+    groups = by_seed(rows)
+    if not any(len(group) > 1 for group in groups):
         return None
-    rates = [list(seeds.values()) for seeds in groups.values()]
+    rates = [[float(row["WER"]) for row in group] for group in groups]
     differences = {}
     for row, column in combinations(range(len(rates)), 2):
         p = welch(rates[row], rates[column])
         better = ROW if statistics.mean(rates[row]) < statistics.mean(rates[column]) else COLUMN
         differences[row, column] = Difference(p, better if mark(p) else "")
-    title = f"{_named(models[0], index)}: means and standard deviations over seeds, Welch's t-test"
-    names = ["_".join(part for part in key[:2] if part) for key in groups]
+    title = f"{set_name(models, index)}: means and standard deviations over seeds, Welch's t-test"
+    names = ["_".join(part for part in (group[0]["router"], group[0]["config"]) if part) for group in groups]
     told = [  # models of one name that differ in size or corpus
-        f"{name} ({params}, {hours} h)" if names.count(name) > 1 else name
-        for name, (_, _, params, _, hours, _) in zip(names, groups, strict=True)
+        f"{name} ({group[0]['params']}, {group[0]['hours']} h)" if names.count(name) > 1 else name
+        for name, group in zip(names, groups, strict=True)
     ]
     return Matrix(title, told, [_spread(values) for values in rates], differences)
 

@@ -57,7 +57,7 @@ def render(found: Errors) -> str:
     head = (
         f'<p class="kicker">omni_asr page of errors</p><h1>{escape(decoded.name)}</h1>'
         f'<p class="note">recognised by {escape(found.experiment)}; scoring regime '
-        f"{escape(decoded.wer.regime if decoded.wer else 'unknown')}</p>"
+        f"{escape(' by '.join(decoded.wer.kind) if decoded.wer else 'unknown')}</p>"
         f'<div class="cards">{_cards(found)}</div>{page.missing(found.notes, "on this page")}'
     )
     sections = [

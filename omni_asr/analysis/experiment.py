@@ -13,7 +13,8 @@ from omni_asr.kaldi.tables import read_ids, read_table
 from omni_asr.scoring.bootstrap import Interval, read_interval
 from omni_asr.scoring.reports import read_per_utterance
 from omni_asr.scoring.result_files import ResultFiles, files_of, is_stale
-from omni_asr.scoring.results import Rate, experiment_order, read_command, read_model_info, read_rate
+from omni_asr.scoring.results import Rate, read_command, read_model_info, read_rate
+from omni_asr.scoring.runs import experiment_order
 from omni_asr.scoring.sclite import Utterance
 
 Load = list[list[float]]
@@ -98,14 +99,19 @@ def read_experiment(
 def siblings(experiment: Experiment, sets: list[str]) -> list[Experiment]:
     """All experiments of the same folder with a result on one of the sets, this one among them, sorted by router.
 
-    What ``--force true`` put aside as ``<name>.before`` is left out. Only names, ``model_info.json`` and error rates
-    are read.
+    What ``--force true`` put aside as ``<name>.before`` is left out, and so are rates that were scored in another way
+    than those of this experiment. Only names, ``model_info.json`` and error rates are read.
     """
     found = []
-    for path in experiment.path.parent.iterdir():
+    kinds = {one.name: one.wer.kind for one in experiment.sets if one.wer}
+    for path in sorted(experiment.path.parent.iterdir()):
         if path.suffix == ".before" and path != experiment.path:
             continue
-        decoded = [DecodedSet(name, *_rates(files_of(path, name))) for name in sets]
+        rates = [DecodedSet(name, *_rates(files_of(path, name))) for name in sets]
+        decoded = [
+            one if one.wer and one.wer.kind == kinds.setdefault(one.name, one.wer.kind) else DecodedSet(one.name)
+            for one in rates
+        ]
         if path == experiment.path or any(one.wer for one in decoded):
             other = Experiment(path, sets=decoded)
             try:

@@ -7,7 +7,9 @@ from typing import Any
 
 from omni_asr.analysis.experiment import DecodedSet, Experiment, Load
 from omni_asr.analysis.style import LOAD_HIGH, LOAD_LOW, STYLE_SHEET
-from omni_asr.scoring.results import ROUTERS, Row, experiment_row, short_number, summary, variant
+from omni_asr.scoring.result_tables import Row
+from omni_asr.scoring.results import experiment_row
+from omni_asr.scoring.runs import ROUTERS, SIZES, described, short_number, summary
 
 MANY_EXPERTS = 12  # beyond this a cell of the load has no room for its number
 
@@ -57,7 +59,7 @@ def header(experiment: Experiment) -> str:
     active = short_number(info.get("params_active"))
     facts = [
         ("Router", tag(experiment.router)),
-        ("Configuration", _text(variant({"router": experiment.router, **info}, experiment.name))),
+        ("Configuration", _text(described({"router": experiment.router, **info}, experiment.name)["config"])),
         ("Layers x experts", _text(info.get("experts"))),
         ("Parameters", parameters + (f", {active} active" if active else "")),
         ("Output units", _text(info.get("tokens"))),
@@ -163,13 +165,13 @@ def _means(others: Sequence[Experiment], sets: Sequence[str]) -> str:
         for decoded in one.sets
         if decoded.wer and decoded.cer
     ]
-    groups: dict[tuple[str, str], dict[str, Row]] = {}
+    groups: dict[tuple[str, ...], dict[str, Row]] = {}
     for entry in summary(rows):
-        groups.setdefault((entry["router"], entry["config"]), {})[entry["set"]] = entry
+        groups.setdefault(tuple(entry[name] for name in ("router", "config", *SIZES)), {})[entry["set"]] = entry
     if not any(int(entry["seeds"]) > 1 for group in groups.values() for entry in group.values()):
         return ""
     lines = []
-    for (router, config), group in groups.items():
+    for (router, config, *_), group in groups.items():
         first = next(iter(group.values()))
         rates = [group[name]["WER"] if name in group else "–" for name in sets]
         seeds = max(int(entry["seeds"]) for entry in group.values())

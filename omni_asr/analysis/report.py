@@ -48,8 +48,8 @@ def _comparison_section(experiment: Experiment, others: Sequence[Experiment], se
     if not any(decoded.wer for one in others for decoded in one.sets):
         return ""
     note = (
-        '<p class="note">WER in percent of all experiments in the same folder with results on these sets, with 95 % '
-        "intervals by bootstrap; this one is shaded, the lowest WER of each set underlined.</p>"
+        '<p class="note">WER in percent of all experiments in the same folder with results on these sets, scored in '
+        "the same way, with 95 % intervals by bootstrap; this one is shaded, the lowest WER of each set underlined.</p>"
     )
     return note + page.comparison(experiment, others, sets)
 

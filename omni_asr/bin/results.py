@@ -2,8 +2,8 @@
 
 With --routing, writes the experiment's row into the table of routing, from routing.json, and no other.
 
-Reads model_info.json and cmd.txt of the experiment and wer and cer of its decode_SET folders. An older row of the same
-experiment and set is replaced. Text outside the marked tables is kept.
+Reads model_info.json and cmd.txt of the experiment and wer and cer of its decode_SET folders. Older rows of the same
+experiment and set, in any regime and of any subset, are removed. Text outside the marked tables is kept.
 """
 
 import sys
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     for row in update(options.results, options.exp_dir, options.sets):
         rates = f"WER {row['WER']} CER {row['CER']} ({row['errors / words']} words)"
-        print(f"{row['exp']} {row['set']} ({row['regime']}): {rates}")
+        print(f"{row['exp']} {row['set']} ({row['regime']} by {row['protocol']}): {rates}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ in DECODE_DIR/tokens.jsonl. A word counts in the segment where its middle lies; 
 fragments- match their beginnings, as in hubscr.pl. --glm applies a global map to both sides first; without --stm, to
 DATA_DIR/text_glm, if there, or DATA_DIR/text, and DECODE_DIR/text.
 
-Every result names its regime. Whisper's (--regime whisper) has files of its own: wer_whisper, scoring_whisper/.
+Every result names its regime, wer and cer also the protocol (words or stm, glm, filters). Whisper's (--regime whisper)
+has files of its own: wer_whisper, scoring_whisper/.
 
 Example: omni-asr score --stm data/eval2000/stm --glm data/eval2000/glm --subset swbd=sw_ --subset callhm=en_ \\
              data/eval2000 - exp/omni_base/decode_eval2000

@@ -35,21 +35,22 @@ class Interval:
     high: float
     blocks: int
     unit: str
-    """What the blocks are: ``speakers`` or ``utterances``; of a mean, ``sets``."""
+    """What the blocks are: ``speakers`` or ``utterances``; of a mean, ``sets`` or ``seeds``."""
 
     def __str__(self) -> str:
         return f"[{self.low:.2f}, {self.high:.2f}]"
 
 
-def interval(utterances: Sequence[Utterance], unit: str = "") -> Interval | None:
+def interval(utterances: Sequence[Utterance], unit: str = "", replications: int = REPLICATIONS) -> Interval | None:
     """The interval of the word error rate; None for fewer than two blocks, or where no reference has a word.
 
     ``unit`` is what is drawn, ``speakers`` or ``utterances``; by default speakers where there are several.
+    ``replications`` is how many samples.
     """
     counts, unit = _blocks(utterances, unit)
     if len(counts) < 2 or not counts[:, 1].any():
         return None
-    low, high = percentiles(counts)
+    low, high = percentiles(counts, replications=replications)
     return Interval(low, high, len(counts), unit)
 
 
@@ -65,9 +66,11 @@ def mean_interval(groups: Sequence[Sequence[Utterance]]) -> Interval | None:
     return Interval(*_ends(rates), len(counts), "sets")
 
 
-def percentiles(blocks: npt.NDArray[np.int64], seed: int = SEED) -> tuple[float, float]:
+def percentiles(
+    blocks: npt.NDArray[np.int64], seed: int = SEED, replications: int = REPLICATIONS
+) -> tuple[float, float]:
     """Ends of the interval, in percent, from the (blocks, 2) errors and reference words."""
-    return _ends(_replications(blocks, seed))
+    return _ends(_replications(blocks, seed, replications))
 
 
 def _blocks(utterances: Sequence[Utterance], unit: str = "") -> tuple[npt.NDArray[np.int64], str]:
@@ -78,7 +81,9 @@ def _blocks(utterances: Sequence[Utterance], unit: str = "") -> tuple[npt.NDArra
     return np.array([[c.errors, c.words] for c in counts], dtype=np.int64).reshape(-1, 2), unit
 
 
-def _replications(blocks: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.float64]:
+def _replications(
+    blocks: npt.NDArray[np.int64], seed: int, replications: int = REPLICATIONS
+) -> npt.NDArray[np.float64]:
     """Error rates of so many samples, in percent.
 
     Blocks with equal counts are alike, so what is drawn is how often each of the K different ones comes: a multinomial
@@ -88,8 +93,8 @@ def _replications(blocks: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.fl
     source, share = np.random.default_rng(seed), times / len(blocks)
     step = max(1, CELLS // len(kinds))
     sums = [
-        source.multinomial(len(blocks), share, size=min(step, REPLICATIONS - start)) @ kinds
-        for start in range(0, REPLICATIONS, step)
+        source.multinomial(len(blocks), share, size=min(step, replications - start)) @ kinds
+        for start in range(0, replications, step)
     ]
     errors, words = np.concatenate(sums).T.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):  # nothing but wordless blocks drawn: as in Counts.percent
@@ -111,9 +116,11 @@ def interval_line(name: str, counts: Counts, found: Interval | None) -> str:
     return f"{name}: %WER {counts.percent:.2f} 95% Conf Interval {ends}, {found.blocks} {found.unit}\n"
 
 
-def intervals(groups: Mapping[str, Sequence[Utterance]], unit: str = "") -> dict[str, Interval | None]:
-    """The interval of each group of utterances."""
-    return {name: interval(utterances, unit) for name, utterances in groups.items()}
+def intervals(
+    groups: Mapping[str, Sequence[Utterance]], unit: str = "", replications: int = REPLICATIONS
+) -> dict[str, Interval | None]:
+    """The interval of each group of utterances, see :func:`interval`."""
+    return {name: interval(utterances, unit, replications) for name, utterances in groups.items()}
 
 
 def read_interval(path: str | os.PathLike[str], name: str = "all") -> Interval | None:

@@ -18,6 +18,8 @@ PIECE = 1000  # characters of the longer side
 Column = tuple[str | None, str | None]
 MARKDOWN_COLUMNS = ["Snt", "Wrd", "Corr", "Sub", "Del", "Ins", "Err", "S.Err"]
 INTERVAL_COLUMN, CHARACTER_COLUMN = "Err 95 %", "CER"
+SPEAKER_REPLICATIONS = 1000
+"""Fewer than of a set, since a set may have thousands of speakers."""
 
 
 def summary_line(unit: str, counts: Counts) -> str:
@@ -78,11 +80,18 @@ def _pieces(columns: list[Column]) -> Iterator[list[Column]]:
 def markdown(
     groups: Mapping[str, Sequence[Utterance]], regime: str, sure: Mapping[str, Interval | None]
 ) -> Iterator[str]:
-    """Percentages of each group of utterances with its interval, and of each speaker of the first group."""
+    """Percentages of each group of utterances with its interval, and of each speaker of the first group.
+
+    The interval of a speaker is over utterances: it says how sure the rate of this very speaker is.
+    """
     yield regime_line(regime)
-    first = next(iter(groups.values()))
     yield from _markdown_table("set", {name: by_speaker(group)[1] for name, group in groups.items()}, sure)
-    yield from _markdown_table("speaker", {speaker.name: speaker for speaker in by_speaker(first)[0]})
+    speakers: dict[str, list[Utterance]] = {}
+    for utterance in next(iter(groups.values())):
+        speakers.setdefault(utterance.speaker, []).append(utterance)
+    own = intervals(speakers, "utterances", SPEAKER_REPLICATIONS)
+    yield from _markdown_table("speaker", {name: by_speaker(group)[1] for name, group in speakers.items()}, own)
+    yield f"\nIntervals of speakers are over their utterances, from {SPEAKER_REPLICATIONS:,} samples.\n"
 
 
 def breakdown(

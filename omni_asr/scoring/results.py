@@ -1,47 +1,37 @@
-"""RESULTS.md: a row per experiment, test set and regime, from the files of the experiment, and a summary over seeds.
+"""RESULTS.md: a row per experiment, test set, regime and protocol, from the files of the experiment, and a summary.
 
-Only what stands between the marks ``<!-- results -->`` and ``<!-- /results -->``, and between those of the summary, is
-rewritten; the rest of the file belongs to whoever writes it.
+An experiment is called by its path from the folder ``exp`` that RESULTS.md lies beside, or in: ``omni_base`` is
+``exp/omni_base``. What was decoded by other weights than its own (``--checkpoint``, ``--model``) is an experiment too.
 """
 
-import contextlib
-import fcntl
 import json
-import math
 import os
 import re
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
 from omni_asr.scoring.bootstrap import read_interval
-from omni_asr.scoring.regimes import REGIMES, SUFFIXES
+from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES
 from omni_asr.scoring.result_files import files_of
+from omni_asr.scoring.result_tables import ResultTables, Row, changing, table
+from omni_asr.scoring.runs import SUMMARY_COLUMNS, described, experiment_order, number, summary
 
 COLUMNS = [
-    "exp", "router", "config", "set", "regime", "WER", "WER 95 %", "CER", "S / D / I", "errors / words", "params",
-    "active", "hours", "steps", "seed", "commit", "command",
+    "exp", "router", "config", "set", "regime", "protocol", "WER", "WER 95 %", "CER", "S / D / I", "errors / words",
+    "params", "active", "hours", "steps", "seed", "commit", "command",
 ]  # fmt: skip
-TEXT_COLUMNS = {"exp", "router", "config", "set", "regime", "sets", "commit", "command"}
-SIZES = ["params", "active", "hours"]
-"""In these runs of one corpus and model agree, whatever their seeds; a model from elsewhere (--model) need not."""
-SUMMARY_COLUMNS = ["router", "config", "set", "regime", "seeds", "WER", "WER 95 %", "CER", *SIZES]
 ROUTING_COLUMNS = [
     "exp", "router", "config", "sets", "seed", "raw", "matched", "NMI", "run, ms", "shuffled, ms", "paths for 50 %",
     "largest load", "bits on unit",
 ]  # fmt: skip
-ROUTERS = ["dense", "switch", "omni", "omni_lowrank", "decision", "hash", "random"]
-NEW_FILE = "# Results\n\nThe tables are written by `omni-asr results`; text outside the marks is kept.\n"
 
 _RATE = re.compile(r"^%(?:WER|CER) (\S+) \[ (\d+) / (\d+), (\d+) ins, (\d+) del, (\d+) sub \]", re.MULTILINE)
 _REGIME = re.compile(r"^Scoring regime: (\S+)$", re.MULTILINE)
-_SEED_TAG = re.compile(r"(?:^|[_-])s(?:eed)?[_-]?\d+(?=[_-]|$)")
-
-Row = dict[str, str]
+_PROTOCOL = re.compile(r"^Protocol: (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -56,24 +46,33 @@ class Rate:
     substitutions: int
     regime: str
     """How the words were normalised before they were compared."""
+    protocol: str
+    """What else decided about the counts."""
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Regime and protocol: only rates of one kind may stand in one column."""
+        return self.regime, self.protocol
 
 
 def read_rate(path: str | os.PathLike[str]) -> Rate:
-    """Read the ``%WER`` or ``%CER`` line of a file.
+    """Read the ``%WER`` or ``%CER`` line of a file, and how it was scored: verbatim by words where it says nothing.
 
     Raises:
-        UserError: the file is missing or has no such line.
+        UserError: the file is missing, has no such line or names a regime that there is not.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError:
         raise UserError(f"{path} does not exist; score this set first (stage 5)") from None
-    match, regime = _RATE.search(text), _REGIME.search(text)
+    match, regime, protocol = (pattern.search(text) for pattern in (_RATE, _REGIME, _PROTOCOL))
     if not match:
         raise UserError(f"{path} has no %WER or %CER line; score this set again (stage 5)")
     errors, words, insertions, deletions, substitutions = map(int, match.groups()[1:])
-    named = regime[1] if regime else "verbatim"
-    return Rate(float(match[1]), errors, words, insertions, deletions, substitutions, named)
+    kind = (regime[1] if regime else "verbatim", protocol[1] if protocol else PLAIN)
+    if kind[0] not in REGIMES:
+        raise UserError(f"{path} names the regime {kind[0]!r}, which there is not; score this set again (stage 5)")
+    return Rate(float(match[1]), errors, words, insertions, deletions, substitutions, *kind)
 
 
 def read_model_info(exp_dir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -133,78 +132,62 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str =
     name = Path(os.path.abspath(exp_dir)).name
     return {
         "exp": name,
-        "router": str(info.get("router", "")),
-        "config": variant(info, name),
+        **described(info, name),
         "set": test_set,
         "regime": wer.regime,
+        "protocol": wer.protocol,
         "WER": f"{wer.percent:.2f}",
         "WER 95 %": str(read_interval(files.folder / "ci", files.subset or "all") or "-"),
         "CER": f"{cer.percent:.2f}",
         "S / D / I": f"{wer.substitutions} / {wer.deletions} / {wer.insertions}",
         "errors / words": f"{wer.errors} / {wer.words}",
-        **sizes(info),
-        "steps": _number(info.get("steps"), "d"),
-        "seed": _number(info.get("seed"), "d"),
+        "steps": number(info.get("steps"), "d"),
         "commit": re.sub(r"^([0-9a-f]{8})[0-9a-f]+", r"\1", str(info.get("commit") or "")),
         "command": read_command(exp_dir) or str(info.get("command", "")),
     }
 
 
-def variant(info: Mapping[str, Any], name: str) -> str:
-    """What makes runs comparable: configuration and tag, without a seed in the tag (``_s2``, ``seed2``).
+def update(results: str | os.PathLike[str], exp_dir: str | os.PathLike[str], test_sets: Sequence[str]) -> list[Row]:
+    """Write the rows of an experiment on some test sets into the file, and the summary; returns the new rows.
 
-    They are taken from the name of the experiment, ``<router>_<config>[_<tag>]``, where ``model_info.json`` has none.
-    """
-    config, tag = Path(str(info.get("config") or "")).stem, str(info.get("tag") or "")
-    if not config:
-        config, tag = "", name.removeprefix(f"{info.get('router')}_")
-    return "_".join(part for part in (config, _SEED_TAG.sub("", tag).strip("_-")) if part)
-
-
-def sizes(info: Mapping[str, Any]) -> Row:
-    """The cells of SIZES: parameters, those that are active, and hours of the training corpus."""
-    counts = [short_number(info.get("params_total")), short_number(info.get("params_active"))]
-    return dict(zip(SIZES, [*counts, _number(info.get("hours"), ".1f")], strict=True))
-
-
-def short_number(value: Any) -> str:
-    """A count in thousands or millions: ``2.41 M``."""
-    if not isinstance(value, (int, float)):
-        return ""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:g}"
-
-
-def _number(value: Any, form: str) -> str:
-    if not isinstance(value, (int, float)):
-        return ""
-    return format(int(value) if form == "d" else value, form)
-
-
-def update(results: str | os.PathLike[str], exp_dir: str | os.PathLike[str], test_sets: Iterable[str]) -> list[Row]:
-    """Write the rows of an experiment into the file, in place of older ones, and the summary; returns the new rows.
-
-    Several processes may do so at once. The file is made when it is not there.
+    All that the file has of this experiment on these sets goes, in whatever regime and of whatever subset: it may be of
+    other hypotheses. Several processes may write at once. The file is made when it is not there.
 
     Raises:
-        UserError: the experiment is not trained or a set not scored (nothing is written), or the marks are damaged.
+        UserError: the experiment is not trained, a set is not scored, or the file is damaged; nothing is written.
     """
-    new = [row for test_set in test_sets for row in experiment_rows(exp_dir, test_set)]
-    path = Path(results)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
-        text = path.read_text(encoding="utf-8") or NEW_FILE
-        known = _parse(_block(text, "results", path), COLUMNS)
-        # One row in the corpus's own regime: where the protocol changed, the new row takes the old one's place.
-        rows = {(row["exp"], row["set"], SUFFIXES.get(row["regime"])): row for row in [*known, *new]}
-        ordered = sorted(rows.values(), key=_order)
-        text = _with_block(text, "summary", _tables(SUMMARY_COLUMNS, summary(ordered)), path)
-        text = _with_block(text, "results", _tables(COLUMNS, ordered), path)
-        with atomic_write(path) as file:
-            file.write(text)
+    name, sets = _exp_name(results, exp_dir), list(dict.fromkeys(test_sets))
+    new = [{**row, "exp": name} for test_set in sets for row in experiment_rows(exp_dir, test_set)]
+    with changing(results) as tables:
+        known = _known_rows(tables)
+        kept = [row for row in known if row["exp"] != name or row["set"].partition("/")[0] not in sets]
+        rows = sorted([*kept, *new], key=_order)
+        tables.put("summary", _by_kind(SUMMARY_COLUMNS, summary(rows)))
+        tables.put("results", _by_kind(COLUMNS, rows))
     return new
+
+
+def _exp_name(results: str | os.PathLike[str], exp_dir: str | os.PathLike[str]) -> str:
+    """Path of an experiment from ``exp`` beside the file, or from the file's folder where that is called ``exp``."""
+    beside, experiment = (Path(os.path.abspath(path)) for path in (Path(results).parent, exp_dir))
+    base = beside if beside.name == "exp" else beside / "exp"
+    return os.path.relpath(experiment.parent.resolve() / experiment.name, base.resolve())
+
+
+def _known_rows(tables: ResultTables) -> list[Row]:
+    """The rows that the file has.
+
+    Raises:
+        UserError: the file is damaged, or somebody wrote what no scoring says.
+    """
+    rows = tables.rows("results", COLUMNS)
+    for row in rows:
+        where = f"{tables.path}: the row of {row['exp']} on {row['set']}"
+        if row["regime"] not in REGIMES:
+            raise UserError(f"{where} has the regime {row['regime']!r}, not {', '.join(REGIMES)}; mend or remove it")
+        if not all(re.fullmatch(r"\d+(\.\d+)?|inf", row[column]) for column in ("WER", "CER")):
+            raise UserError(f"{where} has the rates {row['WER']!r} and {row['CER']!r}; mend or remove it")
+    return rows
 
 
 def routing_row(exp_dir: str | os.PathLike[str]) -> Row:
@@ -223,16 +206,14 @@ def routing_row(exp_dir: str | os.PathLike[str]) -> Row:
         raise UserError(f"{path} does not exist; analyse the routing first (stage 6)") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not what omni-asr analyze-routing writes; run it again") from None
-    info, name = read_model_info(exp_dir), Path(os.path.abspath(exp_dir)).name
+    name = Path(os.path.abspath(exp_dir)).name
     return {
         "exp": name,
-        "router": str(info.get("router", "")),
-        "config": variant(info, name),
+        **described(read_model_info(exp_dir), name),
         "sets": " ".join(map(str, routing.get("sets", []))),
-        "seed": _number(info.get("seed"), "d"),
-        "raw": _number(mean["raw"], ".3f"),
-        "matched": _number(mean["matched"], ".3f"),
-        "NMI": _number(mean["nmi"], ".3f"),
+        "raw": number(mean["raw"], ".3f"),
+        "matched": number(mean["matched"], ".3f"),
+        "NMI": number(mean["nmi"], ".3f"),
         "run, ms": f"{statistics.mean(runs):.0f}",
         "shuffled, ms": f"{statistics.mean(control):.0f}",
         "paths for 50 %": f"{paths['cover_50'] or 'more'} of {paths['distinct']}",
@@ -243,122 +224,25 @@ def routing_row(exp_dir: str | os.PathLike[str]) -> Row:
 
 def update_routing(results: str | os.PathLike[str], exp_dir: str | os.PathLike[str]) -> Row:
     """Write an experiment's row into the table of routing, in place of an older one; see :func:`update`."""
-    new, path = routing_row(exp_dir), Path(results)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
-        text = path.read_text(encoding="utf-8") or NEW_FILE
-        old = [row for row in _parse(_block(text, "routing", path), ROUTING_COLUMNS) if row["exp"] != new["exp"]]
+    new = {**routing_row(exp_dir), "exp": _exp_name(results, exp_dir)}
+    with changing(results) as tables:
+        old = [row for row in tables.rows("routing", ROUTING_COLUMNS) if row["exp"] != new["exp"]]
         rows = sorted([*old, new], key=lambda row: experiment_order(row["router"], row["exp"]))
-        text = _with_block(text, "routing", _table(ROUTING_COLUMNS, rows), path)
-        with atomic_write(path) as file:
-            file.write(text)
+        tables.put("routing", table(ROUTING_COLUMNS, rows))
     return new
 
 
-def summary(rows: Sequence[Row]) -> list[Row]:
-    """Mean and standard deviation over seeds for each router, configuration, test set and regime.
-
-    Models of other sizes or another corpus (SIZES) have rows of their own. Of one seed there is the interval instead.
-    """
-    shared = ["set", "regime", "config", "router", *SIZES]
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[column] for column in shared), []).append(row)
-    return [
-        {
-            **dict(zip(shared, key, strict=True)),
-            "seeds": str(len(group)),
-            "WER": _mean_deviation([row["WER"] for row in group]),
-            "WER 95 %": group[0]["WER 95 %"] if len(group) == 1 else "",
-            "CER": _mean_deviation([row["CER"] for row in group]),
-        }
-        for key, group in sorted(groups.items(), key=lambda item: (*item[0][:3], _rank(item[0][3]), *item[0][4:]))
-    ]
+def _order(row: Row) -> tuple[str, str, str, list[Any]]:
+    return row["set"], row["regime"], row["protocol"], experiment_order(row["router"], row["exp"])
 
 
-def _mean_deviation(cells: Sequence[str]) -> str:
-    values = [float(cell) for cell in cells if cell]
-    if len(values) < 2 or not all(map(math.isfinite, values)):
-        return cells[0]
-    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
-
-
-def _order(row: Row) -> tuple[str, str, list[Any]]:
-    return row["set"], row["regime"], experiment_order(row["router"], row["exp"])
-
-
-def experiment_order(router: str, name: str) -> list[Any]:
-    """Key that sorts experiments by router, then by name with numbers by value (seed2 before seed10)."""
-    parts = [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
-    return [_rank(router), *parts]
-
-
-def _rank(router: str) -> tuple[int, str]:
-    return (ROUTERS.index(router), "") if router in ROUTERS else (len(ROUTERS), router)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the file's lock. A writer replaces the file, so whoever waited must look whether it is still the same."""
-    while True:
-        with open(path, "a", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                yield
-                return
-
-
-def _marks(name: str) -> tuple[str, str]:
-    return f"<!-- {name} -->", f"<!-- /{name} -->"
-
-
-def _block(text: str, name: str, path: Path) -> str:
-    """What stands between the marks, or nothing where there are none."""
-    start, end = _marks(name)
-    if (text.count(start), text.count(end)) == (0, 0):
-        return ""
-    if (text.count(start), text.count(end)) != (1, 1) or text.index(end) < text.index(start):
-        raise UserError(f"{path}: {start} and {end} must each stand there once, in this order; mend the file")
-    return text[text.index(start) + len(start) : text.index(end)]
-
-
-def _with_block(text: str, name: str, content: str, path: Path) -> str:
-    """Replace what stands between the marks; without marks, add them at the end."""
-    start, end = _marks(name)
-    if start not in text:
-        text = text.rstrip("\n") + f"\n\n{start}{end}\n"
-    old = _block(text, name, path)
-    return text.replace(f"{start}{old}{end}", f"{start}\n{content}{end}")
-
-
-def _tables(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """A table for each regime, since their figures must not stand in one column."""
-    regimes = sorted({row["regime"] for row in rows}, key=[*REGIMES].index)
-    own = {regime: [row for row in rows if row["regime"] == regime] for regime in regimes}
-    if len(own) < 2:
-        return _table(columns, rows)
-    return "\n".join(f"Regime {name}: {REGIMES[name]}.\n\n{_table(columns, some)}" for name, some in own.items())
-
-
-def _table(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    rules = ["---" if column in TEXT_COLUMNS else "---:" for column in columns]
-    lines = [list(columns), rules, *([_cell(column, row.get(column, "")) for column in columns] for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _cell(column: str, value: str) -> str:
-    value = value.replace("|", "\\|")
-    return f"`{value}`" if column == "command" and value else value
-
-
-def _parse(table: str, columns: Sequence[str]) -> Iterator[Row]:
-    """Rows of the tables that :func:`_tables` wrote, under whatever columns their headings name."""
-    lines = [line.strip() for line in table.splitlines() if line.strip().startswith("|")]
-    cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    for row in cells:
-        if row == cells[0] or set("".join(row)) <= set("-:"):
-            continue
-        values = dict(zip(cells[0], row, strict=False))
-        if all(name in values for name in ("exp", "set") if name in columns):
-            values["command"] = values.get("command", "").strip("`")
-            yield {column: values.get(column, "-" if column == "WER 95 %" else "") for column in columns}
+def _by_kind(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """A table for each regime and protocol, since figures of different ones must not stand in one column."""
+    kinds = sorted(
+        {(row["regime"], row["protocol"]) for row in rows}, key=lambda kind: ([*REGIMES].index(kind[0]), kind)
+    )
+    tables = [table(columns, [row for row in rows if (row["regime"], row["protocol"]) == kind]) for kind in kinds]
+    if len(kinds) < 2:
+        return "".join(tables)
+    titles = [f"Regime {regime}: {REGIMES[regime]}. Protocol: {protocol}." for regime, protocol in kinds]
+    return "\n".join(f"{title}\n\n{text}" for title, text in zip(titles, tables, strict=True))

@@ -1,5 +1,6 @@
 """Score one decoded set: count errors and write the tables that people and sclite read."""
 
+import hashlib
 import logging
 import os
 import re
@@ -20,7 +21,7 @@ from omni_asr.scoring.breakdown import by_length, by_table, error_lists, unknown
 from omni_asr.scoring.decoded import decoded_tokens, undecoded
 from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
-from omni_asr.scoring.regimes import SUFFIXES, regime_line
+from omni_asr.scoring.regimes import PLAIN, SUFFIXES, protocol_line, regime_line
 from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, per_utterance, summary_line
 from omni_asr.scoring.result_files import ResultFiles, hypotheses_line, is_stale
 from omni_asr.scoring.sclite import Utterance, by_speaker, report
@@ -98,6 +99,14 @@ class Protocol:
         """What names of results end in."""
         return SUFFIXES[self.regime]
 
+    @property
+    def name(self) -> str:
+        """What beside the regime decides about counts, such as ``stm, glm 3f2a91bc``; a glm by a digest."""
+        parts = ["stm" if self.stm else PLAIN]
+        parts += [f"glm {hashlib.sha256(self.glm.read_bytes()).hexdigest()[:8]}"] if self.glm else []
+        parts += [f"hyp-filter {self.hyp_filter}"] if self.hyp_filter else []
+        return ", ".join([*parts, "join-hyphens"] if self.join_hyphens else parts)
+
 
 @dataclass(frozen=True)
 class Aligned:
@@ -141,13 +150,14 @@ def score(
     characters = count_characters(utterances)
     _write_breakdowns(files.folder, utterances, characters, protocol, data_dir)
     _warn(aligned, files.folder)
+    named = protocol_line(protocol.name) + regime
     for name, group in aligned.subsets.items():
         own = replace(files, subset=name)
         if name in protocol.subsets:
             _write(own.members, (f"{utterance.id}\n" for utterance in group))
-        _write_rates(own, group, characters, lines[name], regime)
+        _write_rates(own, group, characters, lines[name], named)
     listed = f"Scored {len(utterances)} sentences, {len(aligned.missing)} not present in hyp.\n"
-    line = _write_rates(files, utterances, characters, listed, regime)
+    line = _write_rates(files, utterances, characters, listed, named)
     if not files.suffix:
         best = files.decode_dir / "scoring_kaldi" / "best_wer"
         _write(best, [f"{line} {files.rate('wer')}\n"])
@@ -195,14 +205,14 @@ def _write_alignment(folder: Path, aligned: Aligned, regime: str) -> None:
 
 
 def _write_rates(
-    files: ResultFiles, utterances: Sequence[Utterance], characters: Mapping[str, Counts], said: str, regime: str
+    files: ResultFiles, utterances: Sequence[Utterance], characters: Mapping[str, Counts], said: str, named: str
 ) -> str:
     """``wer`` and ``cer`` of a set or subset, ``wer`` last, since it stands for a complete result; returns its line."""
     total, letters = by_speaker(utterances)[1], sum((characters[u.id] for u in utterances), Counts())
     line, hypotheses = summary_line("WER", total.counts), hypotheses_line(files.decode_dir)
     sentences = f"%SER {total.percents[-1]:.2f} [ {total.wrong_sentences} / {total.sentences} ]\n"
-    _write(files.rate("cer"), [summary_line("CER", letters) + "\n", hypotheses, regime])
-    _write(files.rate("wer"), [f"{line}\n", sentences, said, hypotheses, regime])
+    _write(files.rate("cer"), [summary_line("CER", letters) + "\n", hypotheses, named])
+    _write(files.rate("wer"), [f"{line}\n", sentences, said, hypotheses, named])
     return line
 
 

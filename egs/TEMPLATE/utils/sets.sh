@@ -79,7 +79,7 @@ check_scored_words() {  # of a set scored by an stm, whose words nobody counts b
 official_counts_of() {  # of a set; of its release, where the corpus has several and data/NAME/release names it
     [[ -e conf/official_counts ]] || return 0
     awk -v set="$1" -v release="$(cat "data/$1/release" 2> /dev/null)" \
-        '$1 == set || $1 == set "@" release {print $2, $3, $4, $5; exit}' conf/official_counts
+        '{sub(/#.*/, "")} $1 == set || $1 == set "@" release {print $2, $3, $4, $5; exit}' conf/official_counts
 }
 
 speakers_of() { awk '$2 != last {++speakers; last = $2} END {print speakers + 0}' "$1"; }  # it is sorted by them

@@ -108,7 +108,9 @@ def test_a_killed_torchrun_leaves_no_training(tmp_path):
     changes = ["train.epochs=4000", "train.max_steps=100000", "data.max_utterances=8"]
     command = train_command(options, tmp_path / "exp", *changes)
     launcher = ["-m", "omni_asr.jobs.torchrun", "--standalone", "--nproc-per-node", "2"]
-    process = subprocess.Popen([command[0], *launcher, *command[1:]], cwd=ROOT, start_new_session=True)
+    process = subprocess.Popen(
+        [command[0], *launcher, *command[1:]], cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     wait_for(lambda: list(tmp_path.glob("exp/checkpoints/state-*.pt")), 120)
     ranks = descendants(process.pid)
     assert len(ranks) >= 2

@@ -53,7 +53,7 @@ def end_with_torchrun() -> None:
     """Have the kernel send this process SIGTERM when the torchrun that has started it is gone.
 
     torchrun puts its processes into sessions of their own. What kills its process group leaves them at work, holding
-    GPUs and lock, and nobody is left to tell them to stop. Without torchrun, and where this is not Linux, nothing is done.
+    GPUs and lock, and nobody is left to tell them to stop. Does nothing without torchrun, and where this is not Linux.
 
     Raises:
         UserError: it is gone already.

@@ -180,7 +180,7 @@ def test_a_batch_that_breaks_a_step_is_kept(tmp_path, caplog):
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])
 def test_a_clusters_warning_saves_and_exits(corpus, tmp_path, number):
-    command = train_command(corpus, tmp_path / "exp", "train.epochs=200", "train.max_steps=400")
+    command = train_command(corpus, tmp_path / "exp", "train.epochs=4000", "train.max_steps=100000")
     process = started(command, tmp_path / "exp", 1)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)

@@ -1,12 +1,64 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and what holds for every test."""
 
+import os
 import shutil
+import signal
+import subprocess
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from recipe_helpers import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
+MARK = "OMNI_ASR_TEST"
+"""Variable of the environment that names the test by which a process was started."""
+
+# A slow machine is no failure, and what fails once fails again.
+settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+
+def pytest_configure():
+    """Signals do what they do in a terminal; nohup, or ``&`` in a script, leaves them ignored, in children too."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test(monkeypatch):
+    """A test that fails half-way leaves nothing that holds locks or processors while others run."""
+    value, start, started = uuid.uuid4().hex, subprocess.Popen.__init__, []
+
+    def start_marked(self, *arguments, env=None, **options):
+        started.append(self)
+        start(self, *arguments, env={**(os.environ if env is None else env), MARK: value}, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", start_marked)
+    yield
+    while started and (left := marked(value)):  # again until none is found: they may start others meanwhile
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        for process in started:
+            process.poll()
+
+
+def marked(value: str) -> list[int]:
+    """The processes that a test has started, orphans and those in sessions of their own too."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"{MARK}={value}".encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
 
 
 @pytest.fixture(scope="session")

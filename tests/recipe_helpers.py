@@ -143,11 +143,11 @@ class Recipe:
         """The programs called since the last look, each once, in order."""
         return list(dict.fromkeys(line.split()[0] for line in self.calls()))
 
-    def interrupt(self, *options, number=signal.SIGINT, group=False):
-        """Start, wait until a program hangs, send a signal; the exit status, standard error and the hanging pids."""
+    def interrupt(self, *options, number=signal.SIGINT, group=False, hanging=1):
+        """Start, wait until so many programs hang, send a signal; exit status, standard error and the hanging pids."""
         process = self.start(*options)
         pids = self.dir / "pids"
-        wait_for(lambda: pids.exists() and pids.read_text().strip())
+        wait_for(lambda: pids.exists() and len(pids.read_text().split()) >= hanging, 60)
         (os.killpg if group else os.kill)(process.pid, number)
         status = process.wait(timeout=30)
         err = "" if number == signal.SIGKILL else process.stderr.read()
@@ -170,7 +170,7 @@ def lives(pid):
     """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it goes between open and read
         return False
 
 

@@ -175,6 +175,31 @@ def test_an_interrupted_pipe_leaves_no_process(tmp_path, root):
     assert wait_for(lambda: not is_running(int(pid.read_text())))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_pipe_is_started_leaves_no_process(monkeypatch, number):
+    """It comes when the process is there, but nobody knows it yet."""
+    popen, started = subprocess.Popen, []
+
+    def start(*arguments, **options):
+        started.append(popen(*arguments, **options))
+        signal.raise_signal(number)
+        return started[0]
+
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(subprocess, "Popen", start)
+        with pytest.raises(KeyboardInterrupt):
+            run_pipe("sleep 600")
+        assert started[0].poll() == -signal.SIGKILL
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+        monkeypatch.undo()
+    blocked, ignored = run_pipe("grep -E 'Sig(Blk|Ign)' /proc/self/status").decode().split()[1::2]
+    mask = 1 << signal.SIGINT - 1 | 1 << signal.SIGTERM - 1
+    assert not (int(blocked, 16) | int(ignored, 16)) & mask, "the command itself can be interrupted"
+
+
 def wait_for(condition, seconds=30.0):
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
@@ -187,8 +212,12 @@ def is_running(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")  # a dead process may wait for its parent to fetch its status
-    return not stat.is_file() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    if not Path("/proc/self/stat").is_file():
+        return True
+    try:  # a dead process may wait for its parent to fetch its status
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_pipe_output_is_returned_whole():

@@ -7,6 +7,7 @@ import tarfile
 
 import pytest
 from corpora.commonvoice import AVA, BEN, RELEASE, make, write_list
+from memory_helpers import PEAK
 from test_corpora import ROOT, copy_recipe, run
 
 from omni_asr.bin import score
@@ -223,14 +224,17 @@ def test_an_archive_on_a_share_that_is_read_only(corpus, tmp_path):
     assert str(mine) in (test / "wav.scp").read_text()
 
 
-MANY = """
-import resource, sys
+MANY = (
+    PEAK
+    + """
+import sys
 sys.path.insert(0, sys.argv[1])
 import prepare
 prepare.what_is_wrong = lambda release, row: None  # as if every clip were there
 prepare.main(sys.argv[2:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peak())
 """
+)
 
 
 def peak(folder, rows):

@@ -21,7 +21,7 @@ def test_weighted_training_goes_on_as_if_never_stopped(tmp_path):
         (folder / "fbank.conf").write_text("--num-mel-bins=8\n")
     join_corpora(tmp_path / "both", sources)
     options[options.index("--train-dir") + 1] = str(tmp_path / "both")
-    changes = ["data.weights=one=0.5 two=2", "train.log_every=1"]
+    changes = ["data.weights=one=0.5 two=2", "train.log_every=1", "train.epochs=40"]
     done = run(train_command(options, tmp_path / "whole", *changes))
     assert done.returncode == 0, done.stderr
     log = (tmp_path / "whole/train.log").read_text()
@@ -31,7 +31,7 @@ def test_weighted_training_goes_on_as_if_never_stopped(tmp_path):
     command = train_command(options, tmp_path / "parts", *changes)
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     record = tmp_path / "parts/train.jsonl"
-    wait_for(lambda: record.exists() and '"step": 12,' in record.read_text())
+    wait_for(lambda: record.exists() and '"step": 12,' in record.read_text(), 60)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) != 0 and max(losses(tmp_path / "parts")) < max(losses(tmp_path / "whole"))
     assert run(command).returncode == 0

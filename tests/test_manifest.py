@@ -122,13 +122,13 @@ def build_and_count(folder, barrier, queue):
 def test_processes_that_build_at_once(tmp_path):
     data = write_features(tmp_path / "d", arks=2, each=200)
     context = multiprocessing.get_context("fork")
-    barrier, queue = context.Barrier(4), context.Queue()
-    processes = [context.Process(target=build_and_count, args=(data, barrier, queue)) for _ in range(4)]
+    barrier, queue = context.Barrier(4, timeout=60), context.Queue()
+    processes = [context.Process(target=build_and_count, args=(data, barrier, queue), daemon=True) for _ in range(4)]
     for process in processes:
         process.start()
-    assert [queue.get(timeout=30) for _ in processes] == [400] * 4
+    assert [queue.get(timeout=60) for _ in processes] == [400] * 4
     for process in processes:
-        process.join()
+        process.join(60)
     assert len(list((data / "manifest").iterdir())) == 1
 
 

@@ -3,16 +3,17 @@
 import csv
 import importlib.util
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from recipe_helpers import wait_for
 
 from omni_asr.kaldi.validate import validate
 
@@ -244,14 +245,32 @@ def test_terminated_run_leaves_nothing(root: Path, tmp_path: Path) -> None:
     script = root / "egs" / "mini" / "local" / "synthesise.py"
     arguments = [sys.executable, str(script), "--corpus-dir", str(tmp_path / "corpus"), "--jobs", "2"]
     process = subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": str(root)}, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 20
-    while not list(tmp_path.glob(".corpus.tmp/train/*/*.flac")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: list(tmp_path.glob(".corpus.tmp/train/*/*.flac")), 60)
     process.terminate()
-    _, said = process.communicate(timeout=20)  # returns only when every child has closed its standard error
+    _, said = process.communicate(timeout=60)  # returns only when every child has closed its standard error
     assert process.returncode == 130
     assert said.splitlines()[-1].endswith(b"interrupted")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_between_two_rows_ends_the_processes_first(local: Path, tmp_path: Path, monkeypatch) -> None:
+    """What they would write after the folder is removed makes it anew."""
+    program, before = importlib.import_module("synthesise"), set(multiprocessing.active_children())
+    monkeypatch.setattr(program, "Espeak", object)
+    monkeypatch.setattr(program, "make_utterance", lambda espeak, job: {})
+
+    def interrupted(rows, total):
+        yield next(rows)
+        raise KeyboardInterrupt
+
+    running: list[int] = []
+    monkeypatch.setattr(program, "progress", interrupted)
+    monkeypatch.setattr(
+        program.shutil, "rmtree", lambda *_, **__: running.append(len({*multiprocessing.active_children()} - before))
+    )
+    with pytest.raises(KeyboardInterrupt):
+        program.build(tmp_path / "corpus", {"size": "tiny", "seed": 1}, 2)
+    assert running == [0, 0], "at the beginning and at the end"
 
 
 @needs_espeak

@@ -240,11 +240,14 @@ def test_writers_at_once_lose_nothing(tmp_path):
     path = tmp_path / "RESULTS.md"
     experiments = [make_experiment(tmp_path, f"omni_base_s{index}", seed=index) for index in range(8)]
     context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=update, args=(path, experiment, ["test"])) for experiment in experiments]
+    processes = [
+        context.Process(target=update, args=(path, experiment, ["test"]), daemon=True) for experiment in experiments
+    ]
     for process in processes:
         process.start()
     for process in processes:
-        process.join()
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 8
     assert [row[0] for row in rows_of(path)] == [f"| omni_base_s{index}" for index in range(8)]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["RESULTS.md", "exp"]
 

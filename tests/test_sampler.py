@@ -37,7 +37,7 @@ def plans(draw):
 
 
 @given(plans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_each_utterance_once_under_the_budget_and_equal_ranks(arguments):
     frames, config, seed, epoch, group, shards = arguments
     alone = plan_epoch(frames, config, seed, epoch, 1, shards)
@@ -63,7 +63,7 @@ def test_each_utterance_once_under_the_budget_and_equal_ranks(arguments):
 
 
 @given(plans(), st.integers(0, 100))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_is_pure_and_goes_on_from_any_step(arguments, start):
     plan = plan_epoch(*arguments)
     start %= len(plan)

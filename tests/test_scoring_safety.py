@@ -33,7 +33,7 @@ GOOD = {
     "glm": ";; x\nA => B / [ ] __ [ ]\n",
     "ctm": "f A 0 0.5 a\nf A 1 0.5 c\n",
 }
-checked = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+checked = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

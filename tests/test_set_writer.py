@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from memory_helpers import PEAK
 
 from omni_asr.bin import ArgumentParser
 from omni_asr.corpora.preparing import Preparation, add_options
@@ -317,8 +318,10 @@ def test_the_order_of_the_corpus_changes_no_byte(tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
 
-STREAM = """
-import resource, sys
+STREAM = (
+    PEAK
+    + """
+import sys
 from omni_asr.corpora.writer import SetWriter
 for size in (3_000, 300_000):
     with SetWriter(f"{sys.argv[1]}/{size}", max_removed=1.0) as writer:
@@ -327,8 +330,9 @@ for size in (3_000, 300_000):
             writer.utterance(name, "a", "x y", audio=f"/{number}.flac", seconds=1.5)
             if number % 3 == 0:
                 writer.remove(f"b-{number:07d}", "has no words")
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # KiB
+    print(peak())
 """
+)
 
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path):

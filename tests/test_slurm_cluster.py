@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,6 +90,8 @@ def job_of(log):
 
 def test_start_twice_and_stop(cluster, short_folder):
     pids = sorted(path.read_text() for path in (short_folder / "slurm").glob("*.pid"))
+    ports = [int(port) for port in re.findall(r"Port=(\d+)", (short_folder / "slurm/slurm.conf").read_text())]
+    assert ports == list(range(ports[0], ports[0] + 3)), "three daemons do not meet at one"
     assert command(SCRIPT, "start", short_folder / "slurm") == f"export SLURM_CONF={cluster['SLURM_CONF']}\n"
     assert sorted(path.read_text() for path in (short_folder / "slurm").glob("*.pid")) == pids and len(pids) == 4
 

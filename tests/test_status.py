@@ -2,10 +2,10 @@
 
 import json
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+from recipe_helpers import wait_for
 from training_helpers import prepare, run, train_command
 
 from omni_asr.bin import status
@@ -26,8 +26,8 @@ def test_the_states_of_experiments(tmp_path, capsys):
     (new / "config.yaml").write_text("{}")
     command = train_command(options, stopped, "train.epochs=300", "train.validate_every=4")
     process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL)
-    while not list(stopped.glob("checkpoints/state-*.pt")) or '"step"' not in (stopped / "train.jsonl").read_text():
-        time.sleep(0.01)
+    record = stopped / "train.jsonl"
+    wait_for(lambda: any(stopped.glob("checkpoints/state-*.pt")) and '"step"' in record.read_text(), 120)
     found = rows(capsys, finished, stopped, new, tmp_path / "train")
     assert found[str(finished)][:3] == ["finished", "6/6", "2"] and found[str(finished)][-1] == "ago"
     assert found[str(stopped)][0] == "running"

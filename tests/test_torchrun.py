@@ -7,9 +7,10 @@ import sys
 
 import pytest
 from recipe_helpers import ROOT, lives, wait_for
+from training_helpers import descendants, prepare, train_command
 
 from omni_asr.jobs.array import Resources
-from omni_asr.jobs.torchrun import distributed, threads_of_process
+from omni_asr.jobs.torchrun import LAUNCHER, distributed, threads_of_process
 
 TRAIN = ["python3", "-m", "omni_asr.bin.train", "--set", "a b"]
 
@@ -77,10 +78,10 @@ def test_exit_status_is_that_of_the_first_failure(tmp_path, what, code):
     assert (tmp_path / "saved.1").exists(), "the others are told to stop"
 
 
-@pytest.mark.parametrize(("saving", "saved"), [(5, True), (0, False)])
+@pytest.mark.parametrize(("saving", "saved"), [(60, True), (0, False)])
 def test_processes_have_time_to_save(tmp_path, saving, saved):
-    """Two seconds to save; torchrun itself would wait for one."""
-    (tmp_path / "worker.py").write_text(WORKER.replace("time.sleep(0.5)", "time.sleep(2)"))
+    """Two seconds to save, or twenty where there is no time; torchrun itself would wait for one."""
+    (tmp_path / "worker.py").write_text(WORKER.replace("sleep(0.5)", f"sleep({2 if saved else 20})"))
     script = f"from omni_asr.jobs import torchrun; torchrun.SAVING = {saving}; raise SystemExit(torchrun.main())"
     words = ["--standalone", "--nproc-per-node", "2", "-m", "worker", "pass"]
     environment = dict(os.environ, PYTHONPATH=f"{ROOT}:{tmp_path}", TORCH_ELASTIC_SHUTDOWN_TIMEOUT="1")
@@ -99,3 +100,29 @@ def test_sigterm_reaches_all_processes(tmp_path):
     assert process.returncode == 143
     assert (tmp_path / "saved.0").exists() and (tmp_path / "saved.1").exists()
     assert not any(lives(int((tmp_path / f"pid.{rank}").read_text())) for rank in (0, 1))
+
+
+def test_a_killed_torchrun_leaves_no_training(tmp_path):
+    """As run.sh does on a second Ctrl-C: only the group of torchrun is killed; its processes save and go."""
+    options = prepare(tmp_path)
+    changes = ["train.epochs=4000", "train.max_steps=100000", "data.max_utterances=8"]
+    command = train_command(options, tmp_path / "exp", *changes)
+    launcher = ["-m", "omni_asr.jobs.torchrun", "--standalone", "--nproc-per-node", "2"]
+    process = subprocess.Popen(
+        [command[0], *launcher, *command[1:]], cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    wait_for(lambda: list(tmp_path.glob("exp/checkpoints/state-*.pt")), 120)
+    ranks = descendants(process.pid)
+    assert len(ranks) >= 2
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not any(lives(pid) for pid in ranks), 120)
+    assert "state saved at step" in (tmp_path / "exp/train.log").read_text()
+
+
+def test_a_process_whose_torchrun_is_gone_does_not_begin(tmp_path):
+    command = train_command(prepare(tmp_path), tmp_path / "exp")
+    result = subprocess.run(command, cwd=ROOT, env={**os.environ, LAUNCHER: "1"}, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("train: error: torchrun (process 1), which has started")
+    assert result.stderr.count("\n") == 1

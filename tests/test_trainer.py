@@ -7,13 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from model_helpers import small_model
+from recipe_helpers import wait_for
 from training_helpers import losses, prepare, run, train_command, write_corpus
 
 from omni_asr.bin import shard
@@ -34,6 +34,19 @@ def finished(corpus, tmp_path_factory) -> Path:
     """A run that was never interrupted."""
     exp_dir = tmp_path_factory.mktemp("exp") / "omni_tiny"
     result = run(train_command(corpus, exp_dir, "model.router=omni"))
+    assert result.returncode == 0, result.stderr
+    return exp_dir
+
+
+LONG = ["model.router=omni", "train.epochs=40"]
+"""What is not over before a signal comes, however late."""
+
+
+@pytest.fixture(scope="module")
+def long(corpus, tmp_path_factory) -> Path:
+    """A long run that was never interrupted."""
+    exp_dir = tmp_path_factory.mktemp("long") / "exp"
+    result = run(train_command(corpus, exp_dir, *LONG))
     assert result.returncode == 0, result.stderr
     return exp_dir
 
@@ -105,17 +118,15 @@ def test_one_seed_makes_one_run(corpus, finished, tmp_path):
 def start_and_wait_for_a_state(command, exp_dir, **options) -> subprocess.Popen:
     root = Path(__file__).parents[1]
     process = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True, **options)
-    waited = time.monotonic() + 60
-    while time.monotonic() < waited and not list(exp_dir.glob("checkpoints/state-*.pt")):
-        time.sleep(0.02)
+    wait_for(lambda: any(exp_dir.glob("checkpoints/state-*.pt")), 120)
     return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_interrupted_and_started_again_it_ends_as_if_nothing_happened(corpus, finished, tmp_path, number):
+def test_interrupted_and_started_again_it_ends_as_if_nothing_happened(corpus, long, tmp_path, number):
     """After a polite signal training goes on from that very step, after SIGKILL from the last validation."""
     exp_dir = tmp_path / "exp"
-    command = train_command(corpus, exp_dir, "model.router=omni")
+    command = train_command(corpus, exp_dir, *LONG)
     process = start_and_wait_for_a_state(command, exp_dir)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
@@ -124,8 +135,8 @@ def test_interrupted_and_started_again_it_ends_as_if_nothing_happened(corpus, fi
         assert "state saved at step" in stderr
     assert not (exp_dir / "model.pt").exists()
     assert run(command).returncode == 0
-    assert losses(exp_dir) == losses(finished)
-    a, b = (load_package(path, torch.device("cpu")).model.state_dict() for path in (exp_dir, finished))
+    assert losses(exp_dir) == losses(long)
+    a, b = (load_package(path, torch.device("cpu")).model.state_dict() for path in (exp_dir, long))
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
@@ -206,15 +217,15 @@ def test_loading_processes_change_nothing(corpus, finished, tmp_path):
     assert losses(tmp_path / "exp") == losses(finished)
 
 
-def test_a_signal_to_the_whole_group_saves_with_loading_processes(corpus, finished, tmp_path):
+def test_a_signal_to_the_whole_group_saves_with_loading_processes(corpus, long, tmp_path):
     exp_dir = tmp_path / "exp"
-    command = train_command(corpus, exp_dir, "model.router=omni", "data.workers=1")
+    command = train_command(corpus, exp_dir, *LONG, "data.workers=1")
     process = start_and_wait_for_a_state(command, exp_dir, start_new_session=True)
     os.killpg(process.pid, signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert "state saved at step" in stderr
     assert run(command).returncode == 0
-    assert losses(exp_dir) == losses(finished)
+    assert losses(exp_dir) == losses(long)
 
 
 def test_dropped_layers_are_left_out_of_the_loads(corpus, tmp_path):

@@ -1,11 +1,15 @@
 """A toy corpus whose features spell its words, and training runs on it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from recipe_helpers import lives, wait_for
 
 from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.kaldi.cmvn import compute_cmvn
@@ -88,3 +92,26 @@ def losses(exp_dir: Path) -> dict[int, float]:
     """Logged training loss by step."""
     records = [json.loads(line) for line in (exp_dir / "train.jsonl").read_text(encoding="utf-8").splitlines()]
     return {record["step"]: record["loss"] for record in records if record["type"] == "step"}
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below one, sessions of their own included."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def kill_all(process: subprocess.Popen) -> None:
+    """Kill a training as a machine that loses power does, and return when nothing of it lives.
+
+    torchrun starts each rank in a session of its own, so that no signal to torchrun's group reaches them.
+    """
+    family = [*descendants(process.pid), process.pid]  # of the dead nobody knows whose children they were
+    for pid in family:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not any(lives(pid) for pid in family), 60)

@@ -29,24 +29,28 @@ need_programs() {
     ((${#dir} <= 80)) || fail "the path ${dir} is too long for a socket; name a shorter folder, such as /tmp/slurm"
 }
 
-# free_port: a port that nobody listens on, from a range where few programs do.
-free_port() {
+is_free() { ! (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
+
+# free_ports: the first of three ports that nobody listens on, from a range where few programs do. They are neighbours,
+# because a port is taken only when its daemon starts, and three draws might be of one port.
+free_ports() {
     local port
     while true; do
         port=$((20000 + RANDOM % 10000))
-        (exec 3<> "/dev/tcp/127.0.0.1/${port}") 2> /dev/null || break
+        is_free "${port}" && is_free $((port + 1)) && is_free $((port + 2)) && break
     done
     echo "${port}"
 }
 
 write_conf() {
-    local host user
+    local host user port
     host=$(hostname -s)
     user=$(id -un)
+    port=$(free_ports)
     cat > "${dir}/slurm.conf" << CONF
 ClusterName=omni_asr_test
 SlurmctldHost=${host}(127.0.0.1)
-SlurmctldPort=$(free_port)
+SlurmctldPort=${port}
 SlurmUser=${user}
 SlurmdUser=${user}
 AuthType=auth/munge
@@ -79,8 +83,8 @@ SlurmctldTimeout=30
 SlurmdTimeout=60
 InactiveLimit=0
 NodeName=DEFAULT CPUs=2 RealMemory=64000 State=UNKNOWN
-NodeName=node1 NodeHostname=${host} NodeAddr=127.0.0.1 Port=$(free_port)
-NodeName=node2 NodeHostname=${host} NodeAddr=127.0.0.1 Port=$(free_port)
+NodeName=node1 NodeHostname=${host} NodeAddr=127.0.0.1 Port=$((port + 1))
+NodeName=node2 NodeHostname=${host} NodeAddr=127.0.0.1 Port=$((port + 2))
 PartitionName=test Nodes=node1,node2 Default=YES MaxTime=INFINITE State=UP
 CONF
 }

@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -141,18 +143,22 @@ def run_pipe(command: str) -> bytes:
     Raises:
         AudioError: the command, or a stage of it, fails or prints nothing; with the last line of its stderr.
     """
-    process = subprocess.Popen(
-        ["bash", "-o", "pipefail", "-c", command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    process = None
     try:
+        with _interrupted_later():
+            process = subprocess.Popen(
+                ["bash", "-o", "pipefail", "-c", command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
         output, errors = process.communicate()
     except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):  # it may have ended just now
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         raise
     lines = errors.decode("utf-8", "replace").strip().splitlines()
     tail = f": {lines[-1].strip()[:300]}" if lines else ""
@@ -161,6 +167,27 @@ def run_pipe(command: str) -> bytes:
     if not output:
         raise AudioError(f"the pipe gives no output{tail}")
     return output
+
+
+@contextlib.contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Let signals whose handlers raise an exception come after the block, which would lose what it has started.
+
+    A child would inherit a mask that blocks them. Threads other than the main one are not interrupted.
+    """
+    received: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    raising = {number: handler for number, handler in handlers.items() if on_main_thread and callable(handler)}
+    try:
+        for number in raising:
+            signal.signal(number, lambda number, _: received.append(number))
+        yield
+    finally:
+        for number, handler in raising.items():
+            signal.signal(number, handler)
+        for late in received:
+            signal.raise_signal(late)
 
 
 def _read_ark_entry(value: str) -> bytes:

@@ -23,6 +23,7 @@ from omni_asr.data.features import check_features, features_of
 from omni_asr.data.loading import STOPPING
 from omni_asr.devices import choose_device
 from omni_asr.errors import UserError
+from omni_asr.jobs.torchrun import end_with_torchrun
 from omni_asr.kaldi.cmvn import read_cmvn_stats
 from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.package import start_from
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     exp_dir = Path(options.exp_dir)
     for number in STOPPING:  # until training has something to save
         signal.signal(number, _interrupt)
+    end_with_torchrun()
     device = choose_device(options.ngpu, int(os.environ.get("LOCAL_RANK", "0")))
     with (
         join_ranks(device, config.train.timeout) as ranks,

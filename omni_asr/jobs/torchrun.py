@@ -1,17 +1,22 @@
 """Starting one program as several processes, one for each GPU of each node, with torchrun.
 
 ``python -m omni_asr.jobs.torchrun`` takes torchrun's options. It differs in its exit status, which is that of the
-process that failed first (128 + n after signal n) where torchrun's is always 1, and in waiting longer for processes
-that save their state.
+process that failed first (128 + n after signal n) where torchrun's is always 1, in waiting longer for processes that
+save their state, and in taking along, when it is killed, those that call :func:`end_with_torchrun`.
 """
 
+import ctypes
 import os
 import sys
 from collections.abc import Sequence
-from signal import Signals
+from signal import SIGTERM, Signals
 
+from omni_asr.errors import UserError
 from omni_asr.jobs.array import Resources
 
+LAUNCHER = "OMNI_ASR_TORCHRUN"
+"""Variable of the environment that tells processes the id of the torchrun that has started them."""
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 SAVING = 90  # seconds that processes have to save their state after SIGTERM; torchrun gives them 30
 
 
@@ -44,6 +49,23 @@ def _is_spread(command: Sequence[str], resources: Resources) -> bool:
     return several and len(command) > 2 and "python" in os.path.basename(command[0]) and command[1] == "-m"
 
 
+def end_with_torchrun() -> None:
+    """Have the kernel send this process SIGTERM when the torchrun that has started it is gone.
+
+    torchrun puts its processes into sessions of their own. What kills its process group leaves them at work, holding
+    GPUs and lock, and nobody is left to tell them to stop. Does nothing without torchrun, and where this is not Linux.
+
+    Raises:
+        UserError: it is gone already.
+    """
+    launcher = os.environ.get(LAUNCHER)
+    if launcher is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGTERM)
+    if os.getppid() != int(launcher):
+        raise UserError(f"torchrun (process {launcher}), which has started this process, is gone; start it again")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run torchrun; its exit status is that of the first process that failed."""
     from torch.distributed import run
@@ -58,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shutdown(agent, death_sig, max(timeout, SAVING))
 
     LocalElasticAgent._shutdown = shutdown_later  # type: ignore[method-assign, assignment]
+    os.environ[LAUNCHER] = str(os.getpid())
     try:
         run.main(sys.argv[1:] if argv is None else list(argv))
     except ChildFailedError as error:

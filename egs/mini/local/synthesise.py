@@ -4,6 +4,7 @@ Writes <corpus-dir>/<set>/<speaker>/<utterance>.flac (16 kHz; test_phone: 8 kHz 
 <corpus-dir>/<set>/transcripts.tsv. The same seed gives the same bytes, whatever the number of jobs.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -13,7 +14,7 @@ import shutil
 import signal as signals
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,7 +148,7 @@ def _ignore_interrupt() -> None:
     signals.signal(signals.SIGTERM, signals.SIG_DFL)
 
 
-def synthesise(jobs: Sequence[Job], processes: int) -> Iterator[dict[str, Any]]:
+def synthesise(jobs: Sequence[Job], processes: int) -> Generator[dict[str, Any], None, None]:
     """Make all utterances in ``processes`` processes and yield their rows in order."""
     with multiprocessing.get_context("fork").Pool(processes, _ignore_interrupt) as pool:
         for result in pool.imap(_work, jobs, chunksize=8):
@@ -212,8 +213,10 @@ def build(root: Path, settings: dict[str, Any], jobs: int) -> None:
     todo = [Job(str(temporary), settings["seed"], part, i) for part, count in counts.items() for i in range(count)]
     rows: dict[str, list[dict[str, Any]]] = {part: [] for part in counts}
     try:
-        for job, row in zip(todo, progress(synthesise(todo, jobs), len(todo)), strict=True):
-            rows[job.part].append(row)
+        # Closed before the folder is removed: a signal between two rows leaves processes that go on writing into it.
+        with contextlib.closing(synthesise(todo, jobs)) as made:
+            for job, row in zip(todo, progress(made, len(todo)), strict=True):
+                rows[job.part].append(row)
         for part, table in rows.items():
             write_table(temporary / part / "transcripts.tsv", table)
         verify(temporary, counts, rows)

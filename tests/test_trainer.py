@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 from model_helpers import small_model
-from training_helpers import losses, prepare, run, train_command, write_corpus
+from training_helpers import LETTERS, losses, prepare, run, train_command, write_corpus
 
 from omni_asr.bin import shard
 from omni_asr.bin import train as train_program
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.models.package import load_package
+from omni_asr.text.tokenizer import save_tokenizer, train_tokenizer
 from omni_asr.training.checkpoint import Checkpoints, Position
 
 
@@ -93,6 +94,41 @@ def test_started_again_it_says_complete_and_trains_nothing(corpus, finished):
 def test_other_options_in_the_same_directory_are_refused(corpus, finished):
     with pytest.raises(UserError, match=r"model\.hidden = 64, now it is 128"):
         main(corpus, finished, "model.router=omni", "model.hidden=128")
+
+
+def test_other_data_or_units_in_the_same_directory_are_refused(corpus, finished, tmp_path):
+    """Of the same names and the same number of units, so that options and shapes of weights tell nothing."""
+
+    def message(index: int, change) -> str:
+        options = list(corpus)
+        options[index] = str(shutil.copytree(corpus[index], tmp_path / "other" / Path(corpus[index]).name))
+        change(Path(options[index]))
+        with pytest.raises(UserError) as error:
+            main(options, finished, "model.router=omni")
+        return str(error.value)
+
+    def shorten(folder: Path, name: str) -> None:
+        lines = (folder / name).read_text(encoding="utf-8").splitlines()
+        (folder / name).write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+
+    def fewer(folder: Path) -> None:
+        for name in ("text", "feats.scp", "utt2num_frames"):
+            shorten(folder, name)
+
+    def another_text(folder: Path) -> None:
+        (folder / "text").write_text((folder / "text").read_text(encoding="utf-8").replace("a", "b"), encoding="utf-8")
+
+    def other_units(folder: Path) -> None:
+        save_tokenizer(train_tokenizer("char", 0, [" ".join(LETTERS.replace("a", "x"))]), folder)
+
+    expected = f"{finished} was started with other {{}} than there are now; put them back"
+    assert message(5, other_units).startswith(expected.format("output units"))
+    assert message(1, fewer).startswith(expected.format("training utterances"))
+    shutil.rmtree(tmp_path / "other" / "train")
+    assert message(1, another_text).startswith(expected.format("training utterances"))
+    assert message(3, fewer).startswith(expected.format("validation utterances"))
+    moved = [corpus[0], str(shutil.copytree(corpus[1], tmp_path / "moved")), *corpus[2:]]
+    main(moved, finished, "model.router=omni")  # complete: the same data under another name
 
 
 def test_one_seed_makes_one_run(corpus, finished, tmp_path):

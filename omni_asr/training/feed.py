@@ -68,7 +68,8 @@ class Feed:
 
     def enter(self, position: Position) -> None:
         """Before a step: go to the next epoch if that of ``position`` is over."""
-        if position.done == self._steps_of.get(position.epoch):
+        steps = self._steps_of.get(position.epoch)
+        if steps is not None and position.done >= steps:
             position.epoch, position.done = position.epoch + 1, 0
 
     def epochs(self, position: Position) -> float:

@@ -29,7 +29,7 @@ from omni_asr.models.package import Contents, Info, pack, save_package
 from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.training.averages import Averages
 from omni_asr.training.checkpoint import Checkpoints, Position
-from omni_asr.training.experiment import commit, read_command, write_info
+from omni_asr.training.experiment import commit, digests_of, read_command, refuse_other_data, write_info
 from omni_asr.training.failures import described, in_one_line, naming_what_is_too_large, save_batches
 from omni_asr.training.feed import Feed
 from omni_asr.training.layout import (
@@ -99,6 +99,7 @@ class Trainer:
         self.dog = Watchdog(config.train.timeout, self.ranks, self.position)
         self.profile = Profile(profile, exp_dir / "profile", self.ranks)
         self.commit = commit()
+        self.digests = digests_of(train_set, valid_set, tokenizer, config.data.shards)
         self.skipped = 0
         self.stop_signal: signal.Signals | None = None
         self.stopping = False
@@ -112,8 +113,8 @@ class Trainer:
         Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP finish the step, save the state and raise ``KeyboardInterrupt``.
 
         Raises:
-            UserError: ten steps in a row had a loss or gradient that is not finite; memory or disk ran out; data
-                vanished; another rank did.
+            UserError: the state is of other data or units; ten steps in a row had a loss or gradient that is not
+                finite; memory or disk ran out; data vanished; another rank did.
         """
         self._restore()
         path = self.exp_dir / "model.pt"
@@ -361,6 +362,7 @@ class Trainer:
                 f"{self.exp_dir} makes steps of {state['batches_per_step']} batches, now they would have "
                 f"{self.feed.batches_per_step} (processes x optim.accumulate); start it with as many as before"
             )
+        refuse_other_data(state["digests"], self.digests, self.exp_dir)
         load_whole_state(self.model, state["model"])
         load_optimizer_state(self.optimizer, self.model, state["optimizer"])
         self.averages.load_state(state["averages"])
@@ -378,6 +380,7 @@ class Trainer:
             "optimizer": optimizer_state(self.optimizer, self.model, first),
             "averages": self.averages.state(first),
             "batches_per_step": self.feed.batches_per_step,
+            "digests": self.digests,
             "skipped": self.skipped,
             "commit": self.commit,
             "meters": self.meters.state(),

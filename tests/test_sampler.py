@@ -118,7 +118,9 @@ HALVES = np.array([0, 200, 500])
 def seen(plan: EpochPlan) -> np.ndarray:
     """How often each utterance is in the batches of a plan, before the last step is filled up."""
     batches = [batch for step in range(plan.batches) for batch in plan.batches_of(step)]
-    return np.bincount(np.concatenate(batches), minlength=500)
+    numbers = np.concatenate(batches)
+    assert len(set(numbers.tolist())) == len(numbers), "a number stands for one time in the epoch"
+    return np.bincount(numbers % 500, minlength=500)
 
 
 def test_weights_of_one_change_nothing():

@@ -6,7 +6,8 @@ shards a pool is a few archives drawn anew in each epoch, and is planned when tr
 with the number of utterances, and reads stay within the archives of a pool.
 
 Weights have a range of utterances seen more or less often: 2 puts each twice into its pool; of 0.5 half are drawn, anew
-in every epoch.
+in every epoch. In a batch utterance i of N is the number i, and seen again in the epoch, i + N, i + 2 N and so on: what
+a number stands for is its remainder, and augmentation can tell one time from another.
 
 An optimizer step takes ``group`` batches: those of all ranks, and of each rank as many as it accumulates. The epoch's
 batches, in their order and filled up from their start, are cut into ``group`` *lanes* of equal length; step s takes
@@ -83,7 +84,7 @@ class Pool(NamedTuple):
     shuffled: NDArray
 
     def batch(self, place: int) -> NDArray:
-        """Utterances of the batch that comes at a place."""
+        """Numbers of the batch that comes at a place."""
         number = self.shuffled[place]
         return self.order[self.bounds[number] : self.bounds[number + 1]]
 
@@ -123,13 +124,13 @@ class EpochPlan:
         return -(-self.batches // self.group)
 
     def batches_of(self, step: int, rank: int = 0, ranks: int = 1) -> list[NDArray]:
-        """Utterances of each batch that a rank takes in a step: ``group / ranks`` arrays."""
+        """Numbers of each batch that a rank takes in a step: ``group / ranks`` arrays."""
         each = self.group // ranks
         places = [(lane * len(self) + step) % self.batches for lane in range(rank * each, (rank + 1) * each)]
         return [self._batch(place, each) for place in places]
 
     def walk(self, step: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[tuple[int, NDArray]]:
-        """What a :class:`BatchDataset` loads for a rank from a step to the end: (epoch, utterances) of each batch."""
+        """What a :class:`BatchDataset` loads for a rank from a step to the end: (epoch, numbers) of each batch."""
         for number in range(step, len(self)):
             for indices in self.batches_of(number, rank, ranks):
                 yield self.epoch, indices
@@ -155,21 +156,25 @@ class EpochPlan:
         if self.weights is not None:
             chosen = self._weigh(np.arange(len(frames)) if chosen is None else chosen, number)
         if chosen is not None:
-            frames = frames[chosen]
+            frames = self._frames_of(chosen)
         order = np.argsort(-(frames * random.uniform(1 - BLUR, 1 + BLUR, len(frames))), kind="stable")
         bounds = _cut(frames[order], self.config.batch_frames, self.config.max_utterances)
         return Pool(order if chosen is None else chosen[order], bounds, random.permutation(len(bounds) - 1))
 
+    def _frames_of(self, numbers: NDArray) -> NDArray:
+        return self.frames[numbers % len(self.frames)] if self.weights is not None else self.frames[numbers]
+
     def _weigh(self, utterances: NDArray, pool: int) -> NDArray:
-        """Utterances as often as their weights want; what is left of a weight beyond whole numbers is drawn."""
+        """Numbers of utterances as often as their weights want; what is left beyond whole numbers is drawn."""
         assert self.weights is not None
         random = np.random.default_rng((self.seed, self.epoch, pool, WEIGHTS))
         range_of = np.searchsorted(self.weights.bounds, utterances, side="right") - 1
         parts = []
         for number, factor in enumerate(self.weights.factors):
-            mine, whole = utterances[range_of == number], int(factor)
+            mine, whole = utterances[range_of == number].astype(np.int64), int(factor)
             drawn = int((factor - whole) * len(mine) + random.random())  # on average exact, however small the pool
-            parts += [mine] * whole + [random.permutation(mine)[:drawn]]
+            times = [mine] * whole + [random.permutation(mine)[:drawn]]
+            parts += [again + time * len(self.frames) for time, again in enumerate(times)]
         return np.concatenate(parts)
 
     def _random(self, stream: int) -> np.random.Generator:
@@ -177,7 +182,7 @@ class EpochPlan:
 
     def _look_for_largest(self, pool: Pool) -> None:
         if len(pool.shuffled):
-            longest = np.maximum.reduceat(self.frames[pool.order], pool.bounds[:-1])
+            longest = np.maximum.reduceat(self._frames_of(pool.order), pool.bounds[:-1])
             padded = longest.astype(np.int64) * np.diff(pool.bounds)
             number = int(padded.argmax())
             if padded[number] > self.padded_frames:

@@ -53,6 +53,7 @@ def test_each_utterance_once_under_the_budget_and_equal_ranks(arguments):
     plan = plan_epoch(frames, config, seed, epoch, group, shards)
     steps = steps_of(plan)
     assert len(steps) == -(-len(batches) // group) and all(len(step) == group for step in steps)
+    assert plan.step_frames.tolist() == [sum(int(frames[batch].sum()) for batch in step) for step in steps]
     by_lane = [step[lane] for lane in range(group) for step in steps]
     assert by_lane[: len(batches)] == batches, "what is planned does not depend on the group"
     assert all(batch in batches for batch in by_lane)
@@ -131,6 +132,8 @@ def test_weights_of_one_change_nothing():
 
 def test_weights_repeat_and_draw_anew_in_each_epoch():
     weights = Weights(HALVES, (2.5, 0.5))
+    first = plan_epoch(LENGTHS, CONFIG, 1, 0, weights=weights)
+    assert first.step_frames.sum() == sum(LENGTHS[batch % 500].sum() for _, batch in first.walk())
     counts = [seen(plan_epoch(LENGTHS, CONFIG, 1, epoch, weights=weights)) for epoch in range(2)]
     for count in counts:
         assert set(count[:200]) == {2, 3} and count[:200].sum() == 500

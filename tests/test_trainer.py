@@ -1,5 +1,6 @@
 """Training: it learns, comes back, refuses and reports."""
 
+import contextlib
 import json
 import math
 import os
@@ -23,6 +24,9 @@ from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.models.package import load_package
 from omni_asr.text.tokenizer import save_tokenizer, train_tokenizer
 from omni_asr.training.checkpoint import Checkpoints, Position
+from omni_asr.training.meters import Stopwatch
+from omni_asr.training.ranks import Ranks
+from omni_asr.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +276,35 @@ def test_accumulating_two_batches_makes_half_the_steps(corpus, tmp_path):
     main(corpus, tmp_path / "two", "train.epochs=1", "optim.accumulate=2")
     one, two = (json.loads((tmp_path / name / "model_info.json").read_text())["steps"] for name in ("one", "two"))
     assert two == math.ceil(one / 2)
+
+
+def test_a_step_waits_for_other_ranks_where_its_time_is_counted(corpus, tmp_path, monkeypatch):
+    """Every message of a step is within a part of it, so that the log shows where a slow rank is waited for."""
+    timed, untimed, under_way = [], [], []
+    timing, step, add_up = Stopwatch.timing, Trainer.train_step, Ranks.sum
+
+    @contextlib.contextmanager
+    def seen_timing(self, part):
+        under_way.append(part)
+        with timing(self, part):
+            yield
+        under_way.pop()
+
+    def seen_step(self, batches):
+        under_way.append("")
+        step(self, batches)
+        under_way.pop()
+
+    def seen_sum(self, values):
+        if under_way:
+            (timed if under_way[-1] else untimed).append(under_way[-1])
+        return add_up(self, values)
+
+    monkeypatch.setattr(Stopwatch, "timing", seen_timing)
+    monkeypatch.setattr(Trainer, "train_step", seen_step)
+    monkeypatch.setattr(Ranks, "sum", seen_sum)
+    main(corpus, tmp_path / "exp", "train.max_steps=2", "optim.accumulate=2")
+    assert timed == ["optimizer"] * 2 and not untimed
 
 
 def test_missing_inputs_name_the_stage(corpus, tmp_path):

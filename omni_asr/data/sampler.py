@@ -109,16 +109,19 @@ class EpochPlan:
         width = config.shards_per_pool
         self._drawn = [drawn[start : start + width] for start in range(0, len(drawn), width)]
         self._pools: OrderedDict[int, Pool] = OrderedDict()
-        counts, self.padded_frames = [], 0
+        counts, frames_of, self.padded_frames = [], [np.empty(0, np.int64)], 0
         self.largest: NDArray = np.empty(0, np.int64)
         """The batch with the most padded frames."""
         for number in range(len(self._drawn)):
             pool = self._pool(number, 1)
             counts.append(len(pool.shuffled))
+            frames_of.append(self._sums(pool))
             self._look_for_largest(pool)
         self._firsts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self.batches = int(self._firsts[-1])
         """Batches before the last step is filled up."""
+        self.step_frames = np.resize(np.concatenate(frames_of), (self.group, len(self))).sum(0)
+        """Frames of the batches of each step on all ranks, without padding."""
 
     def __len__(self) -> int:
         return -(-self.batches // self.group)
@@ -179,6 +182,13 @@ class EpochPlan:
 
     def _random(self, stream: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, self.epoch, stream) if stream else (self.seed, self.epoch))
+
+    def _sums(self, pool: Pool) -> NDArray:
+        """Frames of each batch of a pool, in the order in which they come."""
+        if not len(pool.shuffled):
+            return np.empty(0, np.int64)
+        frames = self._frames_of(pool.order).astype(np.int64)
+        return np.add.reduceat(frames, pool.bounds[:-1])[pool.shuffled]
 
     def _look_for_largest(self, pool: Pool) -> None:
         if len(pool.shuffled):

@@ -157,12 +157,11 @@ class Trainer:
 
         A step whose loss or gradient is not finite changes nothing.
         """
-        self.feed.enter(self.position)
+        frames = self.feed.enter(self.position)
         lr = learning_rate(self.position.step, self.total_steps, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.dog.sees("a step")
-        frames = self.ranks.sum(torch.tensor([sum(float(batch.lengths_B.sum()) for batch in batches)])).item()
         done: list[tuple[Batch, Losses, float]] = []
         for number, batch in enumerate(batches):
             share = float(batch.lengths_B.sum()) / frames

@@ -48,7 +48,10 @@ def test_each_utterance_once_under_the_budget_and_equal_ranks(arguments):
     for batch, size in zip(batches, padded, strict=True):
         assert len(batch) <= config.max_utterances
         assert len(batch) == 1 or size <= config.batch_frames
-    assert len(alone.largest) * frames[alone.largest].max() == alone.padded_frames == max(padded)
+    largest = [len(batch) * frames[batch].max() for batch in alone.largest]
+    assert max(largest) == max(padded) and len(largest) <= 2
+    squares = [len(batch) * frames[batch].max() ** 2 for batch in batches]
+    assert max(len(batch) * frames[batch].max() ** 2 for batch in alone.largest) == max(squares)
 
     plan = plan_epoch(frames, config, seed, epoch, group, shards)
     steps = steps_of(plan)
@@ -111,6 +114,16 @@ def test_an_utterance_above_the_budget_stands_alone():
     assert as_lists(plan_batches([10, 5000, 12], 100, 40)) == [[1], [2, 0]]
     assert plan_batches([], 100, 40) == []
     assert len(plan_epoch(np.empty(0, np.int32), CONFIG, 1, 0)) == 0
+
+
+def test_the_largest_batches_are_that_of_most_frames_and_that_of_most_attention():
+    frames = np.array([10] * 90 + [800], np.int32)
+    plan = plan_epoch(frames, DataConfig(batch_frames=900), 1, 0)
+    assert sorted(len(batch) for batch in plan.largest) == [1, 90]
+    assert [len(batch) for batch in plan_epoch(frames[:90], DataConfig(batch_frames=900), 1, 0).largest] == [90]
+    shards = [np.arange(0, 90), np.array([90])]
+    plan = plan_epoch(frames, DataConfig(batch_frames=900, shards_per_pool=1), 1, 0, 1, shards)
+    assert sorted(len(batch) for batch in plan.largest) == [1, 90]
 
 
 HALVES = np.array([0, 200, 500])

@@ -147,6 +147,33 @@ def test_memory_that_runs_out_names_the_batch_and_the_option(corpus, tmp_path, m
     assert not list((tmp_path / "exp").glob("checkpoints/*"))
 
 
+def test_what_takes_most_memory_runs_before_the_first_step(corpus, tmp_path, monkeypatch):
+    """In training: most padded frames, and most of those times the longest; the same of the validation."""
+    seen: dict[str, list[tuple]] = {"tried": [], "trained": [], "validated": []}
+    encode, step = AsrModel.encode, trainer.Trainer.train_step
+    stepped = []
+
+    def seen_encode(self, x_BTF, lengths_B):
+        when = "tried" if not stepped else "trained" if self.training else "validated"
+        seen[when].append((*x_BTF.shape[:2], self.training, torch.is_grad_enabled()))
+        return encode(self, x_BTF, lengths_B)
+
+    def seen_step(self, batches):
+        stepped.append(1)
+        step(self, batches)
+
+    monkeypatch.setattr(AsrModel, "encode", seen_encode)
+    monkeypatch.setattr(trainer.Trainer, "train_step", seen_step)
+    main(corpus, tmp_path / "exp", "data.max_utterances=12", "decode.batch_frames=300", "train.epochs=1")
+    for training, others in ((True, seen["trained"]), (False, seen["validated"])):
+        tried = [shape for shape in seen["tried"] if shape[2] == training]
+        assert 1 <= len(tried) <= 2 and all(shape[3] == training for shape in tried)
+        for power in (1, 2):
+            assert max(shape[0] * shape[1] ** power for shape in tried) == max(
+                shape[0] * shape[1] ** power for shape in others
+            )
+
+
 def test_memory_of_the_system_that_runs_out_is_the_same(corpus, tmp_path):
     """A batch that cannot be had within a limit on the address space."""
     command = train_command(corpus, tmp_path / "exp", "model.hidden=2000000", "model.experts=1x2", "model.router=dense")

@@ -109,14 +109,13 @@ class EpochPlan:
         width = config.shards_per_pool
         self._drawn = [drawn[start : start + width] for start in range(0, len(drawn), width)]
         self._pools: OrderedDict[int, Pool] = OrderedDict()
-        counts, frames_of, self.padded_frames = [], [np.empty(0, np.int64)], 0
-        self.largest: NDArray = np.empty(0, np.int64)
-        """The batch with the most padded frames."""
+        counts, frames_of = [], [np.empty(0, np.int64)]
+        self.largest: list[NDArray] = []
+        """The batches that take most memory, by :func:`largest_of`."""
         for number in range(len(self._drawn)):
             pool = self._pool(number, 1)
             counts.append(len(pool.shuffled))
-            frames_of.append(self._sums(pool))
-            self._look_for_largest(pool)
+            frames_of.append(self._look_at(pool))
         self._firsts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self.batches = int(self._firsts[-1])
         """Batches before the last step is filled up."""
@@ -183,21 +182,30 @@ class EpochPlan:
     def _random(self, stream: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, self.epoch, stream) if stream else (self.seed, self.epoch))
 
-    def _sums(self, pool: Pool) -> NDArray:
-        """Frames of each batch of a pool, in the order in which they come."""
+    def _look_at(self, pool: Pool) -> NDArray:
+        """Frames of each batch of a pool, in the order in which they come; keeps the largest batches."""
         if not len(pool.shuffled):
             return np.empty(0, np.int64)
-        frames = self._frames_of(pool.order).astype(np.int64)
-        return np.add.reduceat(frames, pool.bounds[:-1])[pool.shuffled]
+        frames, starts = self._frames_of(pool.order).astype(np.int64), pool.bounds[:-1]
+        found = largest_of(np.maximum.reduceat(frames, starts), np.diff(pool.bounds))
+        batches = [*self.largest, *(pool.order[pool.bounds[n] : pool.bounds[n + 1]] for n in found)]
+        longest = np.array([self._frames_of(batch).max() for batch in batches], np.int64)
+        self.largest = [batches[n] for n in largest_of(longest, np.array([len(batch) for batch in batches]))]
+        return np.add.reduceat(frames, starts)[pool.shuffled]
 
-    def _look_for_largest(self, pool: Pool) -> None:
-        if len(pool.shuffled):
-            longest = np.maximum.reduceat(self._frames_of(pool.order), pool.bounds[:-1])
-            padded = longest.astype(np.int64) * np.diff(pool.bounds)
-            number = int(padded.argmax())
-            if padded[number] > self.padded_frames:
-                self.padded_frames = int(padded[number])
-                self.largest = pool.order[pool.bounds[number] : pool.bounds[number + 1]]
+
+def largest_of(longest: NDArray, utterances: NDArray) -> list[int]:
+    """Numbers of the batches that take most memory, one or two.
+
+    What the layers keep grows with the padded frames of a batch, attention with those times the longest: one long
+    utterance may take more than many short ones.
+
+    Args:
+        longest: frames of the longest utterance of each batch, int64.
+        utterances: how many there are in each batch.
+    """
+    padded = longest * utterances
+    return sorted({int(padded.argmax()), int((padded * longest).argmax())})
 
 
 def _cut(frames: NDArray, budget: int, most: int) -> NDArray:

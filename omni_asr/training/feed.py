@@ -63,10 +63,9 @@ class Feed:
         while True:
             yield list(itertools.islice(batches, self.config.optim.accumulate))
 
-    def largest(self, epoch: int) -> Batch:
-        """The batch of an epoch that takes most memory."""
-        plan = self._plan(epoch)
-        return self._dataset[epoch, plan.largest]
+    def largest(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch that take most memory."""
+        return (self._dataset[epoch, numbers] for numbers in self._plan(epoch).largest)
 
     def enter(self, position: Position) -> int:
         """Before a step whose batches are there: go to the next epoch if that of ``position`` is over.

@@ -46,7 +46,7 @@ from omni_asr.training.meters import Meters, StepSums, SumsVector
 from omni_asr.training.optim import learning_rate, make_optimizer
 from omni_asr.training.profiling import Profile
 from omni_asr.training.ranks import Ranks
-from omni_asr.training.validation import Validation, validate
+from omni_asr.training.validation import Validation, try_largest_batches, validate
 from omni_asr.training.watchdog import Watchdog
 
 log = logging.getLogger("train")
@@ -130,7 +130,7 @@ class Trainer:
         handlers = {s: signal.signal(s, self._on_signal) for s in STOPPING}
         try:
             with bar, logging_redirect_tqdm(), self.dog.watching(), in_one_line(self.ranks, self.exp_dir, self._where):
-                self._try_largest_batch()
+                self._try_largest_batches()
                 self._start = time.monotonic() - self.position.seconds
                 self.profile.step(self.position.step)
                 self._validate_if_due()
@@ -246,23 +246,24 @@ class Trainer:
                     self._save()
                 raise
 
-    def _try_largest_batch(self) -> None:
-        """Forward and backward of the batch that takes most memory, so that memory fails now and not at night.
+    def _try_largest_batches(self) -> None:
+        """Compute the batches that take most memory, of training and validation, so that it fails now, not at night.
 
         With all layers, and beside what is there later: the optimizer's moments, and gradients of batches before.
         """
-        batch = self.feed.largest(self.position.epoch)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self._seed(0)
-        with naming_what_is_too_large(described(batch), self._batch_options()), self.model.encoder.all_layers():
-            later = [torch.empty_like(p) for p in trained for _ in range(0 if self.optimizer.state else 2)]
-            if self.config.optim.accumulate > 1:
-                later += [torch.empty_like(p) for p in trained]
-            with autocast(self.device):
-                losses = self.layout.forward(batch.to(self.device))
-            losses.total.backward()
-            del later
-        self.optimizer.zero_grad()
+        copies = (0 if self.optimizer.state else 2) + (self.config.optim.accumulate > 1)
+        with naming_what_is_too_large("what the optimizer keeps", "model.dim, model.hidden or model.experts"):
+            later = [torch.empty_like(p) for p in trained for _ in range(copies)]
+        for batch in self.feed.largest(self.position.epoch):
+            self._seed(0)
+            with naming_what_is_too_large(described(batch), self._batch_options()), self.model.encoder.all_layers():
+                with autocast(self.device):
+                    losses = self.layout.forward(batch.to(self.device))
+                losses.total.backward()
+            self.optimizer.zero_grad()
+        try_largest_batches(self.model, self.valid_set, self.config.decode.batch_frames)
+        del later
 
     def _batch_options(self) -> str:
         data = self.config.data
@@ -333,14 +334,13 @@ class Trainer:
 
     def _validate(self) -> Validation | None:
         """Figures on the validation set; None where a signal came."""
-        budget = self.config.decode.batch_frames
 
         def interrupted() -> bool:
             self.dog.sees("a batch of the validation")
             return self.stop_signal is not None
 
-        with naming_what_is_too_large("a batch of the validation", f"decode.batch_frames, now {budget}"):
-            return validate(self.model, self.valid_set, self.tokenizer, budget, self.ranks, interrupted)
+        budget = self.config.decode.batch_frames
+        return validate(self.model, self.valid_set, self.tokenizer, budget, self.ranks, interrupted)
 
     def _restore(self) -> None:
         """Go on from the newest whole state, in any layout; which that is the first rank finds out for all."""

@@ -233,12 +233,13 @@ def scale_gradients(parameters: Iterable[Tensor], factor: float | Tensor) -> Non
 
 
 def clip_gradients(model: nn.Module, most: float, ranks: Ranks) -> Tensor:
-    """Scale all gradients so that their norm is at most ``most``; returns the norm before."""
+    """Scale all gradients so that their norm is at most ``most``, unless that is 0; returns the norm before."""
     spread = [p for p in model.parameters() if isinstance(p, DTensor)]
     replicated = [p for p in model.parameters() if not isinstance(p, DTensor)]
     norm = torch.nn.utils.get_total_norm(gradients(replicated))
     if spread:
         square = ranks.sum(torch.nn.utils.get_total_norm(gradients(spread)).to(norm).square())
         norm = (norm.square() + square).sqrt()
-    scale_gradients(model.parameters(), (most / (norm + 1e-6)).clamp(max=1.0))
+    if most > 0:
+        scale_gradients(model.parameters(), (most / (norm + 1e-6)).clamp(max=1.0))
     return norm

@@ -187,6 +187,23 @@ def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, caplog):
         checkpoints.load_state()
 
 
+def test_a_damaged_state_is_set_aside_and_not_kept_in_the_place_of_a_whole_one(tmp_path):
+    checkpoints, tensors = Checkpoints(tmp_path), {"model": {"weight": torch.ones(100)}}
+    for step in (98, 101):
+        checkpoints.save_state(Position(step=step), tensors)
+    (tmp_path / "state-00000101.pt").write_bytes(b"torn")
+    assert checkpoints.newest() == 98, "to look changes nothing"
+    assert checkpoints.newest(set_aside=True) == 98
+    checkpoints.save_state(Position(step=100), tensors)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["state-00000098.pt", "state-00000100.pt", "state-00000101.pt.damaged"]
+    for step in (98, 100):
+        (tmp_path / f"state-{step:08d}.pt").write_bytes(b"torn")
+    with pytest.raises(UserError, match="no state in .* is whole"):
+        checkpoints.newest(set_aside=True)
+    assert len(checkpoints.states()) == 2, "or the next start would train anew"
+
+
 def test_losses_that_are_not_finite_are_skipped_named_and_end_training(tmp_path, caplog):
     options = prepare(tmp_path, train=30)
     folder = tmp_path / "train"

@@ -64,18 +64,24 @@ class Checkpoints:
             old.unlink()
         self._remove_unranked({step for *_, step in position.best})
 
-    def newest(self) -> int | None:
+    def newest(self, set_aside: bool = False) -> int | None:
         """Step of the newest state whose checksums are right; None where there is no state.
+
+        ``set_aside``: rename damaged states that are newer, so that they do not count among those that are kept.
 
         Raises:
             UserError: there are states, but none of them is whole; or one cannot be read at all.
         """
         states = self.states()
+        damaged: list[Path] = []
         for path in reversed(states):
             reason = damage(path)
             if not reason:
+                for other in damaged if set_aside else []:
+                    other.rename(f"{other}.damaged")
                 return int(re.sub(r"\D", "", path.stem))
             log.warning("%s is damaged (%s); it is not used", path, reason)
+            damaged.append(path)
         if states:
             raise UserError(f"no state in {self.folder} is whole; restore one, or remove the folder to start anew")
         return None

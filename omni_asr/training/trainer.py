@@ -347,7 +347,7 @@ class Trainer:
         chosen = torch.tensor([-1])
         if self.ranks.first:
             self.checkpoints.remove_torn()
-            newest = self.checkpoints.newest()
+            newest = self.checkpoints.newest(set_aside=True)
             chosen = torch.tensor([-1 if newest is None else newest])
         step = int(self.ranks.from_first(chosen))
         self.meters.resume()

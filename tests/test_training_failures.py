@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_helpers import random_batch
 from training_helpers import losses, prepare, run, train_command
 
 from omni_asr.bin import train as train_program
@@ -20,6 +21,7 @@ from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.package import load_package
 from omni_asr.training import trainer
+from omni_asr.training.failures import save_batches
 
 ROOT = Path(__file__).parents[1]
 
@@ -198,6 +200,15 @@ def test_a_batch_that_breaks_a_step_is_kept(tmp_path, caplog):
     (batch,) = torch.load(path, weights_only=True)
     assert "spk1-001" in batch["utts"] and batch["x_BTF"].isnan().any()
     assert f"saved in {path}: {' '.join(batch['utts'])}" in caplog.text
+
+
+def test_only_the_first_broken_batches_are_kept(tmp_path):
+    batch = random_batch([20, 12])
+    messages = [save_batches(tmp_path / "crash", step, 0, [batch]) for step in range(1, 15)]
+    kept = sorted(path.name for path in (tmp_path / "crash").iterdir())
+    assert kept == [f"step-{step:08d}-rank0.pt" for step in range(1, 11)]
+    assert messages[9] == f"saved in {tmp_path}/crash/{kept[-1]}"
+    assert messages[10:] == [f"not saved, since {tmp_path}/crash has 10 files"] * 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])

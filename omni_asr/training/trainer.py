@@ -216,8 +216,8 @@ class Trainer:
         step, batches = self.position.step, [b for b, losses, _ in done if finite or not losses.total.isfinite()]
         if batches:
             utts = " ".join(utt for batch in batches for utt in batch.utts)
-            path = save_batches(self.exp_dir / "crash", step, self.ranks.rank, batches) if self.skipped == 1 else None
-            where = f", saved in {path}" if path else ""
+            kept = save_batches(self.exp_dir / "crash", step, self.ranks.rank, batches) if self.skipped == 1 else ""
+            where = f", {kept}" if kept else ""
             log.warning("step %d: loss or gradient is not finite, step skipped; utterances%s: %s", step, where, utts)
         else:
             log.warning("step %d: loss is not finite on another rank, step skipped; see train.rank*.log", step)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -185,6 +186,22 @@ def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, caplog):
     (tmp_path / "state-00000002.pt").write_bytes(b"")
     with pytest.raises(UserError, match="no state in .* is whole"):
         checkpoints.load_state()
+
+
+def test_a_state_has_its_name_on_the_disk_before_an_old_one_goes(tmp_path, monkeypatch):
+    checkpoints, events = Checkpoints(tmp_path), []
+    fsync, replace, unlink = os.fsync, os.replace, Path.unlink
+
+    def seen_fsync(descriptor):
+        events.append("flush folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "flush file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(os, "replace", lambda *names: events.append("rename") or replace(*names))
+    monkeypatch.setattr(Path, "unlink", lambda path: events.append(f"remove {path.name}") or unlink(path))
+    for step in (1, 2, 3):
+        checkpoints.save_state(Position(step=step), {"model": {"weight": torch.ones(10)}})
+    assert events[-4:] == ["flush file", "rename", "flush folder", "remove state-00000001.pt"]
 
 
 def test_a_damaged_state_is_set_aside_and_not_kept_in_the_place_of_a_whole_one(tmp_path):

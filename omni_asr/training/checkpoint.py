@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, flush_folder
 from omni_asr.models.package import Contents, Package, damage, load_package, open_package, save_package
 
 log = logging.getLogger("train")
@@ -58,8 +58,10 @@ class Checkpoints:
             UserError: the disk takes no more; the states that were there stay.
         """
         path = self._state(position.step)
-        with _disk_errors(path), atomic_write(path, "wb") as file:
-            torch.save({"position": vars(position), **tensors}, file)
+        with _disk_errors(path):
+            with atomic_write(path, "wb") as file:
+                torch.save({"position": vars(position), **tensors}, file)
+            flush_folder(self.folder)  # or a crash might find the old states gone and the new one without its name
         for old in self.states()[:-KEPT]:
             old.unlink()
         self._remove_unranked({step for *_, step in position.best})

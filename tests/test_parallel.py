@@ -11,13 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_helpers import small_model
+from torch.testing._internal.distributed.fake_pg import FakeStore
 from training_helpers import losses, prepare, run, train_command
 
 from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.models.package import load_package
 from omni_asr.training.checkpoint import load_checkpoint
+from omni_asr.training.layout import FullySharded
+from omni_asr.training.ranks import Ranks
 
 EXACT = ["model.router=omni", "model.dropout=0.1", "train.log_every=1", "data.max_utterances=8"]
+UNEVEN = "model.experts=2x3"
+"""Experts that two processes cannot share out: fsdp slices them along another dimension."""
 TOLERANCE = 1e-4
 """Of a loss: sums over processes have another order."""
 
@@ -37,7 +43,7 @@ def together(command: list[str], processes: int = 2) -> list[str]:
 def alone(corpus, tmp_path_factory) -> Path:
     """One process that takes as many batches a step as two processes of two."""
     exp_dir = tmp_path_factory.mktemp("alone") / "exp"
-    result = run(train_command(corpus, exp_dir, *EXACT, "optim.accumulate=4"))
+    result = run(train_command(corpus, exp_dir, *EXACT, UNEVEN, "optim.accumulate=4"))
     assert result.returncode == 0, result.stderr
     return exp_dir
 
@@ -46,9 +52,10 @@ def alone(corpus, tmp_path_factory) -> Path:
 def test_two_processes_take_the_steps_of_one(corpus, alone, tmp_path, parallel):
     """The loss curve of the same batches, dropout included but for experts, which then see frames of both processes."""
     changes, reference = [*EXACT, "optim.accumulate=2", f"train.parallel={parallel}"], alone
-    other = {"expert": "model.dropout=0.0", "ddp": "model.layer_drop=0.3"}.get(parallel)
-    if other:
-        changes, reference = [*changes, other], tmp_path / "alone"
+    other = {"expert": "model.dropout=0.0", "ddp": "model.layer_drop=0.3", "fsdp": UNEVEN}[parallel]
+    changes.append(other)
+    if other != UNEVEN:
+        reference = tmp_path / "alone"
         assert run(train_command(corpus, reference, *EXACT, "optim.accumulate=4", other)).returncode == 0
     result = run(together(train_command(corpus, tmp_path / "exp", *changes)))
     assert result.returncode == 0, result.stderr
@@ -60,6 +67,22 @@ def test_two_processes_take_the_steps_of_one(corpus, alone, tmp_path, parallel):
         assert torch.allclose(value, weights[1][name], atol=1e-3), name
     for which in ("last", "running"):
         assert load_checkpoint(tmp_path / "exp", which, torch.device("cpu")).config.train.parallel == parallel
+
+
+@pytest.mark.parametrize("experts", [2, 3, 4])
+def test_fsdp_leaves_each_of_four_processes_a_quarter(experts):
+    """Also of experts that are fewer than processes; the group is PyTorch's stand-in for one, which sends nothing."""
+    torch.distributed.init_process_group("fake", rank=3, world_size=4, store=FakeStore())
+    try:
+        model = small_model(experts=f"2x{experts}")
+        wholes = {name: value.shape for name, value in model.named_parameters()}
+        FullySharded(model, Ranks(3, 4))
+        for name, parameter in model.named_parameters():
+            assert parameter.shape == wholes[name]
+            if ".experts." in name:
+                assert 4 * parameter.to_local().numel() == parameter.numel(), name
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_a_state_goes_on_in_another_layout(corpus, tmp_path):
@@ -99,7 +122,7 @@ def test_what_the_first_rank_refuses_leaves_no_traceback_on_the_others(corpus, a
     """The directory holds another model, which only the first rank looks at."""
     exp_dir = tmp_path / "exp"
     shutil.copytree(alone, exp_dir)
-    result = run(together(train_command(corpus, exp_dir, *EXACT, "optim.accumulate=2", "model.hidden=96")))
+    result = run(together(train_command(corpus, exp_dir, *EXACT, UNEVEN, "optim.accumulate=2", "model.hidden=96")))
     assert result.returncode != 0
     assert "was started with model.hidden = 64, now it is 96" in result.stderr
     assert "Traceback" not in result.stderr

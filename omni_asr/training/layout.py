@@ -86,10 +86,16 @@ class FullySharded(Layout):
         _refuse_layer_drop(model, "fsdp")
         super().__init__(model, ranks)
         mesh = _mesh(model, ranks)
+
+        def evenly(parameter: nn.Parameter) -> Shard:
+            """Along the first dimension that every process gets as much of: experts may be fewer than processes."""
+            even = (dim for dim, size in enumerate(parameter.shape) if size % ranks.size == 0)
+            return Shard(next(even, 0))
+
         for group in model.encoder.layer_groups():
             for block in group.blocks:
-                fully_shard(block, mesh=mesh)
-        self.sharded = fully_shard(model, mesh=mesh)
+                fully_shard(block, mesh=mesh, shard_placement_fn=evenly)
+        self.sharded = fully_shard(model, mesh=mesh, shard_placement_fn=evenly)
         register_fsdp_forward_method(model, "encode")
 
     @contextlib.contextmanager

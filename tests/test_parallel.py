@@ -17,7 +17,7 @@ from training_helpers import losses, prepare, run, train_command
 
 from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.models.package import load_package
-from omni_asr.training.checkpoint import load_checkpoint
+from omni_asr.training.checkpoint import Checkpoints, load_checkpoint
 from omni_asr.training.layout import FullySharded
 from omni_asr.training.ranks import Ranks
 
@@ -145,21 +145,24 @@ def test_only_the_rank_with_the_bad_batch_names_it(tmp_path):
     assert len(list((tmp_path / "exp" / "crash").iterdir())) == 1
 
 
-def test_two_processes_killed_go_on_exactly(corpus, tmp_path):
-    changes = [*EXACT, "train.epochs=20", "train.save_every=3", "train.validate_every=50"]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run(together(train_command(corpus, whole, *changes))).returncode == 0
-    command = together(train_command(corpus, killed, *changes))
-    process = subprocess.Popen(
-        command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    wait_for_step(killed, 8)
-    os.killpg(process.pid, signal.SIGKILL)
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp", "expert"])
+def test_two_processes_killed_go_on_exactly(corpus, tmp_path, parallel):
+    """Steps that are taken again, from a state before the last, have the losses that they had, to the bit."""
+    exp_dir, experts = tmp_path / "exp", UNEVEN if parallel == "fsdp" else "model.experts=2x2"
+    more = ["model.balance=bias", "train.ema=0.9", "train.save_every=4", "train.validate_every=9", "train.epochs=999"]
+    command = together(train_command(corpus, exp_dir, *EXACT, experts, *more, f"train.parallel={parallel}"))
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL)
+    wait_for_step(exp_dir, 12)
+    for pid in ranks_of(process).values():  # torchrun gives them sessions of their own
+        os.kill(pid, signal.SIGKILL)
     process.wait()
-    assert 8 <= max(losses(killed)) < max(losses(whole))
-    result = run(command)
-    assert result.returncode == 0, result.stderr
-    assert losses(killed) == losses(whole)
+    before, (older, newer) = losses(exp_dir), Checkpoints(exp_dir / "checkpoints").states()
+    newer.unlink()
+    stop_at(command, exp_dir, max(before) + 1)
+    assert f"going on from step {int(older.stem[-8:])}" in (exp_dir / "train.log").read_text()
+    assert max(before) - int(older.stem[-8:]) >= 3
+    after = losses(exp_dir)
+    assert {step: after[step] for step in before} == before
 
 
 @pytest.mark.parametrize(
@@ -185,8 +188,7 @@ def test_a_rank_that_says_nothing_is_reported_with_rank_and_step(corpus, tmp_pat
         cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     wait_for_step(exp_dir, 3)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    ranks = {_environment(child)["RANK"]: int(child) for child in children if "RANK" in _environment(child)}
+    ranks = ranks_of(process)
     os.kill(ranks["1"], signal.SIGSTOP)
     try:
         deadline = time.monotonic() + 60
@@ -197,6 +199,12 @@ def test_a_rank_that_says_nothing_is_reported_with_rank_and_step(corpus, tmp_pat
         _, stderr = process.communicate(timeout=60)
     assert process.returncode != 0
     assert re.search(r"train: error: rank 0 of 2: [a-z ]+ at step \d+ takes more than 12 s", stderr), stderr
+
+
+def ranks_of(process: subprocess.Popen) -> dict[str, int]:
+    """The processes that a launcher has started, by rank."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return {_environment(child)["RANK"]: int(child) for child in children if "RANK" in _environment(child)}
 
 
 def _environment(pid: str) -> dict[str, str]:

@@ -109,7 +109,7 @@ class EpochPlan:
         width = config.shards_per_pool
         self._drawn = [drawn[start : start + width] for start in range(0, len(drawn), width)]
         self._pools: OrderedDict[int, Pool] = OrderedDict()
-        counts, frames_of = [], [np.empty(0, np.int64)]
+        counts, frames_of = [], [np.empty(0, np.int32)]
         self.largest: list[NDArray] = []
         """The batches that take most memory, by :func:`largest_of`."""
         for number in range(len(self._drawn)):
@@ -119,7 +119,7 @@ class EpochPlan:
         self._firsts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self.batches = int(self._firsts[-1])
         """Batches before the last step is filled up."""
-        self.step_frames = np.resize(np.concatenate(frames_of), (self.group, len(self))).sum(0)
+        self.step_frames = self._add_up(frames_of)
         """Frames of the batches of each step on all ranks, without padding."""
 
     def __len__(self) -> int:
@@ -185,13 +185,23 @@ class EpochPlan:
     def _look_at(self, pool: Pool) -> NDArray:
         """Frames of each batch of a pool, in the order in which they come; keeps the largest batches."""
         if not len(pool.shuffled):
-            return np.empty(0, np.int64)
+            return np.empty(0, np.int32)
         frames, starts = self._frames_of(pool.order).astype(np.int64), pool.bounds[:-1]
         found = largest_of(np.maximum.reduceat(frames, starts), np.diff(pool.bounds))
         batches = [*self.largest, *(pool.order[pool.bounds[n] : pool.bounds[n + 1]] for n in found)]
         longest = np.array([self._frames_of(batch).max() for batch in batches], np.int64)
         self.largest = [batches[n] for n in largest_of(longest, np.array([len(batch) for batch in batches]))]
-        return np.add.reduceat(frames, starts)[pool.shuffled]
+        return np.add.reduceat(frames, starts)[pool.shuffled].astype(np.int32)
+
+    def _add_up(self, frames_of: list[NDArray]) -> NDArray:
+        """Frames of each step, from those of the batches of every pool."""
+        sums, flat = np.zeros(len(self), np.int64), np.concatenate(frames_of)
+        for lane in range(self.group):
+            part = flat[lane * len(self) : (lane + 1) * len(self)]
+            sums[: len(part)] += part
+        for place in range(self.batches, self.group * len(self)):
+            sums[place % len(self)] += flat[place % self.batches]
+        return sums
 
 
 def largest_of(longest: NDArray, utterances: NDArray) -> list[int]:

@@ -2,8 +2,8 @@
 
 Utterances are sorted by length, blurred a little so that batches differ between epochs, cut under a budget of padded
 frames, and the batches shuffled. This is done pool by pool. Without shards there is one pool, of all utterances. With
-shards a pool is a few archives drawn anew in each epoch, and is planned when training comes to it: memory does not grow
-with the number of utterances, and reads stay within the archives of a pool.
+shards a pool is a few archives drawn anew in each epoch, and is planned when training comes to it: memory grows by
+eight bytes a step and not with the number of utterances, and reads stay within the archives of a pool.
 
 Weights have a range of utterances seen more or less often: 2 puts each twice into its pool; of 0.5 half are drawn, anew
 in every epoch. In a batch utterance i of N is the number i, and seen again in the epoch, i + N, i + 2 N and so on: what

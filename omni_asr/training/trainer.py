@@ -224,8 +224,8 @@ class Trainer:
         if self.skipped >= MOST_SKIPPED:
             raise UserError(
                 f"{self.skipped} steps in a row had a loss or gradient that is not finite (utterances in "
-                f"{self.exp_dir}/train*.log, the first batch in {self.exp_dir}/crash); lower --set optim.lr or look at "
-                f"those utterances"
+                f"{self.exp_dir}/train*.log, the first such batches in {self.exp_dir}/crash); lower --set optim.lr or "
+                f"look at those utterances"
             )
 
     def _steps(self) -> Iterator[list[Batch]]:
@@ -256,12 +256,14 @@ class Trainer:
         with naming_what_is_too_large("what the optimizer keeps", "model.dim, model.hidden or model.experts"):
             later = [torch.empty_like(p) for p in trained for _ in range(copies)]
         for batch in self.feed.largest(self.position.epoch):
+            self.dog.sees("trying a batch that takes most memory")
             self._seed(0)
             with naming_what_is_too_large(described(batch), self._batch_options()), self.model.encoder.all_layers():
                 with autocast(self.device):
                     losses = self.layout.forward(batch.to(self.device))
                 losses.total.backward()
             self.optimizer.zero_grad()
+        self.dog.sees("trying the largest batches of the validation")
         try_largest_batches(self.model, self.valid_set, self.config.decode.batch_frames)
         del later
 

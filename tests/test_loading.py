@@ -12,7 +12,7 @@ import pytest
 import torch
 from manifest_helpers import UNITS, write_features
 
-from omni_asr.config import DataConfig
+from omni_asr.config import Config, DataConfig
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
 from omni_asr.data.loading import load_batches
 from omni_asr.data.sampler import Weights, plan_epoch
@@ -20,6 +20,9 @@ from omni_asr.data.specaugment import SpecAugment
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.text.tokenizer import CharTokenizer
+from omni_asr.training.checkpoint import Position
+from omni_asr.training.feed import Feed
+from omni_asr.training.ranks import Ranks
 
 
 @pytest.fixture
@@ -65,6 +68,16 @@ def test_an_utterance_seen_again_in_an_epoch_has_other_masks(utterances, shards)
     assert counts == [3] * 20 + [1] * 40
     different = [len(set(seen)) for seen in copies.values() if len(seen) == 3]
     assert np.mean(different) > 2.7, "but for masks of width 0"
+
+
+@pytest.mark.parametrize("beyond", [0, 3])
+def test_the_next_epoch_begins_where_one_is_over(utterances, beyond):
+    """Also where more steps of it are done than it has."""
+    feed = Feed(Config(data=DataConfig(batch_frames=200)), utterances, Ranks())
+    position = Position(done=feed.steps_of_first_epoch + beyond)
+    (batch,) = next(feed.steps(position, False, lambda: False))
+    assert feed.enter(position) == batch.lengths_B.sum()
+    assert (position.epoch, position.done) == (1, 0)
 
 
 def test_batches_are_padded_with_zeros(utterances):

@@ -19,16 +19,18 @@ from omni_asr.errors import UserError
 
 
 class Bounds(NamedTuple):
-    """Least and largest value of a field; either may be infinite."""
+    """Least and largest value of a field; either may be infinite. With ``below`` the largest itself is refused."""
 
     low: float
     high: float = float("inf")
+    below: bool = False
 
 
 Count = Annotated[int, Bounds(0)]
 Positive = Annotated[int, Bounds(1)]
 Amount = Annotated[float, Bounds(0)]
 Share = Annotated[float, Bounds(0, 1)]
+PartialShare = Annotated[float, Bounds(0, 1, below=True)]
 
 
 @dataclass
@@ -121,7 +123,7 @@ class ModelConfig:
     """Filterbank frames concatenated into one encoder frame."""
     dropout: Annotated[float, Bounds(0, 0.95)] = 0.1
     """Dropout on the input, on attention weights, in feed-forward blocks and on both residual branches."""
-    layer_drop: Share = 0.0
+    layer_drop: PartialShare = 0.0
     """Probability that a layer is skipped in a training step."""
     cape_global_shift: Amount = 5.0
     """CAPE: range of the position shift of an utterance, in encoder frames."""
@@ -179,14 +181,14 @@ class OptimConfig:
     """Factor of each fall of the schedule step."""
     final_lr: Amount = 1e-5
     """Lowest learning rate after the peak."""
-    betas: tuple[Share, Share] = (0.9, 0.98)
+    betas: tuple[PartialShare, PartialShare] = (0.9, 0.98)
     """Decay of AdamW's first and second moments."""
     eps: Amount = 1e-8
     """AdamW's denominator offset."""
     weight_decay: Amount = 0.01
     """Decoupled weight decay, on matrices only."""
     clip_norm: Amount = 1.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient; a larger one is scaled down. 0 leaves gradients as they are."""
     accumulate: Positive = 1
     """Batches whose gradients make one step."""
 
@@ -211,8 +213,8 @@ class TrainConfig:
     """Most steps between two saved states; one is saved at every validation, too."""
     running_average: bool = True
     """Keep the mean of the weights over the steps since the last validation (--checkpoint running)."""
-    ema: Annotated[float, Bounds(0, 0.999999)] = 0.0
-    """Decay of an exponential moving average of the weights (--checkpoint ema); 0 for none."""
+    ema: PartialShare = 0.0
+    """Decay of an exponential moving average of the weights (--checkpoint ema), less at the start; 0 for none."""
     average: Positive = 5
     """How many of the best checkpoints are averaged into model.pt."""
     select_by: Literal["wer", "ctc"] = "wer"
@@ -359,7 +361,9 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
 
 
 def _bounded(value: float, bounds: Bounds, name: str) -> float:
-    if bounds.low <= value <= bounds.high:
+    if bounds.low <= value <= bounds.high and not (bounds.below and value == bounds.high):
         return value
-    limits = f"at least {bounds.low:g}" if bounds.high == float("inf") else f"from {bounds.low:g} to {bounds.high:g}"
+    limits = f"from {bounds.low:g} to {'below ' if bounds.below else ''}{bounds.high:g}"
+    if bounds.high == float("inf"):
+        limits = f"at least {bounds.low:g}"
     raise UserError(f"{name} must be {limits}, not {value!r}")

@@ -28,3 +28,12 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def flush_folder(folder: str | os.PathLike[str]) -> None:
+    """Flush a folder's names to the disk: until then a crash of the machine may undo a rename in it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

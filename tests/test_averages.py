@@ -28,7 +28,7 @@ def trained(tmp_path_factory):
 
 def test_the_running_mean_is_the_mean_of_every_step_since_the_restart():
     model = torch.nn.Linear(3, 2)
-    averages = Averages(model, running=True, decay=0.75)
+    averages = Averages(model, running=True, decay=0.3)
     moving, seen = model.weight.detach().clone(), []
     for step in range(7):
         with torch.no_grad():
@@ -37,15 +37,26 @@ def test_the_running_mean_is_the_mean_of_every_step_since_the_restart():
             averages.restart()
             seen = []
             state = averages.state()
-            averages = Averages(model, running=True, decay=0.75)
+            averages = Averages(model, running=True, decay=0.3)
             averages.load_state(state)
         averages.update()
         seen.append(model.weight.detach().clone())
-        moving = 0.75 * moving + 0.25 * seen[-1]
+        decay = min(0.3, (1 + step) / (10 + step))
+        moving = decay * moving + (1 - decay) * seen[-1]
     state = averages.state()
     assert state["steps"] == 4
     assert torch.allclose(state["running"]["weight"], torch.stack(seen).mean(0), atol=1e-6)
     assert torch.allclose(state["ema"]["weight"], moving, atol=1e-6)
+
+
+def test_the_moving_average_of_a_short_training_has_left_its_random_start():
+    model = torch.nn.Linear(3, 2)
+    averages = Averages(model, running=False, decay=0.9999)
+    with torch.no_grad():
+        model.weight.fill_(100.0)
+    for _ in range(100):
+        averages.update()
+    assert torch.allclose(averages.state()["ema"]["weight"], model.weight, atol=1e-3)
 
 
 def test_every_named_checkpoint_decodes(trained, tmp_path):

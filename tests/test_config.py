@@ -152,7 +152,11 @@ def test_sections_are_not_shared_between_configurations():
     [
         ("model.dropout=1.5", "model.dropout must be from 0 to 0.95, not 1.5"),
         ("train.average=0", "train.average must be at least 1, not 0"),
-        ("optim.betas=[0.9, 2]", "optim.betas must be from 0 to 1, not 2.0"),
+        ("optim.betas=[0.9, 2]", "optim.betas must be from 0 to below 1, not 2.0"),
+        ("optim.betas=[1.0, 0.98]", "optim.betas must be from 0 to below 1, not 1.0"),
+        ("model.layer_drop=1", "model.layer_drop must be from 0 to below 1, not 1.0"),
+        ("train.ema=1", "train.ema must be from 0 to below 1, not 1.0"),
+        ("data.max_removed=1.1", "data.max_removed must be from 0 to 1, not 1.1"),
         ("model.cape_max_scale=0", "model.cape_max_scale must be at least 1"),
         ("model.experts={", "the value is not valid YAML"),
         ("optim.lr=*x", "the value is not valid YAML"),

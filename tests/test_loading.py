@@ -12,13 +12,17 @@ import pytest
 import torch
 from manifest_helpers import UNITS, write_features
 
-from omni_asr.config import DataConfig
+from omni_asr.config import Config, DataConfig
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
 from omni_asr.data.loading import load_batches
-from omni_asr.data.sampler import plan_epoch
+from omni_asr.data.sampler import Weights, plan_epoch
+from omni_asr.data.specaugment import SpecAugment
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.text.tokenizer import CharTokenizer
+from omni_asr.training.checkpoint import Position
+from omni_asr.training.feed import Feed
+from omni_asr.training.ranks import Ranks
 
 
 @pytest.fixture
@@ -47,6 +51,33 @@ def test_workers_load_what_one_process_loads(utterances, workers):
     for a, b in zip(alone, others, strict=True):
         for name in ("x_BTF", "lengths_B", "tokens_BU", "token_lengths_B"):
             assert torch.equal(getattr(a, name), getattr(b, name))
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_an_utterance_seen_again_in_an_epoch_has_other_masks(utterances, shards):
+    """With weights a copy of it may even be in the same batch."""
+    config = DataConfig(batch_frames=400, shards_per_pool=1)
+    weights = Weights(np.array([0, 20, 60]), (3.0, 1.0))
+    plan = plan_epoch(utterances.frames, config, 1, 0, 1, utterances.shards if shards else None, weights)
+    masks = SpecAugment(DataConfig(time_masks=2, time_mask_share=0.5, frequency_masks=0), 1)
+    copies: dict[str, list[bytes]] = {}
+    for batch in load_batches(BatchDataset(utterances, masks), plan.walk(), 0, pin=False):
+        for utt, length, x_TF in zip(batch.utts, batch.lengths_B.tolist(), batch.x_BTF, strict=True):
+            copies.setdefault(utt, []).append(x_TF[:length].numpy().tobytes())
+    counts = [len(copies[utt]) for utt in utterances.utts]
+    assert counts == [3] * 20 + [1] * 40
+    different = [len(set(seen)) for seen in copies.values() if len(seen) == 3]
+    assert np.mean(different) > 2.7, "but for masks of width 0"
+
+
+@pytest.mark.parametrize("beyond", [0, 3])
+def test_the_next_epoch_begins_where_one_is_over(utterances, beyond):
+    """Also where more steps of it are done than it has."""
+    feed = Feed(Config(data=DataConfig(batch_frames=200)), utterances, Ranks())
+    position = Position(done=feed.steps_of_first_epoch + beyond)
+    (batch,) = next(feed.steps(position, False, lambda: False))
+    assert feed.enter(position) == batch.lengths_B.sum()
+    assert (position.epoch, position.done) == (1, 0)
 
 
 def test_batches_are_padded_with_zeros(utterances):

@@ -1,10 +1,13 @@
 """The schedule, and what weight decay applies to."""
 
 import pytest
+import torch
 from model_helpers import small_model
 
 from omni_asr.config import OptimConfig
+from omni_asr.training.layout import clip_gradients
 from omni_asr.training.optim import learning_rate, make_optimizer
+from omni_asr.training.ranks import Ranks
 
 
 def rates(config: OptimConfig, total: int) -> list[float]:
@@ -30,6 +33,14 @@ def test_cosine_ends_at_the_final_rate():
 def test_step_falls_by_a_factor():
     config = OptimConfig(lr=1.0, warmup_steps=2, schedule="step", decay_steps=3, decay_factor=0.5, final_lr=0.2)
     assert rates(config, 12) == [0.5, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2]
+
+
+@pytest.mark.parametrize(("most", "norm"), [(0.5, 0.5), (100.0, 10.0), (0.0, 10.0)])
+def test_gradients_are_clipped_unless_the_largest_norm_is_0(most, norm):
+    model = torch.nn.Linear(3, 1, bias=False)
+    model.weight.grad = torch.tensor([[0.0, 6.0, 8.0]])
+    assert clip_gradients(model, most, Ranks()) == pytest.approx(10.0)
+    assert float(model.weight.grad.norm()) == pytest.approx(norm, rel=1e-5)
 
 
 def test_decay_on_matrices_only():

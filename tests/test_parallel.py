@@ -11,13 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_helpers import small_model
+from torch.testing._internal.distributed.fake_pg import FakeStore
 from training_helpers import losses, prepare, run, train_command
 
 from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.models.package import load_package
-from omni_asr.training.checkpoint import load_checkpoint
+from omni_asr.training.checkpoint import Checkpoints, load_checkpoint
+from omni_asr.training.layout import FullySharded
+from omni_asr.training.ranks import Ranks
 
 EXACT = ["model.router=omni", "model.dropout=0.1", "train.log_every=1", "data.max_utterances=8"]
+UNEVEN = "model.experts=2x3"
+"""Experts that two processes cannot share out: fsdp slices them along another dimension."""
 TOLERANCE = 1e-4
 """Of a loss: sums over processes have another order."""
 
@@ -37,7 +43,7 @@ def together(command: list[str], processes: int = 2) -> list[str]:
 def alone(corpus, tmp_path_factory) -> Path:
     """One process that takes as many batches a step as two processes of two."""
     exp_dir = tmp_path_factory.mktemp("alone") / "exp"
-    result = run(train_command(corpus, exp_dir, *EXACT, "optim.accumulate=4"))
+    result = run(train_command(corpus, exp_dir, *EXACT, UNEVEN, "optim.accumulate=4"))
     assert result.returncode == 0, result.stderr
     return exp_dir
 
@@ -46,9 +52,10 @@ def alone(corpus, tmp_path_factory) -> Path:
 def test_two_processes_take_the_steps_of_one(corpus, alone, tmp_path, parallel):
     """The loss curve of the same batches, dropout included but for experts, which then see frames of both processes."""
     changes, reference = [*EXACT, "optim.accumulate=2", f"train.parallel={parallel}"], alone
-    other = {"expert": "model.dropout=0.0", "ddp": "model.layer_drop=0.3"}.get(parallel)
-    if other:
-        changes, reference = [*changes, other], tmp_path / "alone"
+    other = {"expert": "model.dropout=0.0", "ddp": "model.layer_drop=0.3", "fsdp": UNEVEN}[parallel]
+    changes.append(other)
+    if other != UNEVEN:
+        reference = tmp_path / "alone"
         assert run(train_command(corpus, reference, *EXACT, "optim.accumulate=4", other)).returncode == 0
     result = run(together(train_command(corpus, tmp_path / "exp", *changes)))
     assert result.returncode == 0, result.stderr
@@ -60,6 +67,22 @@ def test_two_processes_take_the_steps_of_one(corpus, alone, tmp_path, parallel):
         assert torch.allclose(value, weights[1][name], atol=1e-3), name
     for which in ("last", "running"):
         assert load_checkpoint(tmp_path / "exp", which, torch.device("cpu")).config.train.parallel == parallel
+
+
+@pytest.mark.parametrize("experts", [2, 3, 4])
+def test_fsdp_leaves_each_of_four_processes_a_quarter(experts):
+    """Also of experts that are fewer than processes; the group is PyTorch's stand-in for one, which sends nothing."""
+    torch.distributed.init_process_group("fake", rank=3, world_size=4, store=FakeStore())
+    try:
+        model = small_model(experts=f"2x{experts}")
+        wholes = {name: value.shape for name, value in model.named_parameters()}
+        FullySharded(model, Ranks(3, 4))
+        for name, parameter in model.named_parameters():
+            assert parameter.shape == wholes[name]
+            if ".experts." in name:
+                assert 4 * parameter.to_local().numel() == parameter.numel(), name
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_a_state_goes_on_in_another_layout(corpus, tmp_path):
@@ -99,7 +122,7 @@ def test_what_the_first_rank_refuses_leaves_no_traceback_on_the_others(corpus, a
     """The directory holds another model, which only the first rank looks at."""
     exp_dir = tmp_path / "exp"
     shutil.copytree(alone, exp_dir)
-    result = run(together(train_command(corpus, exp_dir, *EXACT, "optim.accumulate=2", "model.hidden=96")))
+    result = run(together(train_command(corpus, exp_dir, *EXACT, UNEVEN, "optim.accumulate=2", "model.hidden=96")))
     assert result.returncode != 0
     assert "was started with model.hidden = 64, now it is 96" in result.stderr
     assert "Traceback" not in result.stderr
@@ -122,21 +145,24 @@ def test_only_the_rank_with_the_bad_batch_names_it(tmp_path):
     assert len(list((tmp_path / "exp" / "crash").iterdir())) == 1
 
 
-def test_two_processes_killed_go_on_exactly(corpus, tmp_path):
-    changes = [*EXACT, "train.epochs=20", "train.save_every=3", "train.validate_every=50"]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run(together(train_command(corpus, whole, *changes))).returncode == 0
-    command = together(train_command(corpus, killed, *changes))
-    process = subprocess.Popen(
-        command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    wait_for_step(killed, 8)
-    os.killpg(process.pid, signal.SIGKILL)
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp", "expert"])
+def test_two_processes_killed_go_on_exactly(corpus, tmp_path, parallel):
+    """Steps that are taken again, from a state before the last, have the losses that they had, to the bit."""
+    exp_dir, experts = tmp_path / "exp", UNEVEN if parallel == "fsdp" else "model.experts=2x2"
+    more = ["model.balance=bias", "train.ema=0.9", "train.save_every=4", "train.validate_every=8", "train.epochs=999"]
+    command = together(train_command(corpus, exp_dir, *EXACT, experts, *more, f"train.parallel={parallel}"))
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL)
+    wait_for_step(exp_dir, 12)
+    for pid in ranks_of(process).values():  # torchrun gives them sessions of their own
+        os.kill(pid, signal.SIGKILL)
     process.wait()
-    assert 8 <= max(losses(killed)) < max(losses(whole))
-    result = run(command)
-    assert result.returncode == 0, result.stderr
-    assert losses(killed) == losses(whole)
+    before, (*_, older, newer) = losses(exp_dir), Checkpoints(exp_dir / "checkpoints").states()
+    newer.unlink()
+    stop_at(command, exp_dir, max(before) + 1)
+    assert f"going on from step {int(older.stem[-8:])}" in (exp_dir / "train.log").read_text()
+    assert max(before) - int(older.stem[-8:]) >= 4
+    after = losses(exp_dir)
+    assert {step: after[step] for step in before} == before
 
 
 @pytest.mark.parametrize(
@@ -162,8 +188,7 @@ def test_a_rank_that_says_nothing_is_reported_with_rank_and_step(corpus, tmp_pat
         cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     wait_for_step(exp_dir, 3)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    ranks = {_environment(child)["RANK"]: int(child) for child in children if "RANK" in _environment(child)}
+    ranks = ranks_of(process)
     os.kill(ranks["1"], signal.SIGSTOP)
     try:
         deadline = time.monotonic() + 60
@@ -174,6 +199,12 @@ def test_a_rank_that_says_nothing_is_reported_with_rank_and_step(corpus, tmp_pat
         _, stderr = process.communicate(timeout=60)
     assert process.returncode != 0
     assert re.search(r"train: error: rank 0 of 2: [a-z ]+ at step \d+ takes more than 12 s", stderr), stderr
+
+
+def ranks_of(process: subprocess.Popen) -> dict[str, int]:
+    """The processes that a launcher has started, by rank."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return {_environment(child)["RANK"]: int(child) for child in children if "RANK" in _environment(child)}
 
 
 def _environment(pid: str) -> dict[str, str]:

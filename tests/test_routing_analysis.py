@@ -1,15 +1,20 @@
 """Analysing a model's routing: over real batches, under disturbances, into routing.json."""
 
 import json
+import tracemalloc
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from model_helpers import random_batch, small_model
 from training_helpers import BINS, write_corpus
 
 from omni_asr.analysis.interventions import Permute, Remove, Reroute, intervene
+from omni_asr.analysis.routing import Speakers, spoken
 from omni_asr.bin import analyze_routing, run_program
 from omni_asr.config import Config, FeaturesConfig, ModelConfig
+from omni_asr.kaldi.tables import write_table
 from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.package import pack, save_package
 from omni_asr.models.routers import Intervention
@@ -86,6 +91,29 @@ def test_figures_are_those_of_the_model(experiment, tmp_path):
     same = sum(a == b for a, b in zip(chosen[2], chosen[3], strict=True)) / len(chosen[2])
     assert result["agreement"]["raw"][2][3] == pytest.approx(same) and result["agreement"]["raw"][1][2] is None
     assert result["perturbations"] is None
+
+
+def test_of_tables_only_what_is_needed_is_in_memory(tmp_path):
+    utts = [f"spk{number // 1000}-{number:05d}" for number in range(5000)]
+    write_table(tmp_path / "utt2spk", {utt: utt.partition("-")[0] for utt in utts})
+    write_table(
+        tmp_path / "text", {utt: f"{number} word" * 100 if number % 2 else "" for number, utt in enumerate(utts)}
+    )
+    table_size = (tmp_path / "text").stat().st_size
+    utterances = SimpleNamespace(data_dir=tmp_path, utts=utts)
+    tracemalloc.start()
+    try:
+        indices, texts = spoken(utterances, 10)
+        speakers = Speakers(utterances)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < table_size / 4
+    assert indices.tolist() == [2 * (position * 2500 // 10) + 1 for position in range(10)]
+    assert texts == {utts[index]: f"{index} word" * 100 for index in indices.tolist()}
+    assert speakers.of(np.array([4000, 999, 0])) == ["spk4", "spk0", "spk0"]
+    (tmp_path / "utt2spk").unlink()
+    assert Speakers(utterances).of(np.array([8, 6])) == [None, None]
 
 
 def test_dense_models_and_mistakes_end_in_one_line(experiment, tmp_path, capsys):

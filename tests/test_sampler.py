@@ -48,11 +48,15 @@ def test_each_utterance_once_under_the_budget_and_equal_ranks(arguments):
     for batch, size in zip(batches, padded, strict=True):
         assert len(batch) <= config.max_utterances
         assert len(batch) == 1 or size <= config.batch_frames
-    assert len(alone.largest) * frames[alone.largest].max() == alone.padded_frames == max(padded)
+    largest = [len(batch) * frames[batch].max() for batch in alone.largest]
+    assert max(largest) == max(padded) and len(largest) <= 2
+    squares = [len(batch) * frames[batch].max() ** 2 for batch in batches]
+    assert max(len(batch) * frames[batch].max() ** 2 for batch in alone.largest) == max(squares)
 
     plan = plan_epoch(frames, config, seed, epoch, group, shards)
     steps = steps_of(plan)
     assert len(steps) == -(-len(batches) // group) and all(len(step) == group for step in steps)
+    assert plan.step_frames.tolist() == [sum(int(frames[batch].sum()) for batch in step) for step in steps]
     by_lane = [step[lane] for lane in range(group) for step in steps]
     assert by_lane[: len(batches)] == batches, "what is planned does not depend on the group"
     assert all(batch in batches for batch in by_lane)
@@ -112,13 +116,25 @@ def test_an_utterance_above_the_budget_stands_alone():
     assert len(plan_epoch(np.empty(0, np.int32), CONFIG, 1, 0)) == 0
 
 
+def test_the_largest_batches_are_that_of_most_frames_and_that_of_most_attention():
+    frames = np.array([10] * 90 + [800], np.int32)
+    plan = plan_epoch(frames, DataConfig(batch_frames=900), 1, 0)
+    assert sorted(len(batch) for batch in plan.largest) == [1, 90]
+    assert [len(batch) for batch in plan_epoch(frames[:90], DataConfig(batch_frames=900), 1, 0).largest] == [90]
+    shards = [np.arange(0, 90), np.array([90])]
+    plan = plan_epoch(frames, DataConfig(batch_frames=900, shards_per_pool=1), 1, 0, 1, shards)
+    assert sorted(len(batch) for batch in plan.largest) == [1, 90]
+
+
 HALVES = np.array([0, 200, 500])
 
 
 def seen(plan: EpochPlan) -> np.ndarray:
     """How often each utterance is in the batches of a plan, before the last step is filled up."""
     batches = [batch for step in range(plan.batches) for batch in plan.batches_of(step)]
-    return np.bincount(np.concatenate(batches), minlength=500)
+    numbers = np.concatenate(batches)
+    assert len(set(numbers.tolist())) == len(numbers), "a number stands for one time in the epoch"
+    return np.bincount(numbers % 500, minlength=500)
 
 
 def test_weights_of_one_change_nothing():
@@ -129,6 +145,8 @@ def test_weights_of_one_change_nothing():
 
 def test_weights_repeat_and_draw_anew_in_each_epoch():
     weights = Weights(HALVES, (2.5, 0.5))
+    first = plan_epoch(LENGTHS, CONFIG, 1, 0, weights=weights)
+    assert first.step_frames.sum() == sum(LENGTHS[batch % 500].sum() for _, batch in first.walk())
     counts = [seen(plan_epoch(LENGTHS, CONFIG, 1, epoch, weights=weights)) for epoch in range(2)]
     for count in counts:
         assert set(count[:200]) == {2, 3} and count[:200].sum() == 500

@@ -1,11 +1,13 @@
 """Training: it learns, comes back, refuses and reports."""
 
+import contextlib
 import json
 import math
 import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 from pathlib import Path
 
@@ -14,14 +16,18 @@ import pytest
 import torch
 from model_helpers import small_model
 from recipe_helpers import wait_for
-from training_helpers import losses, prepare, run, train_command, write_corpus
+from training_helpers import LETTERS, losses, prepare, run, train_command, write_corpus
 
 from omni_asr.bin import shard
 from omni_asr.bin import train as train_program
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.models.package import load_package
+from omni_asr.text.tokenizer import save_tokenizer, train_tokenizer
 from omni_asr.training.checkpoint import Checkpoints, Position
+from omni_asr.training.meters import Stopwatch
+from omni_asr.training.ranks import Ranks
+from omni_asr.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +114,41 @@ def test_other_options_in_the_same_directory_are_refused(corpus, finished):
         main(corpus, finished, "model.router=omni", "model.hidden=128")
 
 
+def test_other_data_or_units_in_the_same_directory_are_refused(corpus, finished, tmp_path):
+    """Of the same names and the same number of units, so that options and shapes of weights tell nothing."""
+
+    def message(index: int, change) -> str:
+        options = list(corpus)
+        options[index] = str(shutil.copytree(corpus[index], tmp_path / "other" / Path(corpus[index]).name))
+        change(Path(options[index]))
+        with pytest.raises(UserError) as error:
+            main(options, finished, "model.router=omni")
+        return str(error.value)
+
+    def shorten(folder: Path, name: str) -> None:
+        lines = (folder / name).read_text(encoding="utf-8").splitlines()
+        (folder / name).write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+
+    def fewer(folder: Path) -> None:
+        for name in ("text", "feats.scp", "utt2num_frames"):
+            shorten(folder, name)
+
+    def another_text(folder: Path) -> None:
+        (folder / "text").write_text((folder / "text").read_text(encoding="utf-8").replace("a", "b"), encoding="utf-8")
+
+    def other_units(folder: Path) -> None:
+        save_tokenizer(train_tokenizer("char", 0, [" ".join(LETTERS.replace("a", "x"))]), folder)
+
+    expected = f"{finished} was started with other {{}} than there are now; put them back"
+    assert message(5, other_units).startswith(expected.format("output units"))
+    assert message(1, fewer).startswith(expected.format("training utterances"))
+    shutil.rmtree(tmp_path / "other" / "train")
+    assert message(1, another_text).startswith(expected.format("training utterances"))
+    assert message(3, fewer).startswith(expected.format("validation utterances"))
+    moved = [corpus[0], str(shutil.copytree(corpus[1], tmp_path / "moved")), *corpus[2:]]
+    main(moved, finished, "model.router=omni")  # complete: the same data under another name
+
+
 def test_one_seed_makes_one_run(corpus, finished, tmp_path):
     main(corpus, tmp_path / "again", "model.router=omni")
     main(corpus, tmp_path / "other", "model.router=omni", "train.seed=2")
@@ -156,6 +197,39 @@ def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, caplog):
     (tmp_path / "state-00000002.pt").write_bytes(b"")
     with pytest.raises(UserError, match="no state in .* is whole"):
         checkpoints.load_state()
+
+
+def test_a_state_has_its_name_on_the_disk_before_an_old_one_goes(tmp_path, monkeypatch):
+    checkpoints, events = Checkpoints(tmp_path), []
+    fsync, replace, unlink = os.fsync, os.replace, Path.unlink
+
+    def seen_fsync(descriptor):
+        events.append("flush folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "flush file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(os, "replace", lambda *names: events.append("rename") or replace(*names))
+    monkeypatch.setattr(Path, "unlink", lambda path: events.append(f"remove {path.name}") or unlink(path))
+    for step in (1, 2, 3):
+        checkpoints.save_state(Position(step=step), {"model": {"weight": torch.ones(10)}})
+    assert events[-4:] == ["flush file", "rename", "flush folder", "remove state-00000001.pt"]
+
+
+def test_a_damaged_state_is_set_aside_and_not_kept_in_the_place_of_a_whole_one(tmp_path):
+    checkpoints, tensors = Checkpoints(tmp_path), {"model": {"weight": torch.ones(100)}}
+    for step in (98, 101):
+        checkpoints.save_state(Position(step=step), tensors)
+    (tmp_path / "state-00000101.pt").write_bytes(b"torn")
+    assert checkpoints.newest() == 98, "to look changes nothing"
+    assert checkpoints.newest(set_aside=True) == 98
+    checkpoints.save_state(Position(step=100), tensors)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["state-00000098.pt", "state-00000100.pt", "state-00000101.pt.damaged"]
+    for step in (98, 100):
+        (tmp_path / f"state-{step:08d}.pt").write_bytes(b"torn")
+    with pytest.raises(UserError, match="no state in .* is whole"):
+        checkpoints.newest(set_aside=True)
+    assert len(checkpoints.states()) == 2, "or the next start would train anew"
 
 
 def test_losses_that_are_not_finite_are_skipped_named_and_end_training(tmp_path, caplog):
@@ -247,6 +321,35 @@ def test_accumulating_two_batches_makes_half_the_steps(corpus, tmp_path):
     main(corpus, tmp_path / "two", "train.epochs=1", "optim.accumulate=2")
     one, two = (json.loads((tmp_path / name / "model_info.json").read_text())["steps"] for name in ("one", "two"))
     assert two == math.ceil(one / 2)
+
+
+def test_a_step_waits_for_other_ranks_where_its_time_is_counted(corpus, tmp_path, monkeypatch):
+    """Every message of a step is within a part of it, so that the log shows where a slow rank is waited for."""
+    timed, untimed, under_way = [], [], []
+    timing, step, add_up = Stopwatch.timing, Trainer.train_step, Ranks.sum
+
+    @contextlib.contextmanager
+    def seen_timing(self, part):
+        under_way.append(part)
+        with timing(self, part):
+            yield
+        under_way.pop()
+
+    def seen_step(self, batches):
+        under_way.append("")
+        step(self, batches)
+        under_way.pop()
+
+    def seen_sum(self, values):
+        if under_way:
+            (timed if under_way[-1] else untimed).append(under_way[-1])
+        return add_up(self, values)
+
+    monkeypatch.setattr(Stopwatch, "timing", seen_timing)
+    monkeypatch.setattr(Trainer, "train_step", seen_step)
+    monkeypatch.setattr(Ranks, "sum", seen_sum)
+    main(corpus, tmp_path / "exp", "train.max_steps=2", "optim.accumulate=2")
+    assert timed == ["optimizer"] * 2 and not untimed
 
 
 def test_missing_inputs_name_the_stage(corpus, tmp_path):

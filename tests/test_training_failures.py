@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_helpers import random_batch
 from training_helpers import kill_all, losses, prepare, run, train_command
 
 from omni_asr.bin import train as train_program
@@ -20,6 +21,7 @@ from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.package import load_package
 from omni_asr.training import trainer
+from omni_asr.training.failures import save_batches
 
 ROOT = Path(__file__).parents[1]
 
@@ -152,6 +154,33 @@ def test_memory_that_runs_out_names_the_batch_and_the_option(corpus, tmp_path, m
     assert not list((tmp_path / "exp").glob("checkpoints/*"))
 
 
+def test_what_takes_most_memory_runs_before_the_first_step(corpus, tmp_path, monkeypatch):
+    """In training: most padded frames, and most of those times the longest; the same of the validation."""
+    seen: dict[str, list[tuple]] = {"tried": [], "trained": [], "validated": []}
+    encode, step = AsrModel.encode, trainer.Trainer.train_step
+    stepped = []
+
+    def seen_encode(self, x_BTF, lengths_B):
+        when = "tried" if not stepped else "trained" if self.training else "validated"
+        seen[when].append((*x_BTF.shape[:2], self.training, torch.is_grad_enabled()))
+        return encode(self, x_BTF, lengths_B)
+
+    def seen_step(self, batches):
+        stepped.append(1)
+        step(self, batches)
+
+    monkeypatch.setattr(AsrModel, "encode", seen_encode)
+    monkeypatch.setattr(trainer.Trainer, "train_step", seen_step)
+    main(corpus, tmp_path / "exp", "data.max_utterances=12", "decode.batch_frames=300", "train.epochs=1")
+    for training, others in ((True, seen["trained"]), (False, seen["validated"])):
+        tried = [shape for shape in seen["tried"] if shape[2] == training]
+        assert 1 <= len(tried) <= 2 and all(shape[3] == training for shape in tried)
+        for power in (1, 2):
+            assert max(shape[0] * shape[1] ** power for shape in tried) == max(
+                shape[0] * shape[1] ** power for shape in others
+            )
+
+
 def test_memory_of_the_system_that_runs_out_is_the_same(corpus, tmp_path):
     """A batch that cannot be had within a limit on the address space."""
     command = train_command(corpus, tmp_path / "exp", "model.hidden=2000000", "model.experts=1x2", "model.router=dense")
@@ -176,6 +205,15 @@ def test_a_batch_that_breaks_a_step_is_kept(tmp_path, caplog):
     (batch,) = torch.load(path, weights_only=True)
     assert "spk1-001" in batch["utts"] and batch["x_BTF"].isnan().any()
     assert f"saved in {path}: {' '.join(batch['utts'])}" in caplog.text
+
+
+def test_only_the_first_broken_batches_are_kept(tmp_path):
+    batch = random_batch([20, 12])
+    messages = [save_batches(tmp_path / "crash", step, 0, [batch]) for step in range(1, 15)]
+    kept = sorted(path.name for path in (tmp_path / "crash").iterdir())
+    assert kept == [f"step-{step:08d}-rank0.pt" for step in range(1, 11)]
+    assert messages[9] == f"saved in {tmp_path}/crash/{kept[-1]}"
+    assert messages[10:] == [f"not saved, since {tmp_path}/crash has 10 files"] * 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -22,11 +23,11 @@ from omni_asr.data.batch import Batch
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
 from omni_asr.data.features import check_features
 from omni_asr.data.sampler import plan_batches
+from omni_asr.data.table_walk import TableWalk, unique_entries
 from omni_asr.decoding.greedy import greedy_decode
 from omni_asr.devices import autocast
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
-from omni_asr.kaldi.tables import read_table
 from omni_asr.models.encoder import EncoderOutput
 from omni_asr.models.package import Package
 from omni_asr.models.routers import Routing
@@ -47,7 +48,8 @@ def analyze_routing(
     perturbations, example) about the decisions of a model on data directories with features.
 
     Statistics cover all sets. Perturbations are measured on ``disturbed`` utterances of the first set that has a
-    transcript, spread evenly over it; 0 leaves them out. Memory does not grow with the data.
+    transcript, spread evenly over it; 0 leaves them out. Of each utterance memory holds some numbers, of the longest
+    set, and no text.
 
     Raises:
         UserError: the model has no router, two sets have one name, or features do not fit the model.
@@ -67,9 +69,9 @@ def analyze_routing(
     seconds = package.config.model.stack * package.config.features.frame_shift_ms / 1000
     statistics = RoutingStatistics(groups, experts, package.tokenizer.units, seconds)
     for name, utterances in sets.items():
-        speakers = _speakers(utterances)
-        for batch, logp_BSV, encoded in _encode(package, utterances, range(len(utterances)), name):
-            statistics.add(_decisions(batch, logp_BSV, encoded, speakers), name)
+        speakers = Speakers(utterances)
+        for indices, _, logp_BSV, encoded in _encode(package, utterances, np.arange(len(utterances)), name):
+            statistics.add(_decisions(logp_BSV, encoded, speakers.of(indices)), name)
     first = next(iter(sets))
     result = {
         "router": package.config.model.router,
@@ -84,31 +86,41 @@ def analyze_routing(
     return result
 
 
-def _speakers(utterances: UtteranceSet) -> dict[str, str]:
-    path = utterances.data_dir / "utt2spk"
-    return dict(read_table(path)) if path.exists() else {}
+class Speakers:
+    """Speakers of a set by index of the utterance: their names once, and four bytes an utterance."""
+
+    def __init__(self, utterances: UtteranceSet) -> None:
+        path = utterances.data_dir / "utt2spk"
+        walk = TableWalk(path) if path.exists() else None
+        numbers: dict[str | None, int] = {}
+        found = (walk.value_of(utt) if walk is not None else None for utt in utterances.utts)
+        self.number_N = np.fromiter((numbers.setdefault(name, len(numbers)) for name in found), np.int32)
+        self.names = list(numbers)
+
+    def of(self, indices: NDArray) -> list[str | None]:
+        """The speaker of each utterance; None where the set has no ``utt2spk``, or that has no line for it."""
+        return [self.names[number] for number in self.number_N[indices].tolist()]
 
 
 @torch.inference_mode()
 def _encode(
-    package: Package, utterances: UtteranceSet, indices: Sequence[int], what: str
-) -> Iterator[tuple[Batch, Tensor, EncoderOutput]]:
-    """The model's output for some utterances, batch by batch; shows progress where ``what`` is not empty."""
+    package: Package, utterances: UtteranceSet, chosen: NDArray, what: str
+) -> Iterator[tuple[NDArray, Batch, Tensor, EncoderOutput]]:
+    """Indices, batch and the model's output for some utterances, batch by batch; ``what`` is shown beside progress."""
     dataset, device = BatchDataset(utterances), next(package.model.parameters()).device
-    chosen = np.array(indices)
     batches = plan_batches(utterances.frames[chosen], package.config.decode.batch_frames, 1 << 30)
     for positions in tqdm(batches, desc=f"routing of {what}", unit="batch", disable=None if what else True):
         batch = dataset[0, chosen[positions]].to(device)
         with autocast(device):
             logp_BSV, encoded = package.model.encode(batch.x_BTF, batch.lengths_B)
-        yield batch, logp_BSV, encoded
+        yield chosen[positions], batch, logp_BSV, encoded
 
 
 def _ran(encoded: EncoderOutput) -> list[Routing]:
     return [routing for routing in encoded.routings if routing is not None]
 
 
-def _decisions(batch: Batch, logp_BSV: Tensor, encoded: EncoderOutput, speakers: dict[str, str]) -> Decisions:
+def _decisions(logp_BSV: Tensor, encoded: EncoderOutput, speakers: list[str | None]) -> Decisions:
     routings = _ran(encoded)
     entropies = [-(r.probs_NE.clamp(min=1e-30).log2() * r.probs_NE).sum() for r in routings]
     return Decisions(
@@ -116,7 +128,7 @@ def _decisions(batch: Batch, logp_BSV: Tensor, encoded: EncoderOutput, speakers:
         torch.cat([routing.counts_E for routing in routings]).cpu().numpy(),
         torch.stack(entropies).double().cpu().numpy(),
         encoded.packing.lengths_B.numpy(),
-        [speakers.get(utt) for utt in batch.utts],
+        speakers,
         encoded.packing.pack(logp_BSV).argmax(1).cpu().numpy(),
     )
 
@@ -128,9 +140,7 @@ def _perturbations(package: Package, sets: dict[str, UtteranceSet], most: int) -
         log.warning("no set has a text, so nothing is disturbed")
         return None
     utterances = sets[name]
-    texts = read_table(utterances.data_dir / "text", may_be_empty=True)
-    known = [index for index, utt in enumerate(utterances.utts) if texts.get(utt)]
-    indices = [known[position * len(known) // most] for position in range(most)] if len(known) > most else known
+    indices, texts = spoken(utterances, most)
     layers = [(layer, router) for router in package.model.encoder.routers() for layer in range(router.layers)]
     total = 2 + len(RATES) + sum(router.experts for _, router in layers)
     with tqdm(total=total, desc="disturbed routing", unit="decoding", disable=None) as bar:
@@ -141,7 +151,7 @@ def _perturbations(package: Package, sets: dict[str, UtteranceSet], most: int) -
             bar.update()
             return counts.percent
 
-        words = sum(len(texts[utterances.utts[index]].split()) for index in indices)
+        words = sum(len(text.split()) for text in texts.values())
         result: dict[str, Any] = {"set": name, "utterances": len(indices), "words": words, "wer": wer(nullcontext())}
         result["reroute"] = [{"rate": rate, "wer": wer(_all(package, Reroute(rate)))} for rate in RATES]
         result["permuted"] = wer(_all(package, Permute()))
@@ -150,6 +160,17 @@ def _perturbations(package: Package, sets: dict[str, UtteranceSet], most: int) -
             for number, (_, router) in enumerate(layers)
         ]
     return result
+
+
+def spoken(utterances: UtteranceSet, most: int) -> tuple[NDArray, dict[str, str]]:
+    """Indices of at most ``most`` utterances with a text, spread evenly over the set, and their texts by id."""
+    path = utterances.data_dir / "text"
+    walk = TableWalk(path, may_be_empty=True)
+    known = np.flatnonzero(np.fromiter((bool(walk.value_of(utt)) for utt in utterances.utts), bool))
+    if len(known) > most:
+        known = known[np.arange(most) * len(known) // most]
+    chosen = {utterances.utts[index] for index in known.tolist()}
+    return known, {utt: text for utt, text in unique_entries(path, may_be_empty=True) if utt in chosen}
 
 
 def _all(package: Package, intervention: Intervention) -> AbstractContextManager[None]:
@@ -161,9 +182,9 @@ def _removed(package: Package, number: int, expert: int) -> AbstractContextManag
     return intervene(package.model, lambda first: Remove(number - first, expert))
 
 
-def _count_errors(package: Package, utterances: UtteranceSet, indices: Sequence[int], texts: dict[str, str]) -> Counts:
+def _count_errors(package: Package, utterances: UtteranceSet, indices: NDArray, texts: dict[str, str]) -> Counts:
     references, hypotheses = [], []
-    for batch, logp_BSV, encoded in _encode(package, utterances, indices, ""):
+    for _, batch, logp_BSV, encoded in _encode(package, utterances, indices, ""):
         decoded = greedy_decode(logp_BSV, encoded.packing.lengths_B)
         hypotheses += [package.tokenizer.decode(hypothesis.ids).split() for hypothesis in decoded]
         references += [texts[utt].split() for utt in batch.utts]
@@ -176,7 +197,7 @@ def _example(package: Package, name: str, utterances: UtteranceSet, seconds: flo
     index = max(
         range(len(utterances)), key=lambda i: (utterances.frames[i] <= limit, -abs(utterances.frames[i] - limit))
     )
-    batch, logp_BSV, encoded = next(_encode(package, utterances, [index], ""))
+    _, batch, logp_BSV, encoded = next(_encode(package, utterances, np.array([index]), ""))
     hypothesis = greedy_decode(logp_BSV, encoded.packing.lengths_B)[0]
     units = package.tokenizer.units
     spans = zip(hypothesis.ids, hypothesis.starts, hypothesis.ends, strict=True)

@@ -211,7 +211,9 @@ class Shards(Sequence[NDArray]):
 
 
 class BatchDataset(torch.utils.data.Dataset[Batch]):
-    """Loads whole batches; a key is (epoch, utterance indices), so that workers need no state.
+    """Loads whole batches; a key is (epoch, numbers of a batch of the plan), so that workers need no state.
+
+    A number is the index of an utterance plus the utterances of the set for each time that the epoch has had it before.
 
     Args:
         utterances: where features come from.
@@ -226,10 +228,11 @@ class BatchDataset(torch.utils.data.Dataset[Batch]):
         utterances.files = ArkFiles(read_ahead)
 
     def __getitem__(self, key: tuple[int, NDArray]) -> Batch:
-        epoch, indices = key
+        epoch, numbers = key
+        times, indices = np.divmod(numbers, len(self.utterances))
         items = []
-        for index, x_TF in zip(indices, self.utterances.load_all(indices), strict=True):
+        for index, time, x_TF in zip(indices, times, self.utterances.load_all(indices), strict=True):
             if self.augment is not None:
-                x_TF = self.augment(x_TF, epoch, int(index))
+                x_TF = self.augment(x_TF, epoch, int(index), int(time))
             items.append((self.utterances.utts[index], x_TF, self.utterances.tokens[index]))
         return collate(items, self.allocate)

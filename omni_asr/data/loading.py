@@ -52,7 +52,7 @@ def load_batches(
 
     Args:
         dataset: loads a batch.
-        keys: (epoch, utterance indices) of each; may be endless, and is read ahead of the batches.
+        keys: (epoch, numbers of its utterances) of each; may be endless, and is read ahead of the batches.
         workers: processes that load; 0 loads when asked.
         pin: put batches into page-locked memory, from where copies to a GPU are asynchronous.
         interrupted: asked now and then while a loading process makes the caller wait.

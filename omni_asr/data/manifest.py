@@ -87,6 +87,15 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def digest(self, archives: bool) -> str:
+        """Digest of ids, lengths and unit ids of all utterances; with ``archives``, also of what archive has which."""
+        rows = [self.ids.rows, self.tokens, *([self.by_source] if archives else [])]
+        arrays = [self.frames, *(array for part in rows for array in (part.bounds, part.flat))]
+        found = hashlib.sha256()
+        for array in arrays:
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
+
 
 def _open(path: Path, type: str, size: int) -> NDArray:
     if path.stat().st_size != size:
@@ -147,8 +156,16 @@ def manifest_key(data_dir: Path, tokenizer: Tokenizer | None) -> str:
         except FileNotFoundError:
             if name != "text" or tokenizer is not None:
                 raise UserError(f"{data_dir / name} is missing; {stage} makes it") from None
-    units = repr(sorted(tokenizer.state().items())) if tokenizer is not None else ""
-    return "-".join(hashlib.sha256(repr(part).encode()).hexdigest()[:16] for part in (stamps, units))
+    return "-".join([_digest(stamps), units_digest(tokenizer)])
+
+
+def units_digest(tokenizer: Tokenizer | None) -> str:
+    """Digest of the output units."""
+    return _digest(repr(sorted(tokenizer.state().items())) if tokenizer is not None else "")
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 def _make_folder(folder: Path, key: str) -> Path:

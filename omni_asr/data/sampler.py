@@ -2,11 +2,12 @@
 
 Utterances are sorted by length, blurred a little so that batches differ between epochs, cut under a budget of padded
 frames, and the batches shuffled. This is done pool by pool. Without shards there is one pool, of all utterances. With
-shards a pool is a few archives drawn anew in each epoch, and is planned when training comes to it: memory does not grow
-with the number of utterances, and reads stay within the archives of a pool.
+shards a pool is a few archives drawn anew in each epoch, and is planned when training comes to it: memory grows by
+eight bytes a step and not with the number of utterances, and reads stay within the archives of a pool.
 
 Weights have a range of utterances seen more or less often: 2 puts each twice into its pool; of 0.5 half are drawn, anew
-in every epoch.
+in every epoch. In a batch utterance i of N is the number i, and seen again in the epoch, i + N, i + 2 N and so on: what
+a number stands for is its remainder, and augmentation can tell one time from another.
 
 An optimizer step takes ``group`` batches: those of all ranks, and of each rank as many as it accumulates. The epoch's
 batches, in their order and filled up from their start, are cut into ``group`` *lanes* of equal length; step s takes
@@ -83,7 +84,7 @@ class Pool(NamedTuple):
     shuffled: NDArray
 
     def batch(self, place: int) -> NDArray:
-        """Utterances of the batch that comes at a place."""
+        """Numbers of the batch that comes at a place."""
         number = self.shuffled[place]
         return self.order[self.bounds[number] : self.bounds[number + 1]]
 
@@ -108,28 +109,30 @@ class EpochPlan:
         width = config.shards_per_pool
         self._drawn = [drawn[start : start + width] for start in range(0, len(drawn), width)]
         self._pools: OrderedDict[int, Pool] = OrderedDict()
-        counts, self.padded_frames = [], 0
-        self.largest: NDArray = np.empty(0, np.int64)
-        """The batch with the most padded frames."""
+        counts, frames_of = [], [np.empty(0, np.int32)]
+        self.largest: list[NDArray] = []
+        """The batches that take most memory, by :func:`largest_of`."""
         for number in range(len(self._drawn)):
             pool = self._pool(number, 1)
             counts.append(len(pool.shuffled))
-            self._look_for_largest(pool)
+            frames_of.append(self._look_at(pool))
         self._firsts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self.batches = int(self._firsts[-1])
         """Batches before the last step is filled up."""
+        self.step_frames = self._add_up(frames_of)
+        """Frames of the batches of each step on all ranks, without padding."""
 
     def __len__(self) -> int:
         return -(-self.batches // self.group)
 
     def batches_of(self, step: int, rank: int = 0, ranks: int = 1) -> list[NDArray]:
-        """Utterances of each batch that a rank takes in a step: ``group / ranks`` arrays."""
+        """Numbers of each batch that a rank takes in a step: ``group / ranks`` arrays."""
         each = self.group // ranks
         places = [(lane * len(self) + step) % self.batches for lane in range(rank * each, (rank + 1) * each)]
         return [self._batch(place, each) for place in places]
 
     def walk(self, step: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[tuple[int, NDArray]]:
-        """What a :class:`BatchDataset` loads for a rank from a step to the end: (epoch, utterances) of each batch."""
+        """What a :class:`BatchDataset` loads for a rank from a step to the end: (epoch, numbers) of each batch."""
         for number in range(step, len(self)):
             for indices in self.batches_of(number, rank, ranks):
                 yield self.epoch, indices
@@ -155,34 +158,64 @@ class EpochPlan:
         if self.weights is not None:
             chosen = self._weigh(np.arange(len(frames)) if chosen is None else chosen, number)
         if chosen is not None:
-            frames = frames[chosen]
+            frames = self._frames_of(chosen)
         order = np.argsort(-(frames * random.uniform(1 - BLUR, 1 + BLUR, len(frames))), kind="stable")
         bounds = _cut(frames[order], self.config.batch_frames, self.config.max_utterances)
         return Pool(order if chosen is None else chosen[order], bounds, random.permutation(len(bounds) - 1))
 
+    def _frames_of(self, numbers: NDArray) -> NDArray:
+        return self.frames[numbers % len(self.frames)] if self.weights is not None else self.frames[numbers]
+
     def _weigh(self, utterances: NDArray, pool: int) -> NDArray:
-        """Utterances as often as their weights want; what is left of a weight beyond whole numbers is drawn."""
+        """Numbers of utterances as often as their weights want; what is left beyond whole numbers is drawn."""
         assert self.weights is not None
         random = np.random.default_rng((self.seed, self.epoch, pool, WEIGHTS))
         range_of = np.searchsorted(self.weights.bounds, utterances, side="right") - 1
         parts = []
         for number, factor in enumerate(self.weights.factors):
-            mine, whole = utterances[range_of == number], int(factor)
+            mine, whole = utterances[range_of == number].astype(np.int64), int(factor)
             drawn = int((factor - whole) * len(mine) + random.random())  # on average exact, however small the pool
-            parts += [mine] * whole + [random.permutation(mine)[:drawn]]
+            times = [mine] * whole + [random.permutation(mine)[:drawn]]
+            parts += [again + time * len(self.frames) for time, again in enumerate(times)]
         return np.concatenate(parts)
 
     def _random(self, stream: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, self.epoch, stream) if stream else (self.seed, self.epoch))
 
-    def _look_for_largest(self, pool: Pool) -> None:
-        if len(pool.shuffled):
-            longest = np.maximum.reduceat(self.frames[pool.order], pool.bounds[:-1])
-            padded = longest.astype(np.int64) * np.diff(pool.bounds)
-            number = int(padded.argmax())
-            if padded[number] > self.padded_frames:
-                self.padded_frames = int(padded[number])
-                self.largest = pool.order[pool.bounds[number] : pool.bounds[number + 1]]
+    def _look_at(self, pool: Pool) -> NDArray:
+        """Frames of each batch of a pool, in the order in which they come; keeps the largest batches."""
+        if not len(pool.shuffled):
+            return np.empty(0, np.int32)
+        frames, starts = self._frames_of(pool.order).astype(np.int64), pool.bounds[:-1]
+        found = largest_of(np.maximum.reduceat(frames, starts), np.diff(pool.bounds))
+        batches = [*self.largest, *(pool.order[pool.bounds[n] : pool.bounds[n + 1]] for n in found)]
+        longest = np.array([self._frames_of(batch).max() for batch in batches], np.int64)
+        self.largest = [batches[n] for n in largest_of(longest, np.array([len(batch) for batch in batches]))]
+        return np.add.reduceat(frames, starts)[pool.shuffled].astype(np.int32)
+
+    def _add_up(self, frames_of: list[NDArray]) -> NDArray:
+        """Frames of each step, from those of the batches of every pool."""
+        sums, flat = np.zeros(len(self), np.int64), np.concatenate(frames_of)
+        for lane in range(self.group):
+            part = flat[lane * len(self) : (lane + 1) * len(self)]
+            sums[: len(part)] += part
+        for place in range(self.batches, self.group * len(self)):
+            sums[place % len(self)] += flat[place % self.batches]
+        return sums
+
+
+def largest_of(longest: NDArray, utterances: NDArray) -> list[int]:
+    """Numbers of the batches that take most memory, one or two.
+
+    What the layers keep grows with the padded frames of a batch, attention with those times the longest: one long
+    utterance may take more than many short ones.
+
+    Args:
+        longest: frames of the longest utterance of each batch, int64.
+        utterances: how many there are in each batch.
+    """
+    padded = longest * utterances
+    return sorted({int(padded.argmax()), int((padded * longest).argmax())})
 
 
 def _cut(frames: NDArray, budget: int, most: int) -> NDArray:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, flush_folder
 from omni_asr.models.package import Contents, Package, damage, load_package, open_package, save_package
 
 log = logging.getLogger("train")
@@ -58,24 +58,32 @@ class Checkpoints:
             UserError: the disk takes no more; the states that were there stay.
         """
         path = self._state(position.step)
-        with _disk_errors(path), atomic_write(path, "wb") as file:
-            torch.save({"position": vars(position), **tensors}, file)
+        with _disk_errors(path):
+            with atomic_write(path, "wb") as file:
+                torch.save({"position": vars(position), **tensors}, file)
+            flush_folder(self.folder)  # or a crash might find the old states gone and the new one without its name
         for old in self.states()[:-KEPT]:
             old.unlink()
         self._remove_unranked({step for *_, step in position.best})
 
-    def newest(self) -> int | None:
+    def newest(self, set_aside: bool = False) -> int | None:
         """Step of the newest state whose checksums are right; None where there is no state.
+
+        ``set_aside``: rename damaged states that are newer, so that they do not count among those that are kept.
 
         Raises:
             UserError: there are states, but none of them is whole; or one cannot be read at all.
         """
         states = self.states()
+        damaged: list[Path] = []
         for path in reversed(states):
             reason = damage(path)
             if not reason:
+                for other in damaged if set_aside else []:
+                    other.rename(f"{other}.damaged")
                 return int(re.sub(r"\D", "", path.stem))
             log.warning("%s is damaged (%s); it is not used", path, reason)
+            damaged.append(path)
         if states:
             raise UserError(f"no state in {self.folder} is whole; restore one, or remove the folder to start anew")
         return None

@@ -17,8 +17,11 @@ import yaml
 
 from omni_asr import __version__
 from omni_asr.config import Config, config_to_dict
+from omni_asr.data.dataset import UtteranceSet
+from omni_asr.data.manifest import units_digest
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
+from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.training.checkpoint import Checkpoints
 from omni_asr.training.ranks import Ranks
 
@@ -73,6 +76,32 @@ def _refuse_difference(old: dict[str, Any], new: dict[str, Any], exp_dir: Path) 
                     f"{exp_dir} was started with {section}.{key} = {before}, now it is {value}; "
                     f"give the new run another --tag, or remove the directory"
                 )
+
+
+def digests_of(train_set: UtteranceSet, valid_set: UtteranceSet, tokenizer: Tokenizer, shards: bool) -> dict[str, str]:
+    """What a training belongs to beside its options, by name: a state goes on with the same digests only.
+
+    With ``shards`` it matters what archive has which utterance of ``train_set``, too.
+    """
+    return {
+        "output units": units_digest(tokenizer),
+        "training utterances": train_set.manifest.digest(shards),
+        "validation utterances": valid_set.manifest.digest(False),
+    }
+
+
+def refuse_other_data(old: dict[str, str], new: dict[str, str], exp_dir: Path) -> None:
+    """Compare :func:`digests_of` a training's state with those of now.
+
+    Raises:
+        UserError: naming the first that differs.
+    """
+    for what, digest in new.items():
+        if old[what] != digest:
+            raise UserError(
+                f"{exp_dir} was started with other {what} than there are now; put them back, give the new run another "
+                f"--tag, or remove the directory"
+            )
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from omni_asr.training.ranks import Ranks
 
 NAMED = 3
 """Utterances that a message names."""
+KEPT = 10
+"""Files with batches that broke a step; what breaks now and then in a long training must not fill the disk."""
 
 
 @contextlib.contextmanager
@@ -72,9 +74,14 @@ def in_one_line(ranks: Ranks, exp_dir: Path, where: Callable[[], str]) -> Iterat
         ) from None
 
 
-def save_batches(folder: Path, step: int, rank: int, batches: Sequence[Batch]) -> Path:
-    """Keep batches that broke a step, as dictionaries for ``torch.load``; returns the file."""
+def save_batches(folder: Path, step: int, rank: int, batches: Sequence[Batch]) -> str:
+    """Keep batches that broke a step, as dictionaries for ``torch.load``, unless ``folder`` has :data:`KEPT` files.
+
+    Returns the place, or why there is none, in the words of a message.
+    """
+    if folder.is_dir() and len(list(folder.glob("step-*.pt"))) >= KEPT:
+        return f"not saved, since {folder} has {KEPT} files"
     path = folder / f"step-{step:08d}-rank{rank}.pt"
     with atomic_write(path, "wb") as file:
         torch.save([vars(batch) for batch in batches], file)
-    return path
+    return f"saved in {path}"

@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Callable, Iterator
 
+from numpy.typing import NDArray
+
 from omni_asr.config import Config
 from omni_asr.data.batch import Batch
 from omni_asr.data.corpora import as_weights, corpora_of
@@ -35,8 +37,8 @@ class Feed:
         self._dataset = BatchDataset(train_set, augment, read_ahead=data.shards)
         self._weights = as_weights(corpora_of(train_set, data.weights))
         self._latest = self._make_plan(0)
-        self._steps_of: dict[int, int] = {}
-        """Steps of each epoch that loading has come to; it is ahead of training."""
+        self._step_frames: dict[int, NDArray] = {}
+        """Of each epoch from that of training to that of loading, which is ahead: frames of its steps."""
         self.steps_of_first_epoch = len(self._latest)
 
     @property
@@ -61,25 +63,30 @@ class Feed:
         while True:
             yield list(itertools.islice(batches, self.config.optim.accumulate))
 
-    def largest(self, epoch: int) -> Batch:
-        """The batch of an epoch that takes most memory."""
-        plan = self._plan(epoch)
-        return self._dataset[epoch, plan.largest]
+    def largest(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch that take most memory."""
+        return (self._dataset[epoch, numbers] for numbers in self._plan(epoch).largest)
 
-    def enter(self, position: Position) -> None:
-        """Before a step: go to the next epoch if that of ``position`` is over."""
-        if position.done == self._steps_of.get(position.epoch):
+    def enter(self, position: Position) -> int:
+        """Before a step whose batches are there: go to the next epoch if that of ``position`` is over.
+
+        Returns the frames of the step on all ranks, which the plan knows: nobody need ask the others.
+        """
+        if position.done >= len(self._step_frames[position.epoch]):
+            del self._step_frames[position.epoch]
             position.epoch, position.done = position.epoch + 1, 0
+        return int(self._step_frames[position.epoch][position.done])
 
     def epochs(self, position: Position) -> float:
         """Epochs done, with the share of the one under way."""
-        return position.epoch + position.done / self._steps_of.get(position.epoch, len(self._latest))
+        frames = self._step_frames.get(position.epoch, self._latest.step_frames)
+        return position.epoch + position.done / len(frames)
 
     def _keys(self, epoch: int, done: int) -> Iterator[Key]:
         """What this rank loads, from so many steps of an epoch on."""
         while True:
             plan = self._plan(epoch)
-            self._steps_of[epoch] = len(plan)
+            self._step_frames[epoch] = plan.step_frames
             yield from plan.walk(done, self.ranks.rank, self.ranks.size)
             epoch, done = epoch + 1, 0
 

@@ -86,10 +86,16 @@ class FullySharded(Layout):
         _refuse_layer_drop(model, "fsdp")
         super().__init__(model, ranks)
         mesh = _mesh(model, ranks)
+
+        def evenly(parameter: nn.Parameter) -> Shard:
+            """Along the first dimension that every process gets as much of: experts may be fewer than processes."""
+            even = (dim for dim, size in enumerate(parameter.shape) if size % ranks.size == 0)
+            return Shard(next(even, 0))
+
         for group in model.encoder.layer_groups():
             for block in group.blocks:
-                fully_shard(block, mesh=mesh)
-        self.sharded = fully_shard(model, mesh=mesh)
+                fully_shard(block, mesh=mesh, shard_placement_fn=evenly)
+        self.sharded = fully_shard(model, mesh=mesh, shard_placement_fn=evenly)
         register_fsdp_forward_method(model, "encode")
 
     @contextlib.contextmanager
@@ -233,12 +239,13 @@ def scale_gradients(parameters: Iterable[Tensor], factor: float | Tensor) -> Non
 
 
 def clip_gradients(model: nn.Module, most: float, ranks: Ranks) -> Tensor:
-    """Scale all gradients so that their norm is at most ``most``; returns the norm before."""
+    """Scale all gradients so that their norm is at most ``most``, unless that is 0; returns the norm before."""
     spread = [p for p in model.parameters() if isinstance(p, DTensor)]
     replicated = [p for p in model.parameters() if not isinstance(p, DTensor)]
     norm = torch.nn.utils.get_total_norm(gradients(replicated))
     if spread:
         square = ranks.sum(torch.nn.utils.get_total_norm(gradients(spread)).to(norm).square())
         norm = (norm.square() + square).sqrt()
-    scale_gradients(model.parameters(), (most / (norm + 1e-6)).clamp(max=1.0))
+    if most > 0:
+        scale_gradients(model.parameters(), (most / (norm + 1e-6)).clamp(max=1.0))
     return norm

@@ -29,7 +29,7 @@ from omni_asr.models.package import Contents, Info, pack, save_package
 from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.training.averages import Averages
 from omni_asr.training.checkpoint import Checkpoints, Position
-from omni_asr.training.experiment import commit, read_command, write_info
+from omni_asr.training.experiment import commit, digests_of, read_command, refuse_other_data, write_info
 from omni_asr.training.failures import described, in_one_line, naming_what_is_too_large, save_batches
 from omni_asr.training.feed import Feed
 from omni_asr.training.layout import (
@@ -46,7 +46,7 @@ from omni_asr.training.meters import Meters, StepSums, SumsVector
 from omni_asr.training.optim import learning_rate, make_optimizer
 from omni_asr.training.profiling import Profile
 from omni_asr.training.ranks import Ranks
-from omni_asr.training.validation import Validation, validate
+from omni_asr.training.validation import Validation, try_largest_batches, validate
 from omni_asr.training.watchdog import Watchdog
 
 log = logging.getLogger("train")
@@ -99,6 +99,7 @@ class Trainer:
         self.dog = Watchdog(config.train.timeout, self.ranks, self.position)
         self.profile = Profile(profile, exp_dir / "profile", self.ranks)
         self.commit = commit()
+        self.digests = digests_of(train_set, valid_set, tokenizer, config.data.shards)
         self.skipped = 0
         self.stop_signal: signal.Signals | None = None
         self.stopping = False
@@ -112,8 +113,8 @@ class Trainer:
         Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP finish the step, save the state and raise ``KeyboardInterrupt``.
 
         Raises:
-            UserError: ten steps in a row had a loss or gradient that is not finite; memory or disk ran out; data
-                vanished; another rank did.
+            UserError: the state is of other data or units; ten steps in a row had a loss or gradient that is not
+                finite; memory or disk ran out; data vanished; another rank did.
         """
         self._restore()
         path = self.exp_dir / "model.pt"
@@ -129,7 +130,7 @@ class Trainer:
         handlers = {s: signal.signal(s, self._on_signal) for s in STOPPING}
         try:
             with bar, logging_redirect_tqdm(), self.dog.watching(), in_one_line(self.ranks, self.exp_dir, self._where):
-                self._try_largest_batch()
+                self._try_largest_batches()
                 self._start = time.monotonic() - self.position.seconds
                 self.profile.step(self.position.step)
                 self._validate_if_due()
@@ -156,12 +157,11 @@ class Trainer:
 
         A step whose loss or gradient is not finite changes nothing.
         """
-        self.feed.enter(self.position)
+        frames = self.feed.enter(self.position)
         lr = learning_rate(self.position.step, self.total_steps, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.dog.sees("a step")
-        frames = self.ranks.sum(torch.tensor([sum(float(batch.lengths_B.sum()) for batch in batches)])).item()
         done: list[tuple[Batch, Losses, float]] = []
         for number, batch in enumerate(batches):
             share = float(batch.lengths_B.sum()) / frames
@@ -216,16 +216,16 @@ class Trainer:
         step, batches = self.position.step, [b for b, losses, _ in done if finite or not losses.total.isfinite()]
         if batches:
             utts = " ".join(utt for batch in batches for utt in batch.utts)
-            path = save_batches(self.exp_dir / "crash", step, self.ranks.rank, batches) if self.skipped == 1 else None
-            where = f", saved in {path}" if path else ""
+            kept = save_batches(self.exp_dir / "crash", step, self.ranks.rank, batches) if self.skipped == 1 else ""
+            where = f", {kept}" if kept else ""
             log.warning("step %d: loss or gradient is not finite, step skipped; utterances%s: %s", step, where, utts)
         else:
             log.warning("step %d: loss is not finite on another rank, step skipped; see train.rank*.log", step)
         if self.skipped >= MOST_SKIPPED:
             raise UserError(
                 f"{self.skipped} steps in a row had a loss or gradient that is not finite (utterances in "
-                f"{self.exp_dir}/train*.log, the first batch in {self.exp_dir}/crash); lower --set optim.lr or look at "
-                f"those utterances"
+                f"{self.exp_dir}/train*.log, the first such batches in {self.exp_dir}/crash); lower --set optim.lr or "
+                f"look at those utterances"
             )
 
     def _steps(self) -> Iterator[list[Batch]]:
@@ -246,23 +246,26 @@ class Trainer:
                     self._save()
                 raise
 
-    def _try_largest_batch(self) -> None:
-        """Forward and backward of the batch that takes most memory, so that memory fails now and not at night.
+    def _try_largest_batches(self) -> None:
+        """Compute the batches that take most memory, of training and validation, so that it fails now, not at night.
 
         With all layers, and beside what is there later: the optimizer's moments, and gradients of batches before.
         """
-        batch = self.feed.largest(self.position.epoch)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self._seed(0)
-        with naming_what_is_too_large(described(batch), self._batch_options()), self.model.encoder.all_layers():
-            later = [torch.empty_like(p) for p in trained for _ in range(0 if self.optimizer.state else 2)]
-            if self.config.optim.accumulate > 1:
-                later += [torch.empty_like(p) for p in trained]
-            with autocast(self.device):
-                losses = self.layout.forward(batch.to(self.device))
-            losses.total.backward()
-            del later
-        self.optimizer.zero_grad()
+        copies = (0 if self.optimizer.state else 2) + (self.config.optim.accumulate > 1)
+        with naming_what_is_too_large("what the optimizer keeps", "model.dim, model.hidden or model.experts"):
+            later = [torch.empty_like(p) for p in trained for _ in range(copies)]
+        for batch in self.feed.largest(self.position.epoch):
+            self.dog.sees("trying a batch that takes most memory")
+            self._seed(0)
+            with naming_what_is_too_large(described(batch), self._batch_options()), self.model.encoder.all_layers():
+                with autocast(self.device):
+                    losses = self.layout.forward(batch.to(self.device))
+                losses.total.backward()
+            self.optimizer.zero_grad()
+        self.dog.sees("trying the largest batches of the validation")
+        try_largest_batches(self.model, self.valid_set, self.config.decode.batch_frames)
+        del later
 
     def _batch_options(self) -> str:
         data = self.config.data
@@ -333,21 +336,20 @@ class Trainer:
 
     def _validate(self) -> Validation | None:
         """Figures on the validation set; None where a signal came."""
-        budget = self.config.decode.batch_frames
 
         def interrupted() -> bool:
             self.dog.sees("a batch of the validation")
             return self.stop_signal is not None
 
-        with naming_what_is_too_large("a batch of the validation", f"decode.batch_frames, now {budget}"):
-            return validate(self.model, self.valid_set, self.tokenizer, budget, self.ranks, interrupted)
+        budget = self.config.decode.batch_frames
+        return validate(self.model, self.valid_set, self.tokenizer, budget, self.ranks, interrupted)
 
     def _restore(self) -> None:
         """Go on from the newest whole state, in any layout; which that is the first rank finds out for all."""
         chosen = torch.tensor([-1])
         if self.ranks.first:
             self.checkpoints.remove_torn()
-            newest = self.checkpoints.newest()
+            newest = self.checkpoints.newest(set_aside=True)
             chosen = torch.tensor([-1 if newest is None else newest])
         step = int(self.ranks.from_first(chosen))
         self.meters.resume()
@@ -361,6 +363,7 @@ class Trainer:
                 f"{self.exp_dir} makes steps of {state['batches_per_step']} batches, now they would have "
                 f"{self.feed.batches_per_step} (processes x optim.accumulate); start it with as many as before"
             )
+        refuse_other_data(state["digests"], self.digests, self.exp_dir)
         load_whole_state(self.model, state["model"])
         load_optimizer_state(self.optimizer, self.model, state["optimizer"])
         self.averages.load_state(state["averages"])
@@ -378,6 +381,7 @@ class Trainer:
             "optimizer": optimizer_state(self.optimizer, self.model, first),
             "averages": self.averages.state(first),
             "batches_per_step": self.feed.batches_per_step,
+            "digests": self.digests,
             "skipped": self.skipped,
             "commit": self.commit,
             "meters": self.meters.state(),

@@ -4,16 +4,21 @@ import logging
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
+import numpy as np
 import torch
+from torch import Tensor
 
+from omni_asr.data.batch import Batch
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
-from omni_asr.data.sampler import plan_batches
+from omni_asr.data.sampler import largest_of, plan_batches
 from omni_asr.decoding.greedy import greedy_decode
 from omni_asr.devices import autocast
 from omni_asr.models.asr_model import AsrModel
+from omni_asr.models.encoder import EncoderOutput
 from omni_asr.models.routers import LoadCounter
 from omni_asr.scoring.align import Counts, align_all
 from omni_asr.text.tokenizer import Tokenizer
+from omni_asr.training.failures import described, naming_what_is_too_large
 from omni_asr.training.ranks import Ranks
 
 log = logging.getLogger("train")
@@ -44,12 +49,43 @@ def validate(
 
     Every rank gets the figures of the whole set. Returns None when ``interrupted()`` became true on a rank before the
     end.
+
+    Raises:
+        UserError: memory ran out, naming the batch.
     """
     model.eval()
     try:
         return _validate(model, utterances, tokenizer, batch_frames, ranks, interrupted)
     finally:
         model.train()
+
+
+@torch.no_grad()
+def try_largest_batches(model: AsrModel, utterances: UtteranceSet, batch_frames: int) -> None:
+    """Compute the batches of the set that take most memory as :func:`validate` will, every rank all of them.
+
+    Raises:
+        UserError: memory ran out, naming the batch.
+    """
+    dataset, plan = BatchDataset(utterances), plan_batches(utterances.frames, batch_frames, len(utterances))
+    longest = np.array([utterances.frames[batch[0]] for batch in plan], np.int64)
+    model.eval()
+    try:
+        for number in largest_of(longest, np.array([len(batch) for batch in plan])):
+            _encode(model, dataset[0, plan[number]], batch_frames)
+    finally:
+        model.train()
+
+
+def _encode(model: AsrModel, batch: Batch, batch_frames: int) -> tuple[Tensor, EncoderOutput, Tensor]:
+    """Log-probabilities, the encoder's output, and nats of each utterance."""
+    device = next(model.parameters()).device
+    advice = f"decode.batch_frames, now {batch_frames}"
+    with naming_what_is_too_large(f"{described(batch)} of the validation", advice):
+        batch = batch.to(device)
+        with autocast(device):
+            logp_BSV, encoded = model.encode(batch.x_BTF, batch.lengths_B)
+        return logp_BSV, encoded, model.ctc_nats(logp_BSV, encoded.packing.lengths_B, batch)
 
 
 def _validate(
@@ -60,7 +96,6 @@ def _validate(
     ranks: Ranks,
     interrupted: Callable[[], bool],
 ) -> Validation | None:
-    device = next(model.parameters()).device
     dataset, load = BatchDataset(utterances), LoadCounter(model.encoder.experts_of_layers())
     nats, tokens, infeasible = 0.0, 0, 0
     references, hypotheses = [], []
@@ -71,12 +106,11 @@ def _validate(
         # Where batches run out a rank repeats one, uncounted: the ranks may have to compute together.
         counts = start + ranks.rank < len(plan)
         indices = plan[start + ranks.rank if counts else start]
-        batch = dataset[0, indices].to(device)
-        with autocast(device):
-            logp_BSV, encoded = model.encode(batch.x_BTF, batch.lengths_B)
+        batch = dataset[0, indices]
+        logp_BSV, encoded, nats_B = _encode(model, batch, batch_frames)
         if not counts:
             continue
-        nats_B = model.ctc_nats(logp_BSV, encoded.packing.lengths_B, batch).cpu()
+        nats_B = nats_B.cpu()
         finite_B = nats_B.isfinite()
         nats += float(nats_B[finite_B].sum())
         tokens += int(batch.token_lengths_B[finite_B].sum())

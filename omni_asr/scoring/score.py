@@ -19,6 +19,7 @@ from omni_asr.scoring.bootstrap import interval_line, intervals
 from omni_asr.scoring.breakdown import by_length, by_table, error_lists, unknown_words
 from omni_asr.scoring.decoded import decoded_tokens, undecoded
 from omni_asr.scoring.filters import Filter
+from omni_asr.scoring.hyphens import join_hyphens
 from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
 from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, per_utterance, summary_line
@@ -302,13 +303,11 @@ def _normalized(transcripts: Transcripts) -> tuple[Transcripts, list[str]]:
 
 
 def _joined(transcripts: Transcripts) -> Transcripts:
-    """Hypotheses in which ``so called`` is ``so-called`` where that is in the reference."""
-    hypotheses = dict(transcripts.hypotheses)
-    for name, reference in transcripts.references.items():
-        for word in {fold_case(word) for word in split_words(reference) if "-" in word.strip("-")}:
-            apart = r"(?:-|[ \t]+)".join(re.escape(part) for part in word.split("-") if part)
-            joined = word.replace("\\", r"\\")
-            hypotheses[name] = re.sub(rf"(?<!\S){apart}(?!\S)", joined, hypotheses[name], flags=re.IGNORECASE)
+    """Hypotheses in which ``so called`` is ``so-called`` where the reference has that."""
+    hypotheses = {
+        name: " ".join(join_hyphens(split_words(text), split_words(transcripts.hypotheses[name])))
+        for name, text in transcripts.references.items()
+    }
     return replace(transcripts, hypotheses=hypotheses)
 
 

@@ -9,9 +9,13 @@ import pytest
 from omni_asr.bin import run_program, score
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ctm import Token, read_ctm
+from omni_asr.kaldi.data_dir import DataDir
+from omni_asr.kaldi.data_dir import Segment as Part
 from omni_asr.kaldi.stm import read_stm
 from omni_asr.scoring.decoded import decoded_tokens
-from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring.per_utt import read_per_utterance, read_utterances
+from omni_asr.scoring.regimes import SUFFIXES
+from omni_asr.scoring.significance import TESTS, matched_pairs
 from omni_asr.text.whisper_english import whisper_normalizer, without_markup
 
 STM = """;; LABEL "O" "Overall" "Overall"
@@ -230,6 +234,41 @@ def test_whispers_regime_has_files_of_its_own(corpus, plain_normalizer, caplog):
 def test_whispers_regime_on_segments(corpus, plain_normalizer):
     assert run_program(score.main, ["--regime", "whisper", "--stm", "stm", "data", "-", "decode"]) == 0
     assert "/ 7, " in (corpus / "decode/wer_whisper").read_text()
+
+
+@pytest.mark.parametrize("regime", ["verbatim", "whisper"])
+def test_speakers_and_times_of_segments_are_kept_in_every_regime(corpus, plain_normalizer, regime):
+    (corpus / "stm").write_text(STM.replace("sw_1_A 1.0", "sw-1-A 1.0") + "en_2 a en_2_A 2.0 3.5 ten\n")
+    assert run_program(score.main, ["--regime", regime, "--stm", "stm", "data", "-", "decode"]) == 0
+    folder = corpus / "decode" / f"scoring{SUFFIXES[regime]}"
+    assert {u.id: u.speaker for u in read_utterances(folder)} == {
+        "en_2_b-000": "en_2_b",
+        "en_2_a-000": "en_2_a",
+        "sw-1-a-000": "sw-1-a",
+    }
+    assert DataDir(folder).segments == {"en_2_b-000": Part("en_2-B", 0, 2), "sw-1-a-000": Part("sw_1-A", 1, 3)}
+    (corpus / "data/text").write_text("u1 we are\nu2 a\nu3 b\n")
+    assert run_program(score.main, ["--regime", regime, "data", "-", "decode"]) == 0
+    assert not (folder / "segments").exists()
+
+
+def test_systems_that_took_different_branches_are_tested(corpus):
+    (corpus / "stm").write_text("sw_1 A s 1.0 3.0 it's a test of words\nen_2 B t 0.0 2.0 hello there\n")
+    (corpus / "glm").write_text(";; demo\nIT'S => [{IT'S / IT IS}] / [ ] __ [ ]\n")
+    systems = []
+    for name, one, other in (("a", "it is a test of words", "hello (uh) there"), ("b", "it's x test", "hello dare")):
+        (corpus / name).mkdir()
+        (corpus / name / "text").write_text(f"u1 {one}\nu3 {other}\n")
+        assert run_program(score.main, ["--stm", "stm", "--glm", "glm", "data", "-", name]) == 0
+        systems.append(read_utterances(corpus / name / "scoring"))
+    assert {u.id: u.given for u in systems[0]} == {
+        "s-000": "{IT'S / IT IS} A TEST OF WORDS",
+        "t-000": "HELLO THERE",
+    }
+    assert systems[0][1].reference != systems[1][1].reference
+    for test in TESTS.values():
+        assert test(*systems) and test(*reversed(systems))
+    assert matched_pairs(*systems).pairs == 2
 
 
 def test_whisper_itself():

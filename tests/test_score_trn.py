@@ -8,7 +8,7 @@ from sclite_helpers import SCLITE, marked_text, options_of, random_pairs
 
 from omni_asr.bin import run_program, score_trn
 from omni_asr.scoring.markup import Markup
-from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring.per_utt import read_per_utterance
 
 FLAGS = ["--optional", "--fragments", "--case-sensitive"]
 

@@ -9,6 +9,7 @@ from omni_asr.errors import UserError
 from omni_asr.kaldi.ctm import Token
 from omni_asr.kaldi.data_dir import DataDir, Segment
 from omni_asr.kaldi.tables import read_lines, read_table, to_number
+from omni_asr.scoring.align import fold_case
 from omni_asr.scoring.transcripts import without_hypothesis
 
 SPACE = "\u2581"  # what units write for the blank between words
@@ -28,7 +29,7 @@ def decoded_tokens(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLi
     text_path = Path(decode_dir, "text")
     texts = read_table(text_path, may_be_empty=True)
     timed = timed_words(path) if path.exists() else None
-    segments = data.segments or {utterance: Segment(utterance, 0.0, -1.0) for utterance in data.utterances}
+    segments = parts_of_recordings(data)
     places = files_and_channels(data, {segment.recording for segment in segments.values()})
     found = []
     for utterance, text in texts.items():
@@ -58,6 +59,24 @@ def undecoded(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[st
     data, path = DataDir(data_dir), Path(decode_dir, "text")
     known = dict.fromkeys(data.segments or data.utterances)
     return without_hypothesis(known, read_table(path, may_be_empty=True), str(data.path), str(path))
+
+
+def parts_of_recordings(data: DataDir) -> dict[str, Segment]:
+    """What of its recording each utterance is: its segment, else the whole."""
+    return data.segments or {utterance: Segment(utterance, 0.0, -1.0) for utterance in data.utterances}
+
+
+def recordings_by_place(data: DataDir) -> dict[tuple[str, str], str]:
+    """The recordings of a data directory by their file and channel, upper and lower case of which are alike.
+
+    Raises:
+        UserError: a table is broken.
+    """
+    recordings = dict(data.table("wav.scp")) if data.has("wav.scp") else {}
+    if data.has("segments") or data.has("utt2spk"):
+        recordings |= dict.fromkeys((segment.recording for segment in parts_of_recordings(data).values()), "")
+    places = files_and_channels(data, recordings)
+    return {(fold_case(file), fold_case(channel)): recording for recording, (file, channel) in places.items()}
 
 
 def files_and_channels(data: DataDir, recordings: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -37,11 +37,18 @@ class Utterance:
     operations: str
     heading: str = ""
     """Further lines that stand under its id in the report."""
+    text: str = ""
+    """The reference as it was given, with its alternations; nothing where that is its words."""
 
     @property
     def counts(self) -> Counts:
         """Counts of the alignment."""
         return Counts.of(self.operations)
+
+    @property
+    def given(self) -> str:
+        """The reference as it was given: other than ``reference`` the same for every hypothesis."""
+        return self.text or " ".join(word for word in self.reference if word)
 
 
 @dataclass

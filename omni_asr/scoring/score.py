@@ -10,6 +10,8 @@ from pathlib import Path
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.ctm import Alternation, Token, read_ctm, write_ctm
+from omni_asr.kaldi.data_dir import DataDir
+from omni_asr.kaldi.data_dir import Segment as Part
 from omni_asr.kaldi.glm import read_glm
 from omni_asr.kaldi.stm import Label, Segment, read_stm, write_stm
 from omni_asr.kaldi.tables import read_entries
@@ -17,12 +19,13 @@ from omni_asr.kaldi.trn import utterance_ids, write_trn
 from omni_asr.scoring.align import Counts, align_all, fold_case
 from omni_asr.scoring.bootstrap import interval_line, intervals
 from omni_asr.scoring.breakdown import by_length, by_table, error_lists, unknown_words
-from omni_asr.scoring.decoded import decoded_tokens, undecoded
+from omni_asr.scoring.decoded import decoded_tokens, recordings_by_place, undecoded
 from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.hyphens import join_hyphens
 from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
+from omni_asr.scoring.per_utt import write_utterances
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
-from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, per_utterance, summary_line
+from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, summary_line
 from omni_asr.scoring.result_files import ResultFiles, hypotheses_line, is_stale
 from omni_asr.scoring.sclite import Utterance, by_speaker, report
 from omni_asr.scoring.segments import Scored, by_time, score_segments
@@ -37,6 +40,7 @@ STALE = (
     "utts_*",
     "ref.*",
     "hyp.*",
+    "segments",
     "by_*.md",
     "oov",
     "errors.html",
@@ -112,6 +116,8 @@ class Aligned:
     """Utterances whose reference is empty after normalisation; they count nowhere."""
     timed: tuple[list[Segment], list[Label], list[Token | Alternation]] | None = None
     """What was aligned, where it has times: ``ref.stm`` and ``hyp.ctm``."""
+    segments: Mapping[str, Part] = field(default_factory=dict)
+    """Where utterances are in the recordings of the data directory, of an stm those whose recording it has."""
 
 
 def score(
@@ -184,7 +190,7 @@ def _remove_earlier(files: ResultFiles) -> None:
 def _write_alignment(folder: Path, aligned: Aligned, regime: str) -> None:
     """The alignment for people, for programs, and for sclite."""
     utterances = aligned.utterances
-    _write(folder / "per_utt", per_utterance(utterances))
+    write_utterances(folder, utterances, aligned.segments)
     _write(folder / "per_spk", per_speaker(utterances))
     if aligned.timed:
         segments, labels, tokens = aligned.timed
@@ -259,7 +265,18 @@ def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
     if is_whisper:
         scored, dropped = _normalized_segments(scored)
     timed = None if is_whisper else (segments, labels, tokens)
-    return Aligned(scored.utterances, _timed_subsets(scored, labels, protocol), missing, dropped, timed)
+    parts = _parts(scored, data_dir)
+    return Aligned(scored.utterances, _timed_subsets(scored, labels, protocol), missing, dropped, timed, parts)
+
+
+def _parts(scored: Scored, data_dir: str | os.PathLike[str]) -> dict[str, Part]:
+    """Where segments are in the recordings that the data directory has, by the ids of their utterances."""
+    recordings, parts = recordings_by_place(DataDir(data_dir)), {}
+    for utterance, segment in zip(scored.utterances, scored.segments, strict=True):
+        recording = recordings.get((fold_case(segment.file), fold_case(segment.channel)))
+        if recording is not None:
+            parts[utterance.id] = Part(recording, segment.begin, segment.end)
+    return parts
 
 
 def _timed_subsets(scored: Scored, labels: Sequence[Label], protocol: Protocol) -> dict[str, list[Utterance]]:

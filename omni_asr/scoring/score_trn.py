@@ -10,7 +10,8 @@ from omni_asr.kaldi.trn import read_marked_trn
 from omni_asr.scoring.align import fold_case
 from omni_asr.scoring.bootstrap import interval, interval_line
 from omni_asr.scoring.markup import Markup, align_texts
-from omni_asr.scoring.reports import per_speaker, per_utterance, summary_line
+from omni_asr.scoring.per_utt import write_utterances
+from omni_asr.scoring.reports import per_speaker, summary_line
 from omni_asr.scoring.sclite import Utterance, by_speaker, report
 from omni_asr.scoring.transcripts import without_hypothesis
 
@@ -32,7 +33,7 @@ def score_trn(reference: Path, hypothesis: Path, markup: Markup, out_dir: Path |
         )
     if out_dir:
         _write(out_dir / "result.txt", report(utterances, hypothesis.name, markup.case_sensitive))
-        _write(out_dir / "per_utt", per_utterance(utterances))
+        write_utterances(out_dir, utterances)
         _write(out_dir / "per_spk", per_speaker(utterances))
         _write(out_dir / "ci", [interval_line("all", counts, interval(utterances))])
         _write(out_dir / "missing_hyps", (f"{name}\n" for name in missing))
@@ -64,7 +65,7 @@ def align_trn(reference: Path, hypothesis: Path, markup: Markup) -> tuple[list[U
         lambda side, index: f"{reference if side == 'reference' else hypothesis}: utterance ({names[index]})",
     )
     return [
-        Utterance(name, name.split("-")[0], found.reference, found.hypothesis, found.operations)
+        Utterance(name, name.split("-")[0], found.reference, found.hypothesis, found.operations, text=references[name])
         for name, found in zip(names, alignments, strict=True)
     ], missing
 

@@ -54,6 +54,31 @@ def test_what_is_refused(files, capsys, reference, hypothesis, message):
     assert message in error and error.count("\n") == 1 and not (files / "out").exists()
 
 
+ORDERS = ["a_u1 a_u2 b_u3", "x A-b_c a_b-c d_e-f", "A-1 u2 B_3 u4 -x _y z", "u1 a-1 u2", "a_b c-d_e C_f 5", "-x a-1 _y"]
+
+
+@pytest.mark.skipif(SCLITE is None, reason="sclite is not installed (Debian: apt-get install sctk)")
+@pytest.mark.parametrize("names", ORDERS)
+def test_speakers_are_those_of_sclite(tmp_path, monkeypatch, names):
+    monkeypatch.chdir(tmp_path)
+    lines = "".join(f"w ({name})\n" for name in names.split())
+    (tmp_path / "r.trn").write_text("".join(sorted(lines.splitlines(keepends=True))))  # the hypotheses' order counts
+    (tmp_path / "h.trn").write_text(lines)
+    assert run_program(score_trn.main, ["r.trn", "h.trn", "out"]) == 0
+    command = [SCLITE, "-r", "r.trn", "trn", "-h", "h.trn", "trn", "-i", "rm", "-o", "all", "stdout"]
+    printed = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
+    assert (tmp_path / "out/result.txt").read_text().splitlines() == printed.splitlines()
+
+
+def test_speakers_are_drawn_for_the_interval(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"w ({name})\n" for name in "a_u1 a_u2 b_u3 u4".split()]
+    (tmp_path / "t.trn").write_text("".join(lines))
+    assert run_program(score_trn.main, ["t.trn", "t.trn", "out"]) == 0
+    assert (tmp_path / "out/ci").read_text().splitlines()[0].endswith(", 2 speakers")
+    assert "ids without a speaker, that of the line before: 1 (u4, ...)" in caplog.text
+
+
 @pytest.mark.skipif(SCLITE is None, reason="sclite is not installed (Debian: apt-get install sctk)")
 @pytest.mark.parametrize("switches", list(itertools.product([False, True], repeat=3)))
 def test_the_report_is_what_sclite_prints(tmp_path, monkeypatch, switches):

@@ -27,7 +27,7 @@ from omni_asr.scoring.per_utt import write_utterances
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
 from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, summary_line
 from omni_asr.scoring.result_files import ResultFiles, hypotheses_line, is_stale
-from omni_asr.scoring.sclite import Utterance, by_speaker, report
+from omni_asr.scoring.sclite import Utterance, by_speaker, report, speakers_of
 from omni_asr.scoring.segments import Scored, by_time, score_segments
 from omni_asr.scoring.transcripts import Transcripts, read_transcripts, split_words
 from omni_asr.text.whisper_english import whisper_normalizer
@@ -370,7 +370,8 @@ def _write_sclite_files(folder: Path, utterances: Sequence[Utterance], regime: s
     names = utterance_ids((utterance.id, utterance.speaker) for utterance in utterances)
     write_trn(folder / "ref.trn", ((names[u.id], u.reference) for u in utterances))
     write_trn(folder / "hyp.trn", ((names[u.id], u.hypothesis) for u in utterances))
-    renamed = [replace(u, id=names[u.id], speaker=names[u.id].split("-")[0]) for u in utterances]
+    speakers = speakers_of(names[u.id] for u in utterances)
+    renamed = [replace(u, id=names[u.id], speaker=speaker) for u, speaker in zip(utterances, speakers, strict=True)]
     _write(folder / "result.txt", report(renamed, _title("hyp.trn", regime)))
 
 

@@ -1,8 +1,9 @@
 """Recognised words with times, from what ``omni-asr decode`` writes."""
 
 import json
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from omni_asr.errors import UserError
@@ -10,6 +11,7 @@ from omni_asr.kaldi.ctm import Token
 from omni_asr.kaldi.data_dir import DataDir, Segment
 from omni_asr.kaldi.tables import read_lines, read_table, to_number
 from omni_asr.scoring.align import fold_case
+from omni_asr.scoring.sclite import Utterance
 from omni_asr.scoring.transcripts import without_hypothesis
 
 SPACE = "\u2581"  # what units write for the blank between words
@@ -77,6 +79,39 @@ def recordings_by_place(data: DataDir) -> dict[tuple[str, str], str]:
         recordings |= dict.fromkeys((segment.recording for segment in parts_of_recordings(data).values()), "")
     places = files_and_channels(data, recordings)
     return {(fold_case(file), fold_case(channel)): recording for recording, (file, channel) in places.items()}
+
+
+def names_in_data(
+    utterances: Iterable[Utterance], parts: Mapping[str, Segment], data: DataDir
+) -> list[tuple[str, str]]:
+    """The utterance of the data directory and the speaker that segments of an stm are, in the names that it has there.
+
+    A segment is the utterance with which it shares the most time of its recording (``parts``, by the segment's id), and
+    none, an empty id, where it shares none. Its speaker is its own by any case, else that utterance's, else as it says.
+
+    Raises:
+        UserError: a table is broken.
+    """
+    spoken: dict[str, list[tuple[str, Segment]]] = {}
+    for name, segment in parts_of_recordings(data).items() if parts else ():
+        spoken.setdefault(segment.recording, []).append((name, segment))
+    speakers = data.table("utt2spk") if data.has("utt2spk") else {}
+    folded = {fold_case(speaker): speaker for speaker in speakers.values()}
+    found = []
+    for utterance in utterances:
+        part = parts.get(utterance.id)
+        shared = [(_shared(part, own), name) for name, own in spoken.get(part.recording, ())] if part else []
+        longest, name = max(shared, key=lambda one: one[0], default=(0.0, ""))
+        name = name if longest > 0 else ""
+        speaker = folded.get(fold_case(utterance.speaker)) or speakers.get(name) or utterance.speaker
+        found.append((name, speaker))
+    return found
+
+
+def _shared(part: Segment, other: Segment) -> float:
+    """Seconds that two parts of a recording share."""
+    ends = [math.inf if segment.is_open else segment.end for segment in (part, other)]
+    return min(ends) - max(part.start, other.start)
 
 
 def files_and_channels(data: DataDir, recordings: Iterable[str]) -> dict[str, tuple[str, str]]:

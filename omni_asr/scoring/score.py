@@ -18,8 +18,8 @@ from omni_asr.kaldi.tables import read_entries
 from omni_asr.kaldi.trn import utterance_ids, write_trn
 from omni_asr.scoring.align import Counts, align_all, fold_case
 from omni_asr.scoring.bootstrap import interval_line, intervals
-from omni_asr.scoring.breakdown import by_length, by_table, error_lists, unknown_words
-from omni_asr.scoring.decoded import decoded_tokens, recordings_by_place, undecoded
+from omni_asr.scoring.breakdown import Groups, by_length, by_table, error_lists, unknown_words
+from omni_asr.scoring.decoded import decoded_tokens, names_in_data, recordings_by_place, undecoded
 from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.hyphens import join_hyphens
 from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
@@ -95,8 +95,6 @@ class Protocol:
                 raise UserError(f"--by {what!r}: 'length' or a table such as utt2snr was expected")
             if names.count(name) > 1:
                 raise UserError(f"--by {what}: given twice; both would write by_{name}.md")
-            if self.stm and what != "length":
-                raise UserError(f"--by {what}: segments of an stm are not in such a table; label them in the stm")
 
     @property
     def suffix(self) -> str:
@@ -135,6 +133,7 @@ def score(
     files = ResultFiles(Path(decode_dir), protocol.suffix)
     _check_places(files, protocol)
     aligned = (_align_times if protocol.stm else _align_texts)(data_dir, files.decode_dir, protocol)
+    breakdowns = _breakdowns(aligned, protocol, data_dir)
     _remove_earlier(files)
     _write_alignment(files.folder, aligned, protocol.regime)
     utterances, regime = aligned.utterances, regime_line(protocol.regime)
@@ -146,7 +145,7 @@ def score(
     _write(files.folder / "missing_hyps", (f"{name}\n" for name in aligned.missing))
     _write(files.folder / "dropped_utts", (f"{name}\n" for name in aligned.dropped))
     characters = count_characters(utterances)
-    _write_breakdowns(files.folder, utterances, characters, protocol, data_dir)
+    _write_breakdowns(files.folder, utterances, characters, protocol, breakdowns)
     _warn(aligned, files.folder)
     for name, group in aligned.subsets.items():
         own = replace(files, subset=name)
@@ -375,21 +374,36 @@ def _write_sclite_files(folder: Path, utterances: Sequence[Utterance], regime: s
     _write(folder / "result.txt", report(renamed, _title("hyp.trn", regime)))
 
 
+def _breakdowns(aligned: Aligned, protocol: Protocol, data_dir: str | os.PathLike[str]) -> dict[str, Groups]:
+    """Utterances by length or by the values of files, by the names of these.
+
+    Raises:
+        UserError: a file is missing or malformed, or has no line for one of the utterances or speakers.
+    """
+    names = None
+    if protocol.stm and set(protocol.by) - {"length"}:
+        names = names_in_data(aligned.utterances, aligned.segments, DataDir(data_dir))
+    found = {}
+    for what in protocol.by:
+        path = Path(what) if "/" in what else Path(data_dir, what)
+        by_what = by_length(aligned.utterances) if what == "length" else by_table(aligned.utterances, path, names)
+        found[path.name] = by_what
+    return found
+
+
 def _write_breakdowns(
     folder: Path,
     utterances: Sequence[Utterance],
     characters: Mapping[str, Counts],
     protocol: Protocol,
-    data_dir: str | os.PathLike[str],
+    breakdowns: Mapping[str, Groups],
 ) -> None:
-    """Lists of errors, tables by length or by the values of files, and words outside the training text."""
+    """Lists of errors, tables of groups, and words outside the training text."""
     regime = regime_line(protocol.regime)
     _write(folder / "errors", [regime, *error_lists(utterances)])
-    for what in protocol.by:
-        path = Path(what) if "/" in what else Path(data_dir, what)
-        groups = by_length(utterances) if what == "length" else by_table(utterances, path)
-        title = "words" if what == "length" else path.name
-        _write(folder / f"by_{path.name}.md", breakdown(title, groups, protocol.regime, characters))
+    for name, groups in breakdowns.items():
+        title = "words" if name == "length" else name
+        _write(folder / f"by_{name}.md", breakdown(title, groups, protocol.regime, characters))
     if protocol.train_text:
         found = unknown_words(utterances, _vocabulary(protocol.train_text, protocol.regime))
         rows = (f"{count:6d} {right:6d}  {word}\n" for word, count, right in found.unknown)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from omni_asr.bin import run_program, score
 from omni_asr.scoring.align import Counts, align
+from omni_asr.scoring.bootstrap import read_interval
 from omni_asr.scoring.breakdown import (
     by_length,
     by_value,
@@ -110,9 +111,21 @@ def test_tables_of_groups(folder):
         ["10.5", "1", "3"],
         ["inf", "2", "1"],
     ]
-    assert rows[2][9] == "[0.00, inf]", "a sample of nothing but the wordless utterance"
+    assert rows[2][9] == "-", "one speaker, in a set of two"
     heads, rows = read_breakdown("decode/scoring/by_spk2gender.md")
     assert heads[0] == "spk2gender" and [row[0] for row in rows] == ["f", "m"]
+
+
+@pytest.mark.parametrize("unit", ["utterances", "speakers"])
+def test_one_unit_is_drawn_for_all_groups_and_named(folder, unit):
+    (folder / "data/utt2all").write_text("".join(f"{name} x\n" for name in ("a-1", "a-2", "b-1", "b-2")))
+    assert run("--by", "utt2snr", "--by", "utt2all", "--bootstrap", unit) == 0
+    whole = read_interval("decode/scoring/ci")
+    assert whole.unit == unit and read_breakdown("decode/scoring/by_utt2all.md")[1][0][9] == str(whole)
+    rows = read_breakdown("decode/scoring/by_utt2snr.md")[1]
+    one_speaker = {"utterances": "[0.00, inf]", "speakers": "-"}  # of inf: nothing but the wordless utterance
+    assert rows[2][9] == one_speaker[unit]
+    assert f"\n95 %: over {unit}; " in (folder / "decode/scoring/by_utt2snr.md").read_text()
 
 
 def test_a_path_and_names_with_bars(folder):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_lines
 from omni_asr.scoring.align import CORRECT, INSERTION, Counts, align_all, pairs
-from omni_asr.scoring.bootstrap import Interval, intervals
+from omni_asr.scoring.bootstrap import Interval, intervals, unit_of
 from omni_asr.scoring.regimes import regime_line
 from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker
 
@@ -84,16 +84,19 @@ def markdown(
 
 
 def breakdown(
-    title: str, groups: Mapping[str, Sequence[Utterance]], regime: str, characters: Mapping[str, Counts]
+    title: str, groups: Mapping[str, Sequence[Utterance]], regime: str, characters: Mapping[str, Counts], unit: str = ""
 ) -> Iterator[str]:
     """Percentages of groups of utterances, each with its interval and its character error rate.
 
-    ``characters`` are the counts of each utterance by its id, as :func:`count_characters` makes them.
+    ``characters`` are the counts of each utterance by its id, as :func:`count_characters` makes them. For the intervals
+    of all groups the same is drawn, ``unit``; by default what :func:`unit_of` says of all utterances.
     """
     yield regime_line(regime)
     rows = {name: by_speaker(group)[1] for name, group in groups.items()}
     sums = {name: sum((characters[u.id] for u in group), Counts()) for name, group in groups.items()}
-    yield from _markdown_table(title, rows, intervals(groups), sums)
+    unit = unit or unit_of([utterance for group in groups.values() for utterance in group])
+    yield from _markdown_table(title, rows, intervals(groups, unit), sums)
+    yield f"\n95 %: over {unit}; - for a group of fewer than two, or without a reference word\n"
 
 
 def _markdown_table(

@@ -403,7 +403,7 @@ def _write_breakdowns(
     _write(folder / "errors", [regime, *error_lists(utterances)])
     for name, groups in breakdowns.items():
         title = "words" if name == "length" else name
-        _write(folder / f"by_{name}.md", breakdown(title, groups, protocol.regime, characters))
+        _write(folder / f"by_{name}.md", breakdown(title, groups, protocol.regime, characters, protocol.blocks))
     if protocol.train_text:
         found = unknown_words(utterances, _vocabulary(protocol.train_text, protocol.regime))
         rows = (f"{count:6d} {right:6d}  {word}\n" for word, count, right in found.unknown)

@@ -198,7 +198,7 @@ def test_segments_of_an_stm(folder):
 
 
 def test_segments_have_speakers_and_audio_in_whispers_regime_too(folder, monkeypatch):
-    monkeypatch.setattr("omni_asr.scoring.score.whisper_normalizer", lambda: str.lower)
+    monkeypatch.setattr("omni_asr.scoring.rewriting.whisper_normalizer", lambda: str.lower)
     write_table(folder / "data/test/wav.scp", {"f": "a-1.wav"})
     write_table(folder / "data/test/utt2spk", {"f": "f"})
     (folder / "stm").write_text("f A ann-x 0 1 ONE\nf A ann-x 1 2 two\n")

@@ -99,16 +99,27 @@ def test_a_glm_without_times_rewrites_both_texts(corpus, capsys):
 
 
 @pytest.mark.parametrize(
-    ("rule", "text", "message"),
+    ("reference", "hypothesis", "errors"),
     [
-        ("[HERE] => [{HERE / HEAR}] / [ ] __ [ ]", "u1 here", "glm: alternatives need --stm; utterance u1 becomes"),
-        ("A => B / [ ] __ [ ]", "u1 (a", "utterance u1: '( a': parentheses must pair"),
+        ("hello world", "hello ) world", "[ 1 / 2, 1 ins,"),
+        ("hello x world", "hello {x} world", "[ 1 / 3, 0 ins, 0 del, 1 sub"),
+        ("(uh {x} a) /", "(UH {x} b) /", "[ 1 / 4, 0 ins, 0 del, 1 sub"),
+        ("uh-huh (a", "%bcack (b", "[ 1 / 2, 0 ins, 0 del, 1 sub"),
     ],
 )
-def test_what_a_glm_without_times_cannot_do(corpus, capsys, rule, text, message):
-    (corpus / "glm").write_text(f";; demo\n{rule}\n")
+def test_marks_in_words_mean_nothing_to_a_glm_without_times(corpus, reference, hypothesis, errors):
+    (corpus / "data/text").write_text(f"u1 {reference}\n")
+    (corpus / "decode/text").write_text(f"u1 {hypothesis}\n")
+    assert run_program(score.main, ["--glm", "glm", "data", "-", "decode"]) == 0
+    assert errors in (corpus / "decode/wer").read_text()
+    assert read_utterances("decode/scoring")[0].given == reference.upper().replace("UH-HUH", "%BCACK")
+
+
+def test_what_a_glm_without_times_cannot_do(corpus, capsys):
+    (corpus / "glm").write_text(";; demo\n[HERE] => [{HERE / HEAR}] / [ ] __ [ ]\n")
+    message = "glm: alternatives need --stm; utterance u1 becomes '(A {HERE / HEAR}'"
     for folder in ("data", "decode"):
-        (corpus / folder / "text").write_text(f"{text}\n")
+        (corpus / folder / "text").write_text("u1 (a here\n")
     assert run_program(score.main, ["--glm", "glm", "data", "-", "decode"]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1

@@ -21,12 +21,12 @@ from omni_asr.scoring.bootstrap import interval_line, intervals
 from omni_asr.scoring.breakdown import Groups, by_length, by_table, error_lists, unknown_words
 from omni_asr.scoring.decoded import decoded_tokens, names_in_data, recordings_by_place, undecoded
 from omni_asr.scoring.filters import Filter
-from omni_asr.scoring.hyphens import join_hyphens
 from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
 from omni_asr.scoring.per_utt import write_utterances
 from omni_asr.scoring.regimes import SUFFIXES, regime_line
 from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, summary_line
 from omni_asr.scoring.result_files import ResultFiles, hypotheses_line, is_stale
+from omni_asr.scoring.rewriting import joined, mapped, normalized
 from omni_asr.scoring.sclite import Utterance, by_speaker, report, speakers_of
 from omni_asr.scoring.segments import Scored, by_time, score_segments
 from omni_asr.scoring.transcripts import Transcripts, read_transcripts, split_words
@@ -230,11 +230,11 @@ def _align_texts(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
     transcripts = read_transcripts(data_dir, decode_dir, protocol.regime)
     dropped: list[str] = []
     if protocol.regime == "whisper":
-        transcripts, dropped = _normalized(transcripts)
+        transcripts, dropped = normalized(transcripts)
     if protocol.glm:
-        transcripts = _mapped(transcripts, protocol.glm, split_hyphens=not protocol.join_hyphens)
+        transcripts = mapped(transcripts, protocol.glm, split_hyphens=not protocol.join_hyphens)
     if protocol.join_hyphens:
-        transcripts = _joined(transcripts)
+        transcripts = joined(transcripts)
     utterances = align_words(transcripts)
     subsets = {
         name: _subset(name, [u for u in utterances if u.id.startswith(prefix)])
@@ -302,53 +302,10 @@ def _subset(name: str, utterances: list[Utterance]) -> list[Utterance]:
     return utterances
 
 
-def _normalized(transcripts: Transcripts) -> tuple[Transcripts, list[str]]:
-    """Both sides normalised; utterances of which no reference is left are taken out on both sides."""
-    normalize = whisper_normalizer()
-    references = {name: normalize(text) for name, text in transcripts.references.items()}
-    kept = [name for name, text in references.items() if text]
-    dropped = [name for name, text in references.items() if not text]
-    if not kept:
-        raise UserError("no reference has a word left after normalisation")
-    return Transcripts(
-        {name: references[name] for name in kept},
-        {name: normalize(transcripts.hypotheses[name]) for name in kept},
-        transcripts.speakers,
-        [name for name in transcripts.missing if references[name]],
-    ), dropped
-
-
-def _joined(transcripts: Transcripts) -> Transcripts:
-    """Hypotheses in which ``so called`` is ``so-called`` where the reference has that."""
-    hypotheses = {
-        name: " ".join(join_hyphens(split_words(text), split_words(transcripts.hypotheses[name])))
-        for name, text in transcripts.references.items()
-    }
-    return replace(transcripts, hypotheses=hypotheses)
-
-
-def _mapped(transcripts: Transcripts, glm: Path, split_hyphens: bool) -> Transcripts:
-    """Both sides rewritten by a global map, each utterance as one line."""
-
-    def rewrite(texts: Mapping[str, str], kinds: tuple[str, str]) -> dict[str, str]:
-        rules, rewritten = Filter(read_glm(glm, kinds), split_hyphens=split_hyphens), {}
-        for name, text in texts.items():
-            try:
-                rewritten[name] = rules.text(text)
-            except UserError as error:
-                raise UserError(f"utterance {name}: {error}") from None
-            if "{" in rewritten[name]:
-                raise UserError(f"{glm}: alternatives need --stm; utterance {name} becomes {rewritten[name]!r}")
-        return rewritten
-
-    references = rewrite(transcripts.references, ("trn", "ref"))
-    return replace(transcripts, references=references, hypotheses=rewrite(transcripts.hypotheses, ("trn", "hyp")))
-
-
 def _normalized_segments(scored: Scored) -> tuple[Scored, list[str]]:
     """Segments as utterances, normalised."""
     texts = zip(scored.utterances, scored.segments, strict=True)
-    transcripts, dropped = _normalized(
+    transcripts, dropped = normalized(
         Transcripts(
             {u.id: segment.text for u, segment in texts},
             {u.id: " ".join(u.hypothesis) for u in scored.utterances},

@@ -140,12 +140,21 @@ def test_a_channel_that_nothing_was_heard_in(corpus, caplog):
     assert "without a hypothesis, so that its words count as deleted: 1 of the set (listed in " in caplog.text
 
 
-def test_an_utterance_that_was_not_decoded(corpus, caplog):
+@pytest.mark.parametrize("options", [[], ["--ctm", "c.ctm"]])
+def test_an_utterance_that_was_not_decoded(corpus, caplog, options):
     (corpus / "decode/text").write_text("u1 we're gonna go\nu3\n")
-    assert run_program(score.main, ARGUMENTS) == 0
+    (corpus / "c.ctm").write_text("sw_1 A 1.5 0.1 we\n")
+    assert run_program(score.main, [*options, *ARGUMENTS]) == 0
     assert (corpus / "decode/scoring/missing_hyps").read_text() == "en_2 b\nu2\n"
     assert "Scored 2 sentences, 2 not present in hyp." in (corpus / "decode/wer").read_text()
     assert "count as deleted: 2 of the set (listed in " in caplog.text
+
+
+def test_words_with_times_alone(corpus):
+    (corpus / "decode/text").unlink()
+    (corpus / "c.ctm").write_text("sw_1 A 1.5 0.1 we\nen_2 B 1 0.1 yes\n")
+    assert run_program(score.main, ["--ctm", "c.ctm", *ARGUMENTS]) == 0
+    assert (corpus / "decode/scoring/missing_hyps").read_text() == ""
 
 
 def test_subsets_of_an_stm_mind_no_case(corpus):

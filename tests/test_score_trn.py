@@ -30,8 +30,10 @@ def test_marks_mean_what_the_options_say(files, capsys, caplog):
     ]
     assert "references without a hypothesis, whose words count as deleted: 1 (t-1" in caplog.text
     assert (files / "out/missing_hyps").read_text() == "t-1\n"
-    assert (files / "out/wer").read_text() == "%WER 40.00 [ 2 / 5, 0 ins, 1 del, 1 sub ]\n"
-    assert (files / "out/ci").read_text().startswith("all: %WER 40.00 95% Conf Interval [ ")
+    wer, ci, result = ((files / "out" / name).read_text() for name in ("wer", "ci", "result.txt"))
+    assert wer == "%WER 40.00 [ 2 / 5, 0 ins, 1 del, 1 sub ]\nScoring regime: verbatim\n"
+    assert ci.startswith("all: %WER 40.00 95% Conf Interval [ ") and ci.endswith("\nScoring regime: verbatim\n")
+    assert "h.trn (verbatim)" in result
     assert [u.id for u in read_per_utterance(files / "out/per_utt")] == ["t-2", "s-1", "t-1"]
     assert {path.name for path in (files / "out").iterdir()} >= {"result.txt", "per_spk"}
 
@@ -65,7 +67,21 @@ def test_speakers_are_those_of_sclite(tmp_path, monkeypatch, names):
     (tmp_path / "r.trn").write_text("".join(sorted(lines.splitlines(keepends=True))))  # the hypotheses' order counts
     (tmp_path / "h.trn").write_text(lines)
     assert run_program(score_trn.main, ["r.trn", "h.trn", "out"]) == 0
-    command = [SCLITE, "-r", "r.trn", "trn", "-h", "h.trn", "trn", "-i", "rm", "-o", "all", "stdout"]
+    command = [
+        SCLITE,
+        "-r",
+        "r.trn",
+        "trn",
+        "-h",
+        "h.trn",
+        "trn",
+        "h.trn (verbatim)",
+        "-i",
+        "rm",
+        "-o",
+        "all",
+        "stdout",
+    ]
     printed = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     assert (tmp_path / "out/result.txt").read_text().splitlines() == printed.splitlines()
 
@@ -91,7 +107,19 @@ def test_the_report_is_what_sclite_prints(tmp_path, monkeypatch, switches):
                 file.write(f"{pair[side]} ({['S', 's', 't_u'][index % 3]}-{index})\n")
     flags = [flag for flag, on in zip(FLAGS, switches, strict=True) if on]
     assert run_program(score_trn.main, [*flags, "r.trn", "h.trn", "out"]) == 0
-    command = [SCLITE, "-r", "r.trn", "trn", "-h", "h.trn", "trn", *options_of(Markup(*switches)), "-i", "rm"]
+    command = [
+        SCLITE,
+        "-r",
+        "r.trn",
+        "trn",
+        "-h",
+        "h.trn",
+        "trn",
+        "h.trn (verbatim)",
+        *options_of(Markup(*switches)),
+        "-i",
+        "rm",
+    ]
     printed = subprocess.run(
         [*command, "-o", "all", "stdout"], capture_output=True, encoding="utf-8", check=True
     ).stdout

@@ -258,7 +258,8 @@ def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
         tokens = Filter(read_glm(protocol.glm, ("ctm", "hyp"))).tokens(tokens)
     scored = score_segments(segments, tokens)
     missing = [f"{file} {channel}" for file, channel in scored.missing]
-    missing += [] if protocol.ctm else undecoded(data_dir, decode_dir)
+    if not protocol.ctm or (decode_dir / "text").exists():  # words with times may come without such a file
+        missing += undecoded(data_dir, decode_dir)
     dropped: list[str] = []
     is_whisper = protocol.regime == "whisper"
     if is_whisper:

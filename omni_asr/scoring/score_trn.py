@@ -11,6 +11,7 @@ from omni_asr.scoring.align import fold_case
 from omni_asr.scoring.bootstrap import interval, interval_line
 from omni_asr.scoring.markup import Markup, align_texts
 from omni_asr.scoring.per_utt import write_utterances
+from omni_asr.scoring.regimes import regime_line
 from omni_asr.scoring.reports import per_speaker, summary_line
 from omni_asr.scoring.sclite import Utterance, by_speaker, report, speakers_of
 from omni_asr.scoring.transcripts import without_hypothesis
@@ -39,12 +40,12 @@ def score_trn(reference: Path, hypothesis: Path, markup: Markup, out_dir: Path |
             unnamed[0],
         )
     if out_dir:
-        _write(out_dir / "result.txt", report(utterances, hypothesis.name, markup.case_sensitive))
+        _write(out_dir / "result.txt", report(utterances, f"{hypothesis.name} (verbatim)", markup.case_sensitive))
         write_utterances(out_dir, utterances)
         _write(out_dir / "per_spk", per_speaker(utterances))
-        _write(out_dir / "ci", [interval_line("all", counts, interval(utterances))])
+        _write(out_dir / "ci", [interval_line("all", counts, interval(utterances)), regime_line("verbatim")])
         _write(out_dir / "missing_hyps", (f"{name}\n" for name in missing))
-        _write(out_dir / "wer", [f"{line}\n"])
+        _write(out_dir / "wer", [f"{line}\n", regime_line("verbatim")])
     return line
 
 

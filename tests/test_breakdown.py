@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from omni_asr.bin import run_program, score
 from omni_asr.scoring.align import Counts, align
+from omni_asr.scoring.bootstrap import read_interval
 from omni_asr.scoring.breakdown import (
     by_length,
     by_value,
@@ -110,9 +111,21 @@ def test_tables_of_groups(folder):
         ["10.5", "1", "3"],
         ["inf", "2", "1"],
     ]
-    assert rows[2][9] == "[0.00, inf]", "a sample of nothing but the wordless utterance"
+    assert rows[2][9] == "-", "one speaker, in a set of two"
     heads, rows = read_breakdown("decode/scoring/by_spk2gender.md")
     assert heads[0] == "spk2gender" and [row[0] for row in rows] == ["f", "m"]
+
+
+@pytest.mark.parametrize("unit", ["utterances", "speakers"])
+def test_one_unit_is_drawn_for_all_groups_and_named(folder, unit):
+    (folder / "data/utt2all").write_text("".join(f"{name} x\n" for name in ("a-1", "a-2", "b-1", "b-2")))
+    assert run("--by", "utt2snr", "--by", "utt2all", "--bootstrap", unit) == 0
+    whole = read_interval("decode/scoring/ci")
+    assert whole.unit == unit and read_breakdown("decode/scoring/by_utt2all.md")[1][0][9] == str(whole)
+    rows = read_breakdown("decode/scoring/by_utt2snr.md")[1]
+    one_speaker = {"utterances": "[0.00, inf]", "speakers": "-"}  # of inf: nothing but the wordless utterance
+    assert rows[2][9] == one_speaker[unit]
+    assert f"\n95 %: over {unit}; " in (folder / "decode/scoring/by_utt2snr.md").read_text()
 
 
 def test_a_path_and_names_with_bars(folder):
@@ -160,7 +173,6 @@ def test_nothing_of_an_earlier_scoring_stays(folder):
         (["--by", ""], "--by '': 'length' or a table such as utt2snr was expected"),
         (["--by", "C:\\utt2snr"], "'length' or a table such as utt2snr was expected"),
         (["--by", "."], "'length' or a table such as utt2snr was expected"),
-        (["--by", "utt2snr", "--stm", "data/stm"], "--by utt2snr: segments of an stm are not in such a table"),
         (["--train-text", "train/none"], "train/none does not exist"),
     ],
 )
@@ -177,6 +189,25 @@ def test_ids_that_a_table_lacks(folder, capsys, table, line, what):
     (folder / "data" / table).write_text(f"{line}\n")
     assert run("--by", table) == 1
     assert f"data/{table}: {what} of the scored set has no line" in one_line_of(capsys)
+
+
+def test_segments_of_an_stm_by_tables_of_utterances_and_speakers(folder, capsys):
+    (folder / "data/wav.scp").write_text("f-A f.wav\n")
+    (folder / "data/segments").write_text("a-1 f-A 0 2\na-2 f-A 2 3\nb-1 f-A 3 4\nb-2 f-A 4 5\n")
+    (folder / "data/reco2file_and_channel").write_text("f-A F A\n")
+    lines = ["A 0 0.9 one", "A 1 2.4 two", "A 2.4 3.2 x", "else 3.5 4 y", "B 9 10 z"]
+    (folder / "stm").write_text("".join(f"f A {line}\n" for line in lines))
+    (folder / "ctm").write_text("f A 0.1 0.2 one\n")
+    options = ["--stm", "stm", "--ctm", "ctm", "--by", "utt2snr", "--by", "spk2gender"]
+    assert run(*options) == 0
+    by_snr, by_gender = (read_breakdown(f"decode/scoring/by_{name}.md")[1] for name in ("utt2snr", "spk2gender"))
+    assert [row[:2] for row in by_snr] == [["-3", "1"], ["10.5", "2"], ["inf", "1"], ["unknown", "1"]]
+    assert [row[:2] for row in by_gender] == [["f", "3"], ["m", "2"]], "an stm's other name is that of its utterance"
+    before = (folder / "decode/wer").read_bytes()
+    (folder / "data/spk2gender").write_text("a f\n")
+    assert run(*options) == 1
+    assert "data/spk2gender: speaker 'b' of the scored set has no line" in one_line_of(capsys)
+    assert (folder / "decode/wer").read_bytes() == before
 
 
 def test_segments_of_an_stm_by_length(folder):

@@ -194,7 +194,21 @@ def test_segments_of_an_stm(folder):
         samples, rate = sound(shown[name])
         assert len(samples) == seconds * rate and samples[8000] == pytest.approx(level, abs=1e-3)
     assert "No audio: data/test has no such utterance or recording" in found.seen
-    assert "no utt2spk" not in found.seen and "bob 100.0 % 1 words" in found.seen and "<button" not in text
+    assert "bob 100.0 % 1 words" in found.seen and "<button" not in text
+
+
+def test_segments_have_speakers_and_audio_in_whispers_regime_too(folder, monkeypatch):
+    monkeypatch.setattr("omni_asr.scoring.rewriting.whisper_normalizer", lambda: str.lower)
+    write_table(folder / "data/test/wav.scp", {"f": "a-1.wav"})
+    write_table(folder / "data/test/utt2spk", {"f": "f"})
+    (folder / "stm").write_text("f A ann-x 0 1 ONE\nf A ann-x 1 2 two\n")
+    (folder / "ctm").write_text("f A 0.2 0.2 one\nf A 1.2 0.2 too\n")
+    write_table(folder / "exp/omni/decode_test/text", {"f": "one too"})
+    score("data/test", "exp/omni/decode_test", Protocol("whisper", stm=Path("stm"), ctm=Path("ctm")))
+    text, found = run("--regime", "whisper", out="exp/omni/decode_test/scoring_whisper/errors.html")
+    shown = articles(text)
+    assert list(shown) == ["ann-x-001"] and len(sound(shown["ann-x-001"])[0]) == 16000
+    assert "1 errors in 1 words, 100.0 %, ann-x" in found.seen
 
 
 def test_a_foreign_table_is_named(folder):

@@ -77,6 +77,7 @@ def test_missing_parts_are_named(tmp_path, folder):
     (exp / "model_info.json").unlink()
     (exp / "decode_test/load.json").unlink()
     (exp / "decode_test/wer").unlink()
+    (exp / "decode_test/scoring/utt2spk").unlink()
     (exp / "routing.json").unlink()
     with open(exp / "train.jsonl", "a", encoding="utf-8") as file:
         file.write('{"type": "step", "st')
@@ -89,7 +90,7 @@ def test_missing_parts_are_named(tmp_path, folder):
         "decode_test/load.json: no load of the experts on this set",
         f"routing.json does not exist: no pictures of the routing; run omni-asr analyze-routing {exp}",
         "decode_test_noisy does not exist: decode this set (stage 4)",
-        "test: no utt2spk in the data directory",
+        "decode_test/scoring/utt2spk does not exist: no aligned utterances (stage 5)",
     ):
         assert expected in found.seen, expected
 

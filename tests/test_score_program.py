@@ -5,14 +5,17 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from omni_asr.bin import run_program, score
+from omni_asr.errors import UserError
 from omni_asr.kaldi.trn import read_trn
 from omni_asr.scoring import reports
 from omni_asr.scoring.align import align_all
-from omni_asr.scoring.reports import count_characters, read_per_utterance
+from omni_asr.scoring.per_utt import read_per_utterance, read_utterances
+from omni_asr.scoring.reports import count_characters
 from omni_asr.scoring.score import align_words
 from omni_asr.scoring.transcripts import Transcripts, read_transcripts
 
@@ -91,13 +94,27 @@ def test_trn_files_join_by_id_and_keep_every_reference(arguments, tmp_path):
     assert hypothesis["spk_a-spk-a-002"] == []
 
 
-def test_per_utterance_reads_back(arguments, tmp_path):
+def test_what_it_leaves_reads_back(arguments, tmp_path):
     run_program(score.main, arguments)
-    expected = align_words(read_transcripts("data", "decode"))
-    found = read_per_utterance(tmp_path / "decode/scoring/per_utt")
-    assert [(u.id, u.reference, u.hypothesis, u.operations) for u in found] == [
-        (u.id, u.reference, u.hypothesis, u.operations) for u in expected
-    ]
+    assert read_utterances("decode/scoring") == align_words(read_transcripts("data", "decode"))
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 5])
+def test_a_table_that_was_cut_off_is_refused(arguments, lost):
+    run_program(score.main, arguments)
+    path = Path("decode/scoring/per_utt")
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:-lost]), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"per_utt:{'13' if lost == 5 else '17'}: expected the lines ref, hyp, op"):
+        read_per_utterance(path)
+
+
+def test_tables_of_other_utterances_are_refused(arguments):
+    run_program(score.main, arguments)
+    path = Path("decode/scoring/utt2spk")
+    path.write_text(path.read_text(encoding="utf-8").replace("spk-b-002", "spk-b-003"), encoding="utf-8")
+    with pytest.raises(UserError, match="utterance 'spk-b-002' is not in per_utt, utt2spk and text alike"):
+        read_utterances("decode/scoring")
 
 
 def test_characters_count_the_blank(tmp_path, monkeypatch):

@@ -9,9 +9,13 @@ import pytest
 from omni_asr.bin import run_program, score
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ctm import Token, read_ctm
+from omni_asr.kaldi.data_dir import DataDir
+from omni_asr.kaldi.data_dir import Segment as Part
 from omni_asr.kaldi.stm import read_stm
 from omni_asr.scoring.decoded import decoded_tokens
-from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring.per_utt import read_per_utterance, read_utterances
+from omni_asr.scoring.regimes import SUFFIXES
+from omni_asr.scoring.significance import TESTS, matched_pairs
 from omni_asr.text.whisper_english import whisper_normalizer, without_markup
 
 STM = """;; LABEL "O" "Overall" "Overall"
@@ -95,16 +99,27 @@ def test_a_glm_without_times_rewrites_both_texts(corpus, capsys):
 
 
 @pytest.mark.parametrize(
-    ("rule", "text", "message"),
+    ("reference", "hypothesis", "errors"),
     [
-        ("[HERE] => [{HERE / HEAR}] / [ ] __ [ ]", "u1 here", "glm: alternatives need --stm; utterance u1 becomes"),
-        ("A => B / [ ] __ [ ]", "u1 (a", "utterance u1: '( a': parentheses must pair"),
+        ("hello world", "hello ) world", "[ 1 / 2, 1 ins,"),
+        ("hello x world", "hello {x} world", "[ 1 / 3, 0 ins, 0 del, 1 sub"),
+        ("(uh {x} a) /", "(UH {x} b) /", "[ 1 / 4, 0 ins, 0 del, 1 sub"),
+        ("uh-huh (a", "%bcack (b", "[ 1 / 2, 0 ins, 0 del, 1 sub"),
     ],
 )
-def test_what_a_glm_without_times_cannot_do(corpus, capsys, rule, text, message):
-    (corpus / "glm").write_text(f";; demo\n{rule}\n")
+def test_marks_in_words_mean_nothing_to_a_glm_without_times(corpus, reference, hypothesis, errors):
+    (corpus / "data/text").write_text(f"u1 {reference}\n")
+    (corpus / "decode/text").write_text(f"u1 {hypothesis}\n")
+    assert run_program(score.main, ["--glm", "glm", "data", "-", "decode"]) == 0
+    assert errors in (corpus / "decode/wer").read_text()
+    assert read_utterances("decode/scoring")[0].given == reference.upper().replace("UH-HUH", "%BCACK")
+
+
+def test_what_a_glm_without_times_cannot_do(corpus, capsys):
+    (corpus / "glm").write_text(";; demo\n[HERE] => [{HERE / HEAR}] / [ ] __ [ ]\n")
+    message = "glm: alternatives need --stm; utterance u1 becomes '(A {HERE / HEAR}'"
     for folder in ("data", "decode"):
-        (corpus / folder / "text").write_text(f"{text}\n")
+        (corpus / folder / "text").write_text("u1 (a here\n")
     assert run_program(score.main, ["--glm", "glm", "data", "-", "decode"]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
@@ -125,12 +140,21 @@ def test_a_channel_that_nothing_was_heard_in(corpus, caplog):
     assert "without a hypothesis, so that its words count as deleted: 1 of the set (listed in " in caplog.text
 
 
-def test_an_utterance_that_was_not_decoded(corpus, caplog):
+@pytest.mark.parametrize("options", [[], ["--ctm", "c.ctm"]])
+def test_an_utterance_that_was_not_decoded(corpus, caplog, options):
     (corpus / "decode/text").write_text("u1 we're gonna go\nu3\n")
-    assert run_program(score.main, ARGUMENTS) == 0
+    (corpus / "c.ctm").write_text("sw_1 A 1.5 0.1 we\n")
+    assert run_program(score.main, [*options, *ARGUMENTS]) == 0
     assert (corpus / "decode/scoring/missing_hyps").read_text() == "en_2 b\nu2\n"
     assert "Scored 2 sentences, 2 not present in hyp." in (corpus / "decode/wer").read_text()
     assert "count as deleted: 2 of the set (listed in " in caplog.text
+
+
+def test_words_with_times_alone(corpus):
+    (corpus / "decode/text").unlink()
+    (corpus / "c.ctm").write_text("sw_1 A 1.5 0.1 we\nen_2 B 1 0.1 yes\n")
+    assert run_program(score.main, ["--ctm", "c.ctm", *ARGUMENTS]) == 0
+    assert (corpus / "decode/scoring/missing_hyps").read_text() == ""
 
 
 def test_subsets_of_an_stm_mind_no_case(corpus):
@@ -231,6 +255,41 @@ def test_whispers_regime_has_files_of_its_own(corpus, plain_normalizer, caplog):
 def test_whispers_regime_on_segments(corpus, plain_normalizer):
     assert run_program(score.main, ["--regime", "whisper", "--stm", "stm", "data", "-", "decode"]) == 0
     assert "/ 7, " in (corpus / "decode/wer_whisper").read_text()
+
+
+@pytest.mark.parametrize("regime", ["verbatim", "whisper"])
+def test_speakers_and_times_of_segments_are_kept_in_every_regime(corpus, plain_normalizer, regime):
+    (corpus / "stm").write_text(STM.replace("sw_1_A 1.0", "sw-1-A 1.0") + "en_2 a en_2_A 2.0 3.5 ten\n")
+    assert run_program(score.main, ["--regime", regime, "--stm", "stm", "data", "-", "decode"]) == 0
+    folder = corpus / "decode" / f"scoring{SUFFIXES[regime]}"
+    assert {u.id: u.speaker for u in read_utterances(folder)} == {
+        "en_2_b-000": "en_2_b",
+        "en_2_a-000": "en_2_a",
+        "sw-1-a-000": "sw-1-a",
+    }
+    assert DataDir(folder).segments == {"en_2_b-000": Part("en_2-B", 0, 2), "sw-1-a-000": Part("sw_1-A", 1, 3)}
+    (corpus / "data/text").write_text("u1 we are\nu2 a\nu3 b\n")
+    assert run_program(score.main, ["--regime", regime, "data", "-", "decode"]) == 0
+    assert not (folder / "segments").exists()
+
+
+def test_systems_that_took_different_branches_are_tested(corpus):
+    (corpus / "stm").write_text("sw_1 A s 1.0 3.0 it's a test of words\nen_2 B t 0.0 2.0 hello there\n")
+    (corpus / "glm").write_text(";; demo\nIT'S => [{IT'S / IT IS}] / [ ] __ [ ]\n")
+    systems = []
+    for name, one, other in (("a", "it is a test of words", "hello (uh) there"), ("b", "it's x test", "hello dare")):
+        (corpus / name).mkdir()
+        (corpus / name / "text").write_text(f"u1 {one}\nu3 {other}\n")
+        assert run_program(score.main, ["--stm", "stm", "--glm", "glm", "data", "-", name]) == 0
+        systems.append(read_utterances(corpus / name / "scoring"))
+    assert {u.id: u.given for u in systems[0]} == {
+        "s-000": "{IT'S / IT IS} A TEST OF WORDS",
+        "t-000": "HELLO THERE",
+    }
+    assert systems[0][1].reference != systems[1][1].reference
+    for test in TESTS.values():
+        assert test(*systems) and test(*reversed(systems))
+    assert matched_pairs(*systems).pairs == 2
 
 
 def test_whisper_itself():

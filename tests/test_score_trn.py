@@ -8,7 +8,7 @@ from sclite_helpers import SCLITE, marked_text, options_of, random_pairs
 
 from omni_asr.bin import run_program, score_trn
 from omni_asr.scoring.markup import Markup
-from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring.per_utt import read_per_utterance
 
 FLAGS = ["--optional", "--fragments", "--case-sensitive"]
 
@@ -30,8 +30,10 @@ def test_marks_mean_what_the_options_say(files, capsys, caplog):
     ]
     assert "references without a hypothesis, whose words count as deleted: 1 (t-1" in caplog.text
     assert (files / "out/missing_hyps").read_text() == "t-1\n"
-    assert (files / "out/wer").read_text() == "%WER 40.00 [ 2 / 5, 0 ins, 1 del, 1 sub ]\n"
-    assert (files / "out/ci").read_text().startswith("all: %WER 40.00 95% Conf Interval [ ")
+    wer, ci, result = ((files / "out" / name).read_text() for name in ("wer", "ci", "result.txt"))
+    assert wer == "%WER 40.00 [ 2 / 5, 0 ins, 1 del, 1 sub ]\nScoring regime: verbatim\n"
+    assert ci.startswith("all: %WER 40.00 95% Conf Interval [ ") and ci.endswith("\nScoring regime: verbatim\n")
+    assert "h.trn (verbatim)" in result
     assert [u.id for u in read_per_utterance(files / "out/per_utt")] == ["t-2", "s-1", "t-1"]
     assert {path.name for path in (files / "out").iterdir()} >= {"result.txt", "per_spk"}
 
@@ -54,6 +56,45 @@ def test_what_is_refused(files, capsys, reference, hypothesis, message):
     assert message in error and error.count("\n") == 1 and not (files / "out").exists()
 
 
+ORDERS = ["a_u1 a_u2 b_u3", "x A-b_c a_b-c d_e-f", "A-1 u2 B_3 u4 -x _y z", "u1 a-1 u2", "a_b c-d_e C_f 5", "-x a-1 _y"]
+
+
+@pytest.mark.skipif(SCLITE is None, reason="sclite is not installed (Debian: apt-get install sctk)")
+@pytest.mark.parametrize("names", ORDERS)
+def test_speakers_are_those_of_sclite(tmp_path, monkeypatch, names):
+    monkeypatch.chdir(tmp_path)
+    lines = "".join(f"w ({name})\n" for name in names.split())
+    (tmp_path / "r.trn").write_text("".join(sorted(lines.splitlines(keepends=True))))  # the hypotheses' order counts
+    (tmp_path / "h.trn").write_text(lines)
+    assert run_program(score_trn.main, ["r.trn", "h.trn", "out"]) == 0
+    command = [
+        SCLITE,
+        "-r",
+        "r.trn",
+        "trn",
+        "-h",
+        "h.trn",
+        "trn",
+        "h.trn (verbatim)",
+        "-i",
+        "rm",
+        "-o",
+        "all",
+        "stdout",
+    ]
+    printed = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
+    assert (tmp_path / "out/result.txt").read_text().splitlines() == printed.splitlines()
+
+
+def test_speakers_are_drawn_for_the_interval(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"w ({name})\n" for name in "a_u1 a_u2 b_u3 u4".split()]
+    (tmp_path / "t.trn").write_text("".join(lines))
+    assert run_program(score_trn.main, ["t.trn", "t.trn", "out"]) == 0
+    assert (tmp_path / "out/ci").read_text().splitlines()[0].endswith(", 2 speakers")
+    assert "ids without a speaker, that of the line before: 1 (u4, ...)" in caplog.text
+
+
 @pytest.mark.skipif(SCLITE is None, reason="sclite is not installed (Debian: apt-get install sctk)")
 @pytest.mark.parametrize("switches", list(itertools.product([False, True], repeat=3)))
 def test_the_report_is_what_sclite_prints(tmp_path, monkeypatch, switches):
@@ -66,7 +107,19 @@ def test_the_report_is_what_sclite_prints(tmp_path, monkeypatch, switches):
                 file.write(f"{pair[side]} ({['S', 's', 't_u'][index % 3]}-{index})\n")
     flags = [flag for flag, on in zip(FLAGS, switches, strict=True) if on]
     assert run_program(score_trn.main, [*flags, "r.trn", "h.trn", "out"]) == 0
-    command = [SCLITE, "-r", "r.trn", "trn", "-h", "h.trn", "trn", *options_of(Markup(*switches)), "-i", "rm"]
+    command = [
+        SCLITE,
+        "-r",
+        "r.trn",
+        "trn",
+        "-h",
+        "h.trn",
+        "trn",
+        "h.trn (verbatim)",
+        *options_of(Markup(*switches)),
+        "-i",
+        "rm",
+    ]
     printed = subprocess.run(
         [*command, "-o", "all", "stdout"], capture_output=True, encoding="utf-8", check=True
     ).stdout

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omni_asr.errors import UserError
 from omni_asr.kaldi.trn import read_marked_trn, read_trn
 from omni_asr.scoring.decoded import decoded_tokens
-from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring.per_utt import read_per_utterance
 from omni_asr.scoring.score import Protocol, score
 
 PARTS = [

@@ -13,7 +13,9 @@ import pytest
 from omni_asr.errors import UserError
 from omni_asr.kaldi.trn import write_trn
 from omni_asr.scoring.align import align_all
+from omni_asr.scoring.markup import align_texts
 from omni_asr.scoring.sclite import Utterance
+from omni_asr.scoring.segments import HUB
 from omni_asr.scoring.significance import matched_pairs, mcnemar, segment_errors, signed_paired, wilcoxon
 
 SCLITE, SC_STATS = (
@@ -28,13 +30,15 @@ def system(*utterances):
     """A system of which only the letters matter: each utterance as ``speaker:letters``."""
     found = []
     for index, (speaker, letters) in enumerate(utterance.split(":") for utterance in utterances):
-        found.append(Utterance(f"u{index}", speaker, ["w"] * len(letters.replace("I", "")), [], letters))
+        reference, hypothesis = (["w"] * len(letters.replace(gap, "")) for gap in "ID")
+        found.append(Utterance(f"u{index}", speaker, reference, hypothesis, letters))
     return found
 
 
 def perfect(other):
     """The system that makes no errors where the other one does."""
-    return [replace(utterance, operations="C" * len(utterance.reference)) for utterance in other]
+    right = [(utterance, utterance.reference) for utterance in other]
+    return [replace(one, hypothesis=words, operations="C" * len(words)) for one, words in right]
 
 
 def by_speaker(*errors):
@@ -65,8 +69,30 @@ def sentences(right, wrong, others_wrong):
     ],
 )
 def test_segments(a, b, segments):
-    assert segment_errors(a, b) == segments
-    assert segment_errors(b, a) == [(errors_b, errors_a) for errors_a, errors_b in segments]
+    (one,), (other,) = system(f"s:{a}"), system(f"s:{b}")
+    assert segment_errors(one, other) == segments
+    assert segment_errors(other, one) == [(errors_b, errors_a) for errors_a, errors_b in segments]
+
+
+@pytest.mark.parametrize(
+    ("reference", "a", "b", "segments"),
+    [
+        ("{ it's / it is } a test of words", "it is a test of", "it's x test of words", [(0, 1), (1, 0)]),
+        ("x { a / b c d } e f", "y b c d e f", "x a e f", [(1, 0)]),  # whatever the branch, one step
+        ("x { a / b c d } e f", "y b c z e f", "x a e f", [(2, 0)]),
+        ("{ a / @ } { b / a b } c", "a b c x", "b c", [(1, 0)]),
+        ("{ { a / b c } d / e } f", "b c d f x", "e f", [(1, 0)]),
+        ("a { b / @ } c d", "x b c d", "y c d", [(1, 1)]),
+        ("hello there", "hello (uh) there", "hello dare", [(0, 1)]),
+        ("a (uh) there b", "(x) a there (y) b", "c uh there b", [(0, 1)]),
+        ("cat;x a\\ b* ;t", "cat a x", "cat a b", [(2, 1)]),
+    ],
+)
+def test_places_are_those_of_the_reference_as_it_was_given(reference, a, b, segments):
+    one, other = (marked({"s-1": reference}, {"s-1": words})[0] for words in (a, b))
+    assert segment_errors(one, other) == segments
+    assert segment_errors(other, one) == [(errors_b, errors_a) for errors_a, errors_b in segments]
+    assert matched_pairs([one], [other]).pairs == len(segments)
 
 
 def test_matched_pairs_by_hand():
@@ -142,6 +168,7 @@ def test_what_cannot_be_compared_is_named():
         ([*a, replace(a[0], id="u2")], "'u2' is in system b alone"),
         ([*a, a[0]], "'u0' occurs twice in system b"),
         ([a[0], replace(a[1], reference=["v", "w"])], "'u1': its reference differs"),
+        ([a[0], replace(a[1], text="{ w / v } w")], "'u1': its reference differs"),
     ):
         with pytest.raises(UserError, match=complaint):
             matched_pairs(a, b)
@@ -189,17 +216,39 @@ def aligned(references, hypotheses):
     ]
 
 
-def run_sctk(folder, references, systems):
+def marked(references, hypotheses):
+    """The same of transcripts with markup."""
+    found = align_texts(list(references.values()), [hypotheses[utterance] for utterance in references], HUB)
+    return [
+        Utterance(name, name.split("-")[0], one.reference, one.hypothesis, one.operations, text=text)
+        for (name, text), one in zip(references.items(), found, strict=True)
+    ]
+
+
+def with_alternations(references, seed):
+    """References as text, some words of which are alternations and optional words: of one length, so that sc_stats
+    keeps its place.
+    """
+    source = random.Random(seed)
+
+    def written(word):
+        ways = [f"{{ {word} / {source.choice('abcxyz')} }}", f"{{ x y / {word} {word} }}", f"({word})"]
+        return source.choice(ways) if source.random() < 0.3 else word
+
+    return {name: " ".join(map(written, words)) for name, words in references.items()}
+
+
+def run_sctk(folder, references, systems, *options):
     """Align all systems with sclite and test all pairs with sc_stats: its table of decisions, its details."""
-    write_trn(folder / "ref.trn", references.items())
+    (folder / "ref.trn").write_text("".join(f"{text} ({name})\n" for name, text in references.items()))
     hypotheses = []
     for name, hypothesis in systems.items():
         write_trn(folder / f"{name}.trn", hypothesis.items())
         hypotheses += ["-h", f"{name}.trn", "trn", name]
-    command = [SCLITE, "-i", "rm", "-r", "ref.trn", "trn", *hypotheses, "-o", "sgml", "stdout"]
+    command = [SCLITE, "-i", "rm", *options, "-r", "ref.trn", "trn", *hypotheses, "-o", "sgml", "stdout"]
     sgml = subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout
-    for options in (["-t", "std4", "-u"], ["-t", "mapsswe", "-v"]):
-        command = [SC_STATS, "-p", *options, "-n", "out"]
+    for wanted in (["-t", "std4", "-u"], ["-t", "mapsswe", "-v"]):
+        command = [SC_STATS, "-p", *wanted, "-n", "out"]
         subprocess.run(command, cwd=folder, input=sgml, capture_output=True, check=True)
     return (folder / "out.stats.unified").read_text(), (folder / "out.stats.mapsswe").read_text()
 
@@ -247,10 +296,26 @@ def acceptable(test, result, trials):
 @pytest.mark.parametrize("seed", range(8))  # 28 pairs each
 def test_equal_to_sc_stats(tmp_path, seed):
     references, systems = random_systems(seed)
-    table, text = run_sctk(tmp_path, references, systems)
-    decisions, details = read_decisions(table, list(systems)), read_details(text)
     results = {name: aligned(references, hypotheses) for name, hypotheses in systems.items()}
-    for one, other in combinations(systems, 2):
+    texts = {name: " ".join(words) for name, words in references.items()}
+    assert_equal(results, *run_sctk(tmp_path, texts, systems))
+
+
+@pytest.mark.skipif(SC_STATS is None, reason="sc_stats is not installed (Debian: apt-get install sctk)")
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_equal_to_sc_stats_where_references_have_alternations(tmp_path, seed):
+    references, systems = random_systems(seed)
+    texts = with_alternations(references, seed)
+    said = {name: {utt: " ".join(words) for utt, words in one.items()} for name, one in systems.items()}
+    results = {name: marked(texts, hypotheses) for name, hypotheses in said.items()}
+    assert any(one.reference != other.reference for one, other in zip(results["one"], results["two"], strict=True))
+    assert_equal(results, *run_sctk(tmp_path, texts, systems, "-D", "-F"))
+
+
+def assert_equal(results, table, text):
+    """That every test of every pair says what sc_stats printed."""
+    decisions, details = read_decisions(table, list(results)), read_details(text)
+    for one, other in combinations(results, 2):
         a, b = results[one], results[other]
         only_one = sum((u.counts.errors > 0) != (v.counts.errors > 0) for u, v in zip(a, b, strict=True))
         for name, test in TESTS.items():

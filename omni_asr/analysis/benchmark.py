@@ -12,8 +12,8 @@ import yaml
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_lines, read_table
 from omni_asr.scoring.bootstrap import Interval, interval, mean_interval
+from omni_asr.scoring.per_utt import read_utterances
 from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES
-from omni_asr.scoring.reports import read_per_utterance
 from omni_asr.scoring.results import read_rate
 from omni_asr.scoring.sclite import Utterance, by_speaker
 
@@ -238,12 +238,7 @@ def _read(measured: Measured, data_dir: Path, decode_dir: Path, regime: str) -> 
     if rate.regime != regime:
         raise UserError(f"{decode_dir}/wer{suffix} is scored in the regime {rate.regime}, not {regime}")
     folder = decode_dir / f"scoring{suffix}"
-    speakers = read_table(data_dir / "utt2spk")
-    utterances = [  # segments of an stm have ids of their own, <speaker>-<number>
-        replace(utterance, speaker=speakers.get(utterance.id) or utterance.id.rpartition("-")[0])
-        for utterance in read_per_utterance(folder / "per_utt")
-        if utterance.id.startswith(column.subset)
-    ]
+    utterances = [utterance for utterance in read_utterances(folder) if utterance.id.startswith(column.subset)]
     dropped = sum(line.startswith(column.subset) for line in read_lines(folder / "dropped_utts"))
     if not utterances:
         return replace(measured, problem=f"no utterance of {data_dir} begins with {column.subset!r}")

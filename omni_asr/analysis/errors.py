@@ -13,16 +13,13 @@ import soundfile
 from omni_asr.analysis.experiment import DecodedSet, read_decoded
 from omni_asr.audio.reader import Audio, AudioReader, Failure
 from omni_asr.errors import UserError
-from omni_asr.kaldi.data_dir import DataDir, Segment
-from omni_asr.kaldi.stm import read_stm
+from omni_asr.kaldi.data_dir import DataDir
 from omni_asr.kaldi.tables import read_lines
-from omni_asr.scoring.align import fold_case
 from omni_asr.scoring.breakdown import worst_utterances
-from omni_asr.scoring.decoded import files_and_channels, timed_words
+from omni_asr.scoring.decoded import timed_words
 from omni_asr.scoring.reports import read_breakdown
 from omni_asr.scoring.result_files import ResultFiles
 from omni_asr.scoring.sclite import Utterance
-from omni_asr.scoring.segments import segments_by_id
 
 AUDIO_BYTES = 24_000_000
 """Audio of a page, as FLAC in base64: some 15 minutes of speech at 16 kHz. What is over is left out."""
@@ -63,7 +60,7 @@ def read_errors(
     folder, data = Path(decode_dir), Path(data_dir)
     experiment, name = Path(os.path.abspath(folder)).parent.name, Path(os.path.abspath(data)).name
     files = ResultFiles(folder, suffix)
-    decoded, missing = read_decoded(name, files, data)
+    decoded, missing = read_decoded(name, files)
     if not decoded.wer or not decoded.utterances:
         raise UserError(f"{decode_dir}: score this set first (stage 5); {missing[0]}")
     found = Errors(decoded, experiment, worst_utterances(decoded.utterances, most), notes=missing)
@@ -77,7 +74,7 @@ def read_errors(
     _read_starts(found, folder / "tokens.jsonl")
     if with_audio:
         try:
-            _embed(found, _read_audio(found, data, files.folder / "ref.stm"))
+            _embed(found, _read_audio(found, data, files.folder))
         except UserError as error:
             found.notes.append(f"audio: {error}")
     return found
@@ -98,10 +95,13 @@ def _read_starts(found: Errors, path: Path) -> None:
             found.starts[utterance.id] = [start for start, _, _ in words]
 
 
-def _read_audio(found: Errors, data_dir: Path, stm: Path) -> dict[str, str]:
-    """Players' sources of the worst utterances; those that have none are noted as silent."""
+def _read_audio(found: Errors, data_dir: Path, scored: Path) -> dict[str, str]:
+    """Players' sources of the worst utterances; those that have none are noted as silent.
+
+    Utterances are those of the data directory, or parts of its recordings by ``segments`` in the folder of results.
+    """
     reader, sources = AudioReader(data_dir), {}
-    parts = _parts(reader.data, stm) if stm.exists() else None
+    parts = DataDir(scored).segments
     known = set(reader.data.utterances)
     for name in sorted(utterance.id for utterance in found.worst):  # neighbours of one recording share the open file
         audio: Audio | Failure = Failure(name, f"{data_dir} has no such utterance or recording")
@@ -115,18 +115,6 @@ def _read_audio(found: Errors, data_dir: Path, stm: Path) -> dict[str, str]:
             sources[name] = flac_uri(audio.samples, reader.rate)
     reader.close()
     return sources
-
-
-def _parts(data: DataDir, stm: Path) -> dict[str, Segment]:
-    """Parts of recordings that the utterances of a scored stm are, where the data directory has the recording."""
-    places = files_and_channels(data, data.table("wav.scp"))
-    recordings = {(fold_case(file), fold_case(channel)): name for name, (file, channel) in places.items()}
-    parts = {}
-    for name, segment in segments_by_id(read_stm(stm)[0]).items():
-        recording = recordings.get((fold_case(segment.file), fold_case(segment.channel)))
-        if recording:
-            parts[name] = Segment(recording, segment.begin, segment.end)
-    return parts
 
 
 def _embed(found: Errors, sources: Mapping[str, str]) -> None:

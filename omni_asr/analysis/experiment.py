@@ -2,8 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from omni_asr.analysis.routing_file import RoutingResults, read_routing
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_ids, read_table
 from omni_asr.scoring.bootstrap import Interval, read_interval
-from omni_asr.scoring.reports import read_per_utterance
+from omni_asr.scoring.per_utt import read_utterances
 from omni_asr.scoring.result_files import ResultFiles, files_of, is_stale
 from omni_asr.scoring.results import Rate, read_command, read_model_info, read_rate
 from omni_asr.scoring.runs import experiment_order
@@ -87,7 +86,7 @@ def read_experiment(
         experiment.missing.append("cmd.txt: the command is not known")
     _read_training(experiment)
     for name in sets:
-        experiment.sets.append(_read_set(experiment, name, Path(data_dir, name.partition("/")[0]), suffix))
+        experiment.sets.append(_read_set(experiment, name, suffix))
     if experiment.router != "dense":
         data_dirs = " ".join(str(Path(data_dir, name)) for name in dict.fromkeys(n.partition("/")[0] for n in sets))
         command = f"omni-asr analyze-routing {exp_dir} {data_dirs}"
@@ -170,13 +169,13 @@ def _rates(files: ResultFiles) -> tuple[Rate | None, Rate | None, Interval | Non
     return rates[0], rates[1], read_interval(files.folder / "ci", files.subset or "all") if rates[0] else None
 
 
-def _read_set(experiment: Experiment, name: str, data_dir: Path, suffix: str) -> DecodedSet:
+def _read_set(experiment: Experiment, name: str, suffix: str) -> DecodedSet:
     files = files_of(experiment.path, name, suffix)
     folder = files.decode_dir
     if not folder.is_dir():
         experiment.missing.append(f"{folder.name} does not exist: decode this set (stage 4)")
         return DecodedSet(name)
-    decoded, missing = read_decoded(name, files, data_dir)
+    decoded, missing = read_decoded(name, files)
     experiment.missing += [_relative(sentence, experiment.path) for sentence in missing]
     decoded.load = _read_load(folder / "load.json")
     if not decoded.load and experiment.router != "dense":
@@ -184,7 +183,7 @@ def _read_set(experiment: Experiment, name: str, data_dir: Path, suffix: str) ->
     return decoded
 
 
-def read_decoded(name: str, files: ResultFiles, data_dir: Path) -> tuple[DecodedSet, list[str]]:
+def read_decoded(name: str, files: ResultFiles) -> tuple[DecodedSet, list[str]]:
     """Error rates and aligned utterances of a decoded and scored set, and what could not be read, a sentence each."""
     missing = []
     folder, decoded = files.decode_dir, DecodedSet(name, *_rates(files))
@@ -193,31 +192,16 @@ def read_decoded(name: str, files: ResultFiles, data_dir: Path) -> tuple[Decoded
     elif is_stale(folder, files.rate("wer")):
         missing.append(f"{folder.name} was decoded anew since it was scored: score this set (stage 5)")
     try:
-        utterances = read_per_utterance(files.folder / "per_utt")
+        decoded.utterances = read_utterances(files.folder)
         if files.subset:
             members = set(read_ids(files.members))
-            utterances = [utterance for utterance in utterances if utterance.id in members]
-        is_timed = (files.folder / "ref.stm").exists()
-        decoded.utterances = _with_speakers(utterances, None if is_timed else data_dir)
+            decoded.utterances = [utterance for utterance in decoded.utterances if utterance.id in members]
     except UserError as error:
         missing.append(f"{error}: no aligned utterances (stage 5)")
-    if decoded.utterances and not any(utterance.speaker for utterance in decoded.utterances):
-        missing.append(f"{name}: no utt2spk in the data directory, so the speakers are not known")
     decoded.scores = _read_scores(folder / "score")
     if (files.folder / "errors.html").exists() and not files.subset:
         decoded.page = f"{folder.name}/{files.folder.name}/errors.html"
     return decoded, missing
-
-
-def _with_speakers(utterances: list[Utterance], data_dir: Path | None) -> list[Utterance]:
-    """Speakers by utt2spk; without a data directory those in the ids of segments, ``<speaker>-<number>``."""
-    if not data_dir:
-        return [replace(utterance, speaker=utterance.id.rpartition("-")[0]) for utterance in utterances]
-    try:
-        speakers: Mapping[str, str] = read_table(data_dir / "utt2spk")
-    except UserError:
-        return utterances
-    return [replace(utterance, speaker=speakers.get(utterance.id, "")) for utterance in utterances]
 
 
 def _read_scores(path: Path) -> dict[str, float]:

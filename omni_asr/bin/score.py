@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--join-hyphens",
         action="store_true",
-        help="count half-built as one word where a reference has it: 'half built' is joined in that hypothesis, and "
-        "the global map parts no words; not in Whisper's regime, whose normaliser parts them",
+        help="count half-built as one word where a reference has it: 'half built' is joined where it stands for that "
+        "word, and the global map parts no words; not in Whisper's regime, whose normaliser parts them",
     )
     parser.add_argument(
         "--subset",

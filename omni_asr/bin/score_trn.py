@@ -1,8 +1,9 @@
 """Count word errors of one trn file against another, as sclite does with the same options.
 
 Reads lines of words and (speaker-utterance). Alternations { a / b }, fragments- and optional (words) mean what they do
-in sclite, the last two with --fragments (its -F) and --optional (-D); speakers are what stands before the first "-", as
-for its -i rm. Prints Kaldi's %WER line. A reference without hypothesis, which sclite skips, counts as deleted words.
+in sclite, the last two with --fragments (its -F) and --optional (-D). Speakers are, as for its -i rm, what stands
+before the first "-" of an id, else before the first "_"; an id with neither belongs to the speaker of the line before.
+Prints Kaldi's %WER line. A reference without hypothesis, which sclite skips, counts as deleted words.
 
 OUT_DIR gets wer, result.txt (sclite's tables and alignments), per_utt, per_spk, ci (its 95 % interval), missing_hyps.
 

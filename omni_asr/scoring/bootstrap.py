@@ -41,6 +41,11 @@ class Interval:
         return f"[{self.low:.2f}, {self.high:.2f}]"
 
 
+def unit_of(utterances: Sequence[Utterance]) -> str:
+    """What is drawn by default: ``speakers`` where there are several, else ``utterances``."""
+    return "speakers" if len({utterance.speaker for utterance in utterances}) > 1 else "utterances"
+
+
 def interval(utterances: Sequence[Utterance], unit: str = "", replications: int = REPLICATIONS) -> Interval | None:
     """The interval of the word error rate; None for fewer than two blocks, or where no reference has a word.
 
@@ -76,7 +81,7 @@ def percentiles(
 def _blocks(utterances: Sequence[Utterance], unit: str = "") -> tuple[npt.NDArray[np.int64], str]:
     """Errors and reference words of what is drawn, (blocks, 2), and what that is."""
     speakers, _ = by_speaker(utterances)
-    unit = unit or ("speakers" if len(speakers) > 1 else "utterances")
+    unit = unit or unit_of(utterances)
     counts = [block.counts for block in (speakers if unit == "speakers" else utterances)]
     return np.array([[c.errors, c.words] for c in counts], dtype=np.int64).reshape(-1, 2), unit
 

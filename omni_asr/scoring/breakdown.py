@@ -16,6 +16,7 @@ from omni_asr.scoring.align import CORRECT, fold_case, pairs
 from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker
 
 BINS = 5  # of numbers, each with about a fifth of the utterances
+UNKNOWN = "unknown"
 
 Groups = dict[str, list[Utterance]]
 
@@ -25,16 +26,20 @@ def by_length(utterances: Sequence[Utterance]) -> Groups:
     return by_value(utterances, [str(utterance.counts.words) for utterance in utterances])
 
 
-def by_table(utterances: Sequence[Utterance], path: str | os.PathLike[str]) -> Groups:
+def by_table(
+    utterances: Sequence[Utterance], path: str | os.PathLike[str], names: Sequence[tuple[str, str]] | None = None
+) -> Groups:
     """Utterances by a Kaldi table, of speakers if it is called ``spk2...``, else of utterances; see :func:`by_value`.
+
+    ``names`` are the ids and speakers of the utterances in the table, by default their own; one without an id is in the
+    group ``unknown`` of a table of utterances.
 
     Raises:
         UserError: the table is missing or malformed, or has no line for one of the utterances or speakers.
     """
-    table = read_table(path)
-    what, keys = "utterance", [utterance.id for utterance in utterances]
-    if kind_of(Path(path).name) == "spk":
-        what, keys = "speaker", [utterance.speaker for utterance in utterances]
+    table = read_table(path) | {"": UNKNOWN}
+    what, place = ("speaker", 1) if kind_of(Path(path).name) == "spk" else ("utterance", 0)
+    keys = [both[place] for both in names or [(utterance.id, utterance.speaker) for utterance in utterances]]
     for key in keys:
         if key not in table:
             raise UserError(f"{path}: {what} {key!r} of the scored set has no line")

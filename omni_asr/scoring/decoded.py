@@ -1,14 +1,17 @@
 """Recognised words with times, from what ``omni-asr decode`` writes."""
 
 import json
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ctm import Token
 from omni_asr.kaldi.data_dir import DataDir, Segment
 from omni_asr.kaldi.tables import read_lines, read_table, to_number
+from omni_asr.scoring.align import fold_case
+from omni_asr.scoring.sclite import Utterance
 from omni_asr.scoring.transcripts import without_hypothesis
 
 SPACE = "\u2581"  # what units write for the blank between words
@@ -28,7 +31,7 @@ def decoded_tokens(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLi
     text_path = Path(decode_dir, "text")
     texts = read_table(text_path, may_be_empty=True)
     timed = timed_words(path) if path.exists() else None
-    segments = data.segments or {utterance: Segment(utterance, 0.0, -1.0) for utterance in data.utterances}
+    segments = parts_of_recordings(data)
     places = files_and_channels(data, {segment.recording for segment in segments.values()})
     found = []
     for utterance, text in texts.items():
@@ -58,6 +61,57 @@ def undecoded(data_dir: str | os.PathLike[str], decode_dir: str | os.PathLike[st
     data, path = DataDir(data_dir), Path(decode_dir, "text")
     known = dict.fromkeys(data.segments or data.utterances)
     return without_hypothesis(known, read_table(path, may_be_empty=True), str(data.path), str(path))
+
+
+def parts_of_recordings(data: DataDir) -> dict[str, Segment]:
+    """What of its recording each utterance is: its segment, else the whole."""
+    return data.segments or {utterance: Segment(utterance, 0.0, -1.0) for utterance in data.utterances}
+
+
+def recordings_by_place(data: DataDir) -> dict[tuple[str, str], str]:
+    """The recordings of a data directory by their file and channel, upper and lower case of which are alike.
+
+    Raises:
+        UserError: a table is broken.
+    """
+    recordings = dict(data.table("wav.scp")) if data.has("wav.scp") else {}
+    if data.has("segments") or data.has("utt2spk"):
+        recordings |= dict.fromkeys((segment.recording for segment in parts_of_recordings(data).values()), "")
+    places = files_and_channels(data, recordings)
+    return {(fold_case(file), fold_case(channel)): recording for recording, (file, channel) in places.items()}
+
+
+def names_in_data(
+    utterances: Iterable[Utterance], parts: Mapping[str, Segment], data: DataDir
+) -> list[tuple[str, str]]:
+    """The utterance of the data directory and the speaker that segments of an stm are, in the names that it has there.
+
+    A segment is the utterance with which it shares the most time of its recording (``parts``, by the segment's id), and
+    none, an empty id, where it shares none. Its speaker is its own by any case, else that utterance's, else as it says.
+
+    Raises:
+        UserError: a table is broken.
+    """
+    spoken: dict[str, list[tuple[str, Segment]]] = {}
+    for name, segment in parts_of_recordings(data).items() if parts else ():
+        spoken.setdefault(segment.recording, []).append((name, segment))
+    speakers = data.table("utt2spk") if data.has("utt2spk") else {}
+    folded = {fold_case(speaker): speaker for speaker in speakers.values()}
+    found = []
+    for utterance in utterances:
+        part = parts.get(utterance.id)
+        shared = [(_shared(part, own), name) for name, own in spoken.get(part.recording, ())] if part else []
+        longest, name = max(shared, key=lambda one: one[0], default=(0.0, ""))
+        name = name if longest > 0 else ""
+        speaker = folded.get(fold_case(utterance.speaker)) or speakers.get(name) or utterance.speaker
+        found.append((name, speaker))
+    return found
+
+
+def _shared(part: Segment, other: Segment) -> float:
+    """Seconds that two parts of a recording share."""
+    ends = [math.inf if segment.is_open else segment.end for segment in (part, other)]
+    return min(ends) - max(part.start, other.start)
 
 
 def files_and_channels(data: DataDir, recordings: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from omni_asr.errors import UserError
 from omni_asr.scoring.align import align_all, fold_case
-from omni_asr.scoring.network import Alignment, Network, Word, align_networks
+from omni_asr.scoring.network import NULL, Alignment, Network, Word, align_networks
 
 _BLANKS = " \t\n\v\f\r"
 _TAG = re.compile(r"(?<!\\);")
@@ -107,6 +107,44 @@ def parse(text: str, markup: Markup) -> Network:
             raise UserError(f"{token!r} has no branch; write @ for nothing")
         network.add_branches(branches)
     return network
+
+
+def sizes(text: str, words: Sequence[str]) -> list[int] | None:
+    """How many of the words that an alignment chose come from each word or alternation of a transcript.
+
+    Where the words fit in several ways, earlier alternations have the fewest. None where they are no way through it.
+
+    Raises:
+        UserError: braces are not in order.
+    """
+    tokens = list(_tokens(text))
+    reached = [{0}]
+    for token in tokens:
+        reached.append({end for start in reached[-1] for end in _ends(token, words, start)})
+    if len(words) not in reached[-1]:
+        return None
+    found, end = [], len(words)
+    for token, starts in zip(reversed(tokens), reversed(reached[:-1]), strict=True):
+        start = min(start for start in starts if end in _ends(token, words, start))
+        found.append(end - start)
+        end = start
+    return found[::-1]
+
+
+def _ends(token: str, words: Sequence[str], start: int) -> set[int]:
+    """Where a word or alternation may end that begins at a place among the words."""
+    if token[0] != "{":
+        text = parse_word(token, Markup()).text
+        if text == NULL:
+            return {start}
+        return {start + 1} if words[start : start + 1] == [text] else set()
+    ends = set()
+    for branch in _branches(token[1:-1]):
+        reached = {start}
+        for inner in _tokens(branch):
+            reached = {end for place in reached for end in _ends(inner, words, place)}
+        ends |= reached
+    return ends
 
 
 def parse_word(token: str, markup: Markup) -> Word:

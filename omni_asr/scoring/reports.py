@@ -2,17 +2,15 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from omni_asr.errors import UserError
 from omni_asr.kaldi.tables import read_lines
-from omni_asr.scoring.align import CORRECT, DELETION, INSERTION, Counts, align_all, pairs
-from omni_asr.scoring.bootstrap import Interval, intervals
+from omni_asr.scoring.align import CORRECT, INSERTION, Counts, align_all, pairs
+from omni_asr.scoring.bootstrap import Interval, intervals, unit_of
 from omni_asr.scoring.regimes import regime_line
 from omni_asr.scoring.sclite import SpeakerCounts, Utterance, by_speaker
-from omni_asr.scoring.transcripts import split_words
 
-GAP = "***"
 LONGEST_CHARACTERS = 400_000_000  # cells; 20,000 characters on either side, some 3,500 words
 PIECE = 1000  # characters of the longer side
 Column = tuple[str | None, str | None]
@@ -95,16 +93,19 @@ def markdown(
 
 
 def breakdown(
-    title: str, groups: Mapping[str, Sequence[Utterance]], regime: str, characters: Mapping[str, Counts]
+    title: str, groups: Mapping[str, Sequence[Utterance]], regime: str, characters: Mapping[str, Counts], unit: str = ""
 ) -> Iterator[str]:
     """Percentages of groups of utterances, each with its interval and its character error rate.
 
-    ``characters`` are the counts of each utterance by its id, as :func:`count_characters` makes them.
+    ``characters`` are the counts of each utterance by its id, as :func:`count_characters` makes them. For the intervals
+    of all groups the same is drawn, ``unit``; by default what :func:`unit_of` says of all utterances.
     """
     yield regime_line(regime)
     rows = {name: by_speaker(group)[1] for name, group in groups.items()}
     sums = {name: sum((characters[u.id] for u in group), Counts()) for name, group in groups.items()}
-    yield from _markdown_table(title, rows, intervals(groups), sums)
+    unit = unit or unit_of([utterance for group in groups.values() for utterance in group])
+    yield from _markdown_table(title, rows, intervals(groups, unit), sums)
+    yield f"\n95 %: over {unit}; - for a group of fewer than two, or without a reference word\n"
 
 
 def _markdown_table(
@@ -154,55 +155,6 @@ def read_breakdown(path: str | os.PathLike[str]) -> tuple[list[str], list[list[s
 
 def _unescaped(cell: str) -> str:
     return cell.replace("\\|", "|").replace("\\*", "*")
-
-
-def per_utterance(utterances: Iterable[Utterance]) -> Iterator[str]:
-    """Kaldi's ``per_utt``: for each utterance the lines ref, hyp and op in columns, and ``#csid`` with the counts."""
-    for utterance in utterances:
-        rows: tuple[list[str], list[str], list[str]] = ([], [], [])
-        for letter, reference, hypothesis in pairs(utterance.reference, utterance.hypothesis, utterance.operations):
-            cells = (reference or GAP, hypothesis or GAP, letter)
-            width = max(map(len, cells))
-            for row, cell in zip(rows, cells, strict=True):
-                row.append(cell.ljust(width))
-        for name, row in zip(("ref ", "hyp ", "op  "), rows, strict=True):
-            yield "  ".join([f"{utterance.id} {name}", *row]).rstrip() + "\n"
-        c = utterance.counts
-        yield f"{utterance.id} #csid {c.correct} {c.substitutions} {c.insertions} {c.deletions}\n"
-
-
-def read_per_utterance(path: str | os.PathLike[str]) -> list[Utterance]:
-    """Read ``per_utt`` back; speakers are not in it and are left empty.
-
-    Raises:
-        UserError: the file is missing, or is not what :func:`per_utterance` wrote.
-    """
-    lines = read_lines(path)
-    utterances = []
-    for number in range(0, len(lines) - 3, 4):
-        rows = [split_words(line) for line in lines[number : number + 4]]
-        if [row[1:2] for row in rows] != [["ref"], ["hyp"], ["op"], ["#csid"]]:
-            raise UserError(f"{path}:{number + 1}: expected the lines ref, hyp, op and #csid of one utterance")
-        (name, _, *reference), hypothesis, operations = rows[0], rows[1][2:], rows[2][2:]
-        if not len(reference) == len(hypothesis) == len(operations):
-            raise UserError(f"{path}:{number + 1}: the columns of ref, hyp and op differ in number")
-        utterances.append(
-            Utterance(
-                name,
-                "",
-                list(_side(reference, hypothesis, operations, INSERTION)),
-                list(_side(hypothesis, reference, operations, DELETION)),
-                "".join(operations),
-            )
-        )
-    return utterances
-
-
-def _side(cells: list[str], others: list[str], operations: list[str], gap: str) -> Iterator[str]:
-    """Words of a row without its gaps; where a word counts as right against a gap, it was optional."""
-    for cell, other, letter in zip(cells, others, operations, strict=True):
-        if letter != gap:
-            yield "" if letter == CORRECT and cell == GAP != other else cell
 
 
 def per_speaker(utterances: Sequence[Utterance]) -> Iterator[str]:

@@ -7,7 +7,7 @@ drop the wrong ones; here they drop those.
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from omni_asr.scoring.align import CORRECT, Counts, fold_case, pairs, raise_case
@@ -37,11 +37,18 @@ class Utterance:
     operations: str
     heading: str = ""
     """Further lines that stand under its id in the report."""
+    text: str = ""
+    """The reference as it was given, with its alternations; nothing where that is its words."""
 
     @property
     def counts(self) -> Counts:
         """Counts of the alignment."""
         return Counts.of(self.operations)
+
+    @property
+    def given(self) -> str:
+        """The reference as it was given: other than ``reference`` the same for every hypothesis."""
+        return self.text or " ".join(word for word in self.reference if word)
 
 
 @dataclass
@@ -83,8 +90,21 @@ def by_speaker(utterances: Sequence[Utterance]) -> tuple[list[SpeakerCounts], Sp
     return list(speakers.values()), total
 
 
+def speakers_of(trn_ids: Iterable[str]) -> list[str]:
+    """The speaker of each id of a trn file by the rule of ``sclite -i rm``, the ids in its order: that of hypotheses.
+
+    It is what stands before the first ``-``, else before the first ``_``. An id with neither belongs to the speaker of
+    the id before it, as for sclite, which prints an error and goes on; the first of a file to no name.
+    """
+    speakers: list[str] = []
+    for name in trn_ids:
+        separator = next((mark for mark in "-_" if mark in name), "")
+        speakers.append(name.partition(separator)[0] if separator else speakers[-1] if speakers else "")
+    return speakers
+
+
 def report(utterances: Sequence[Utterance], title: str, case_sensitive: bool = False) -> Iterator[str]:
-    """Pieces of the whole report; ids are trn ids, whose speaker is what stands before the first ``-``.
+    """Pieces of the whole report; ids are trn ids, and speakers those of :func:`speakers_of`.
 
     With ``case_sensitive`` (its ``-s``) words and names keep their case.
     """

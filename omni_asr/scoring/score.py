@@ -11,20 +11,24 @@ from pathlib import Path
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.ctm import Alternation, Token, read_ctm, write_ctm
+from omni_asr.kaldi.data_dir import DataDir
+from omni_asr.kaldi.data_dir import Segment as Part
 from omni_asr.kaldi.glm import read_glm
 from omni_asr.kaldi.stm import Label, Segment, read_stm, write_stm
 from omni_asr.kaldi.tables import read_entries
 from omni_asr.kaldi.trn import utterance_ids, write_trn
 from omni_asr.scoring.align import Counts, align_all, fold_case
 from omni_asr.scoring.bootstrap import interval_line, intervals
-from omni_asr.scoring.breakdown import by_length, by_table, error_lists, unknown_words
-from omni_asr.scoring.decoded import decoded_tokens, undecoded
+from omni_asr.scoring.breakdown import Groups, by_length, by_table, error_lists, unknown_words
+from omni_asr.scoring.decoded import decoded_tokens, names_in_data, recordings_by_place, undecoded
 from omni_asr.scoring.filters import Filter
 from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
+from omni_asr.scoring.per_utt import write_utterances
 from omni_asr.scoring.regimes import PLAIN, SUFFIXES, protocol_line, regime_line
-from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, per_utterance, summary_line
+from omni_asr.scoring.reports import breakdown, count_characters, markdown, per_speaker, summary_line
 from omni_asr.scoring.result_files import ResultFiles, hypotheses_line, is_stale
-from omni_asr.scoring.sclite import Utterance, by_speaker, report
+from omni_asr.scoring.rewriting import joined, mapped, normalized
+from omni_asr.scoring.sclite import Utterance, by_speaker, report, speakers_of
 from omni_asr.scoring.segments import Scored, by_time, score_segments
 from omni_asr.scoring.transcripts import Transcripts, read_transcripts, split_words
 from omni_asr.text.whisper_english import whisper_normalizer
@@ -37,6 +41,7 @@ STALE = (
     "utts_*",
     "ref.*",
     "hyp.*",
+    "segments",
     "by_*.md",
     "oov",
     "errors.html",
@@ -91,8 +96,6 @@ class Protocol:
                 raise UserError(f"--by {what!r}: 'length' or a table such as utt2snr was expected")
             if names.count(name) > 1:
                 raise UserError(f"--by {what}: given twice; both would write by_{name}.md")
-            if self.stm and what != "length":
-                raise UserError(f"--by {what}: segments of an stm are not in such a table; label them in the stm")
 
     @property
     def suffix(self) -> str:
@@ -120,6 +123,8 @@ class Aligned:
     """Utterances whose reference is empty after normalisation; they count nowhere."""
     timed: tuple[list[Segment], list[Label], list[Token | Alternation]] | None = None
     """What was aligned, where it has times: ``ref.stm`` and ``hyp.ctm``."""
+    segments: Mapping[str, Part] = field(default_factory=dict)
+    """Where utterances are in the recordings of the data directory, of an stm those whose recording it has."""
 
 
 def score(
@@ -137,6 +142,7 @@ def score(
     files = ResultFiles(Path(decode_dir), protocol.suffix)
     _check_places(files, protocol)
     aligned = (_align_times if protocol.stm else _align_texts)(data_dir, files.decode_dir, protocol)
+    breakdowns = _breakdowns(aligned, protocol, data_dir)
     _remove_earlier(files)
     _write_alignment(files.folder, aligned, protocol.regime)
     utterances, regime = aligned.utterances, regime_line(protocol.regime)
@@ -148,7 +154,7 @@ def score(
     _write(files.folder / "missing_hyps", (f"{name}\n" for name in aligned.missing))
     _write(files.folder / "dropped_utts", (f"{name}\n" for name in aligned.dropped))
     characters = count_characters(utterances)
-    _write_breakdowns(files.folder, utterances, characters, protocol, data_dir)
+    _write_breakdowns(files.folder, utterances, characters, protocol, breakdowns)
     _warn(aligned, files.folder)
     named = protocol_line(protocol.name) + regime
     for name, group in aligned.subsets.items():
@@ -193,7 +199,7 @@ def _remove_earlier(files: ResultFiles) -> None:
 def _write_alignment(folder: Path, aligned: Aligned, regime: str) -> None:
     """The alignment for people, for programs, and for sclite."""
     utterances = aligned.utterances
-    _write(folder / "per_utt", per_utterance(utterances))
+    write_utterances(folder, utterances, aligned.segments)
     _write(folder / "per_spk", per_speaker(utterances))
     if aligned.timed:
         segments, labels, tokens = aligned.timed
@@ -234,11 +240,11 @@ def _align_texts(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
     transcripts = read_transcripts(data_dir, decode_dir, protocol.regime)
     dropped: list[str] = []
     if protocol.regime == "whisper":
-        transcripts, dropped = _normalized(transcripts)
+        transcripts, dropped = normalized(transcripts)
     if protocol.glm:
-        transcripts = _mapped(transcripts, protocol.glm, split_hyphens=not protocol.join_hyphens)
+        transcripts = mapped(transcripts, protocol.glm, split_hyphens=not protocol.join_hyphens)
     if protocol.join_hyphens:
-        transcripts = _joined(transcripts)
+        transcripts = joined(transcripts)
     utterances = align_words(transcripts)
     subsets = {
         name: _subset(name, [u for u in utterances if u.id.startswith(prefix)])
@@ -262,13 +268,25 @@ def _align_times(data_dir: str | os.PathLike[str], decode_dir: Path, protocol: P
         tokens = Filter(read_glm(protocol.glm, ("ctm", "hyp"))).tokens(tokens)
     scored = score_segments(segments, tokens)
     missing = [f"{file} {channel}" for file, channel in scored.missing]
-    missing += [] if protocol.ctm else undecoded(data_dir, decode_dir)
+    if not protocol.ctm or (decode_dir / "text").exists():  # words with times may come without such a file
+        missing += undecoded(data_dir, decode_dir)
     dropped: list[str] = []
     is_whisper = protocol.regime == "whisper"
     if is_whisper:
         scored, dropped = _normalized_segments(scored)
     timed = None if is_whisper else (segments, labels, tokens)
-    return Aligned(scored.utterances, _timed_subsets(scored, labels, protocol), missing, dropped, timed)
+    parts = _parts(scored, data_dir)
+    return Aligned(scored.utterances, _timed_subsets(scored, labels, protocol), missing, dropped, timed, parts)
+
+
+def _parts(scored: Scored, data_dir: str | os.PathLike[str]) -> dict[str, Part]:
+    """Where segments are in the recordings that the data directory has, by the ids of their utterances."""
+    recordings, parts = recordings_by_place(DataDir(data_dir)), {}
+    for utterance, segment in zip(scored.utterances, scored.segments, strict=True):
+        recording = recordings.get((fold_case(segment.file), fold_case(segment.channel)))
+        if recording is not None:
+            parts[utterance.id] = Part(recording, segment.begin, segment.end)
+    return parts
 
 
 def _timed_subsets(scored: Scored, labels: Sequence[Label], protocol: Protocol) -> dict[str, list[Utterance]]:
@@ -295,55 +313,10 @@ def _subset(name: str, utterances: list[Utterance]) -> list[Utterance]:
     return utterances
 
 
-def _normalized(transcripts: Transcripts) -> tuple[Transcripts, list[str]]:
-    """Both sides normalised; utterances of which no reference is left are taken out on both sides."""
-    normalize = whisper_normalizer()
-    references = {name: normalize(text) for name, text in transcripts.references.items()}
-    kept = [name for name, text in references.items() if text]
-    dropped = [name for name, text in references.items() if not text]
-    if not kept:
-        raise UserError("no reference has a word left after normalisation")
-    return Transcripts(
-        {name: references[name] for name in kept},
-        {name: normalize(transcripts.hypotheses[name]) for name in kept},
-        transcripts.speakers,
-        [name for name in transcripts.missing if references[name]],
-    ), dropped
-
-
-def _joined(transcripts: Transcripts) -> Transcripts:
-    """Hypotheses in which ``so called`` is ``so-called`` where that is in the reference."""
-    hypotheses = dict(transcripts.hypotheses)
-    for name, reference in transcripts.references.items():
-        for word in {fold_case(word) for word in split_words(reference) if "-" in word.strip("-")}:
-            apart = r"(?:-|[ \t]+)".join(re.escape(part) for part in word.split("-") if part)
-            joined = word.replace("\\", r"\\")
-            hypotheses[name] = re.sub(rf"(?<!\S){apart}(?!\S)", joined, hypotheses[name], flags=re.IGNORECASE)
-    return replace(transcripts, hypotheses=hypotheses)
-
-
-def _mapped(transcripts: Transcripts, glm: Path, split_hyphens: bool) -> Transcripts:
-    """Both sides rewritten by a global map, each utterance as one line."""
-
-    def rewrite(texts: Mapping[str, str], kinds: tuple[str, str]) -> dict[str, str]:
-        rules, rewritten = Filter(read_glm(glm, kinds), split_hyphens=split_hyphens), {}
-        for name, text in texts.items():
-            try:
-                rewritten[name] = rules.text(text)
-            except UserError as error:
-                raise UserError(f"utterance {name}: {error}") from None
-            if "{" in rewritten[name]:
-                raise UserError(f"{glm}: alternatives need --stm; utterance {name} becomes {rewritten[name]!r}")
-        return rewritten
-
-    references = rewrite(transcripts.references, ("trn", "ref"))
-    return replace(transcripts, references=references, hypotheses=rewrite(transcripts.hypotheses, ("trn", "hyp")))
-
-
 def _normalized_segments(scored: Scored) -> tuple[Scored, list[str]]:
     """Segments as utterances, normalised."""
     texts = zip(scored.utterances, scored.segments, strict=True)
-    transcripts, dropped = _normalized(
+    transcripts, dropped = normalized(
         Transcripts(
             {u.id: segment.text for u, segment in texts},
             {u.id: " ".join(u.hypothesis) for u in scored.utterances},
@@ -364,8 +337,26 @@ def _write_sclite_files(folder: Path, utterances: Sequence[Utterance], regime: s
     names = utterance_ids((utterance.id, utterance.speaker) for utterance in utterances)
     write_trn(folder / "ref.trn", ((names[u.id], u.reference) for u in utterances))
     write_trn(folder / "hyp.trn", ((names[u.id], u.hypothesis) for u in utterances))
-    renamed = [replace(u, id=names[u.id], speaker=names[u.id].split("-")[0]) for u in utterances]
+    speakers = speakers_of(names[u.id] for u in utterances)
+    renamed = [replace(u, id=names[u.id], speaker=speaker) for u, speaker in zip(utterances, speakers, strict=True)]
     _write(folder / "result.txt", report(renamed, _title("hyp.trn", regime)))
+
+
+def _breakdowns(aligned: Aligned, protocol: Protocol, data_dir: str | os.PathLike[str]) -> dict[str, Groups]:
+    """Utterances by length or by the values of files, by the names of these.
+
+    Raises:
+        UserError: a file is missing or malformed, or has no line for one of the utterances or speakers.
+    """
+    names = None
+    if protocol.stm and set(protocol.by) - {"length"}:
+        names = names_in_data(aligned.utterances, aligned.segments, DataDir(data_dir))
+    found = {}
+    for what in protocol.by:
+        path = Path(what) if "/" in what else Path(data_dir, what)
+        by_what = by_length(aligned.utterances) if what == "length" else by_table(aligned.utterances, path, names)
+        found[path.name] = by_what
+    return found
 
 
 def _write_breakdowns(
@@ -373,16 +364,14 @@ def _write_breakdowns(
     utterances: Sequence[Utterance],
     characters: Mapping[str, Counts],
     protocol: Protocol,
-    data_dir: str | os.PathLike[str],
+    breakdowns: Mapping[str, Groups],
 ) -> None:
-    """Lists of errors, tables by length or by the values of files, and words outside the training text."""
+    """Lists of errors, tables of groups, and words outside the training text."""
     regime = regime_line(protocol.regime)
     _write(folder / "errors", [regime, *error_lists(utterances)])
-    for what in protocol.by:
-        path = Path(what) if "/" in what else Path(data_dir, what)
-        groups = by_length(utterances) if what == "length" else by_table(utterances, path)
-        title = "words" if what == "length" else path.name
-        _write(folder / f"by_{path.name}.md", breakdown(title, groups, protocol.regime, characters))
+    for name, groups in breakdowns.items():
+        title = "words" if name == "length" else name
+        _write(folder / f"by_{name}.md", breakdown(title, groups, protocol.regime, characters, protocol.blocks))
     if protocol.train_text:
         found = unknown_words(utterances, _vocabulary(protocol.train_text, protocol.regime))
         rows = (f"{count:6d} {right:6d}  {word}\n" for word, count, right in found.unknown)

@@ -10,8 +10,10 @@ from omni_asr.kaldi.trn import read_marked_trn
 from omni_asr.scoring.align import fold_case
 from omni_asr.scoring.bootstrap import interval, interval_line
 from omni_asr.scoring.markup import Markup, align_texts
-from omni_asr.scoring.reports import per_speaker, per_utterance, summary_line
-from omni_asr.scoring.sclite import Utterance, by_speaker, report
+from omni_asr.scoring.per_utt import write_utterances
+from omni_asr.scoring.regimes import regime_line
+from omni_asr.scoring.reports import per_speaker, summary_line
+from omni_asr.scoring.sclite import Utterance, by_speaker, report, speakers_of
 from omni_asr.scoring.transcripts import without_hypothesis
 
 log = logging.getLogger("score-trn")
@@ -30,20 +32,27 @@ def score_trn(reference: Path, hypothesis: Path, markup: Markup, out_dir: Path |
         log.warning(
             "references without a hypothesis, whose words count as deleted: %d (%s, ...)", len(missing), missing[0]
         )
+    unnamed = [utterance.id for utterance in utterances if not set(utterance.id) & set("-_")]
+    if unnamed:
+        log.warning(
+            "ids without a speaker, that of the line before: %d (%s, ...); write (speaker-utterance)",
+            len(unnamed),
+            unnamed[0],
+        )
     if out_dir:
-        _write(out_dir / "result.txt", report(utterances, hypothesis.name, markup.case_sensitive))
-        _write(out_dir / "per_utt", per_utterance(utterances))
+        _write(out_dir / "result.txt", report(utterances, f"{hypothesis.name} (verbatim)", markup.case_sensitive))
+        write_utterances(out_dir, utterances)
         _write(out_dir / "per_spk", per_speaker(utterances))
-        _write(out_dir / "ci", [interval_line("all", counts, interval(utterances))])
+        _write(out_dir / "ci", [interval_line("all", counts, interval(utterances)), regime_line("verbatim")])
         _write(out_dir / "missing_hyps", (f"{name}\n" for name in missing))
-        _write(out_dir / "wer", [f"{line}\n"])
+        _write(out_dir / "wer", [f"{line}\n", regime_line("verbatim")])
     return line
 
 
 def align_trn(reference: Path, hypothesis: Path, markup: Markup) -> tuple[list[Utterance], list[str]]:
     """Utterances in the order of the hypotheses, and the ids of references without one, which come last.
 
-    Case is that of sclite in ids too: lower, unless it counts. The speaker is what stands before the first ``-``.
+    Case is that of sclite in ids too: lower, unless it counts. Speakers are those of :func:`speakers_of`.
 
     Raises:
         UserError: a file is missing or malformed or has no line, a hypothesis has no reference, or braces are not in
@@ -63,10 +72,11 @@ def align_trn(reference: Path, hypothesis: Path, markup: Markup) -> tuple[list[U
         markup,
         lambda side, index: f"{reference if side == 'reference' else hypothesis}: utterance ({names[index]})",
     )
-    return [
-        Utterance(name, name.split("-")[0], found.reference, found.hypothesis, found.operations)
-        for name, found in zip(names, alignments, strict=True)
-    ], missing
+    utterances = [
+        Utterance(name, speaker, found.reference, found.hypothesis, found.operations, text=references[name])
+        for name, speaker, found in zip(names, speakers_of(names), alignments, strict=True)
+    ]
+    return utterances, missing
 
 
 def _write(path: Path, pieces: Iterable[str]) -> None:

@@ -20,7 +20,7 @@ from omni_asr.errors import UserError
 from omni_asr.kaldi.ctm import Alternation, Token
 from omni_asr.kaldi.stm import Segment
 from omni_asr.scoring.align import fold_case
-from omni_asr.scoring.markup import Markup, align_texts, parse_word
+from omni_asr.scoring.markup import Markup, align_texts, parse_word, split_blanks
 from omni_asr.scoring.network import NULL, Network
 from omni_asr.scoring.sclite import Utterance
 
@@ -75,16 +75,11 @@ def score_segments(segments: Iterable[Segment], tokens: Iterable[Token | Alterna
             alignment.hypothesis,
             alignment.operations,
             _heading(segment),
+            " ".join(split_blanks(segment.text)),
         )
         for name, segment, alignment in zip(_names(counted), counted, alignments, strict=True)
     ]
     return Scored(counted, utterances, missing)
-
-
-def segments_by_id(segments: Iterable[Segment]) -> dict[str, Segment]:
-    """The segments that count, by the ids that :func:`score_segments` gives them."""
-    counted = [s for group in _by_place(segments).values() for s in group if not s.is_ignored]
-    return dict(zip(_names(counted), counted, strict=True))
 
 
 def _names(counted: Iterable[Segment]) -> Iterator[str]:

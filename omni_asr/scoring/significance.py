@@ -23,25 +23,33 @@ What differs from sc_stats:
 * Its binomials of more than 20 trials (sign test, McNemar) are wrong: for k of n it looks up Z = (k - n) / sqrt(n), not
   (2 k + 1 - n) / sqrt(n), and so takes 14 against 16 for a difference, at p = 0.004 (usnistgov/SCTK, pull request 46).
   Here they are exact: 0.86.
+* It walks through both systems' references word by word, so it loses the place behind an alternation of which they took
+  branches of different length, and takes an optional word that one of them recognised for a word of the reference. Here
+  places are those of the reference as it was given: such an alternation is one of them, such a word none.
 * Without a single segment, that is for two systems without errors, it can crash. Here p is 1.
 """
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from omni_asr.errors import UserError
-from omni_asr.scoring.align import CORRECT
+from omni_asr.scoring.align import CORRECT, INSERTION, pairs
+from omni_asr.scoring.markup import sizes
 from omni_asr.scoring.sclite import Utterance, by_speaker
 
 LEVEL = 0.05
 GOOD_WORDS = 2  # so many words in a row, right in both systems, part two segments
 EQUAL_PERCENT = 0.005  # a speaker's error rates that differ by no more are equal
 
+DIFFERS = "its reference differs between the systems; score both anew"
+
+Step = tuple[int, int]
+"""Words inserted before a reference word, and whether that is wrong."""
 Utterances = Sequence[Utterance]
 Numbers = npt.NDArray[np.float64]
 
@@ -75,7 +83,7 @@ def matched_pairs(a: Utterances, b: Utterances) -> TestResult:
     Raises:
         UserError: the systems differ in utterances or in the reference of one, or an utterance id occurs twice.
     """
-    segments = [pair for one, other in _matched(a, b) for pair in segment_errors(one.operations, other.operations)]
+    segments = [pair for one, other in _matched(a, b) for pair in segment_errors(one, other)]
     differences = np.array([errors_a - errors_b for errors_a, errors_b in segments], dtype=np.float64)
     mean, deviation = _mean(differences), _deviation(differences)
     z = mean / (deviation / math.sqrt(len(segments))) if deviation else 0.0
@@ -146,8 +154,12 @@ def mcnemar(a: Utterances, b: Utterances) -> TestResult:
 TESTS = {"mapsswe": matched_pairs, "sign": signed_paired, "wilcoxon": wilcoxon, "mcnemar": mcnemar}
 
 
-def segment_errors(a: str, b: str) -> list[tuple[int, int]]:
-    """Errors of both systems in each segment of an utterance, from the letters of its two alignments."""
+def segment_errors(a: Utterance, b: Utterance) -> list[tuple[int, int]]:
+    """Errors of both systems in each segment of an utterance.
+
+    Raises:
+        UserError: the systems' references differ.
+    """
     segments: list[tuple[int, int]] = []
     errors_a = errors_b = good = 0
     for step_a, step_b in _steps(a, b):
@@ -159,15 +171,48 @@ def segment_errors(a: str, b: str) -> list[tuple[int, int]]:
     return [*segments, (errors_a, errors_b)] if errors_a or errors_b else segments
 
 
-def _steps(a: str, b: str) -> list[tuple[int, int]]:
-    """Errors of both systems step by step: what is inserted before a reference word, if anything, and the word."""
-    steps = []
-    for word_a, word_b in zip(re.findall("I*[CSD]", a), re.findall("I*[CSD]", b), strict=True):
-        if len(word_a) > 1 or len(word_b) > 1:
-            steps.append((len(word_a) - 1, len(word_b) - 1))
-        steps.append((int(word_a[-1] != CORRECT), int(word_b[-1] != CORRECT)))
-    ending_a, ending_b = (len(letters) - len(letters.rstrip("I")) for letters in (a, b))
-    return [*steps, (ending_a, ending_b)] if ending_a or ending_b else steps
+def _steps(a: Utterance, b: Utterance) -> Iterator[tuple[int, int]]:
+    """Errors of both systems step by step: what is inserted before a reference word, if anything, and the word.
+
+    Where the systems took branches of different length of an alternation, that is one step.
+    """
+    (places_a, ending_a), (places_b, ending_b) = _places(a), _places(b)
+    if len(places_a) != len(places_b):
+        raise UserError(f"utterance {a.id!r}: {DIFFERS}")
+    for words_a, words_b in zip(places_a, places_b, strict=True):
+        if len(words_a) != len(words_b):
+            words_a, words_b = [_as_one(words_a)], [_as_one(words_b)]
+        for (inserted_a, wrong_a), (inserted_b, wrong_b) in zip(words_a, words_b, strict=True):
+            if inserted_a or inserted_b:
+                yield inserted_a, inserted_b
+            yield wrong_a, wrong_b
+    if ending_a or ending_b:
+        yield ending_a, ending_b
+
+
+def _places(utterance: Utterance) -> tuple[list[list[Step]], int]:
+    """The reference's words and alternations, each with the steps of its words, and the insertions after the last.
+
+    An optional word that was recognised and that the reference lacks is no error, and no word of the reference.
+    """
+    words: list[str] = []
+    steps: list[Step] = []
+    inserted = 0
+    for letter, reference, hypothesis in pairs(utterance.reference, utterance.hypothesis, utterance.operations):
+        if letter == INSERTION:
+            inserted += 1
+        elif letter != CORRECT or reference or not hypothesis:
+            words.append(reference or "")
+            steps.append((inserted, int(letter != CORRECT)))
+            inserted = 0
+    taken = iter(steps)
+    counts = sizes(utterance.text, words) if utterance.text else None
+    return [list(islice(taken, count)) for count in counts or [1] * len(words)], inserted
+
+
+def _as_one(words: Sequence[Step]) -> Step:
+    """Words as one step: what is inserted before the first, and all errors from there."""
+    return (words[0][0] if words else 0), sum(map(sum, words)) - (words[0][0] if words else 0)
 
 
 def _matched(a: Utterances, b: Utterances) -> list[tuple[Utterance, Utterance]]:
@@ -179,10 +224,8 @@ def _matched(a: Utterances, b: Utterances) -> list[tuple[Utterance, Utterance]]:
                 raise UserError(
                     f"utterance {utterance.id!r} is in system {name} alone; compare results of one test set"
                 )
-            if utterance.reference != other[utterance.id].reference:
-                raise UserError(
-                    f"utterance {utterance.id!r}: its reference differs between the systems; score both anew"
-                )
+            if utterance.given != other[utterance.id].given:
+                raise UserError(f"utterance {utterance.id!r}: {DIFFERS}")
     return [(utterance, of_b[utterance.id]) for utterance in a]
 
 

@@ -14,8 +14,9 @@ from omni_asr.bin import benchmark as program
 from omni_asr.bin import run_program
 from omni_asr.errors import UserError
 from omni_asr.scoring.bootstrap import interval, mean_interval
+from omni_asr.scoring.protocol import Protocol
 from omni_asr.scoring.sclite import Utterance
-from omni_asr.scoring.score import Protocol, score
+from omni_asr.scoring.score import score
 
 WORDS = "river stone garden window candle bridge forest table yellow summer".split()
 

@@ -17,7 +17,8 @@ from report_helpers import Page, make_experiment
 from omni_asr.analysis import errors as read
 from omni_asr.analysis import errors_page
 from omni_asr.bin import errors, report, run_program
-from omni_asr.scoring.score import Protocol, score
+from omni_asr.scoring.protocol import Protocol
+from omni_asr.scoring.score import score
 
 RATE = 8000
 TEXT = {"a-1": "one two three", "a-2": "four five", "b-1": "six", "b-2": "seven"}

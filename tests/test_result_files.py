@@ -12,10 +12,10 @@ from omni_asr.analysis.experiment import read_experiment, siblings
 from omni_asr.bin import compare, errors, results, run_program, score
 from omni_asr.errors import UserError
 from omni_asr.scoring.bootstrap import interval, read_interval
+from omni_asr.scoring.protocol import Protocol
 from omni_asr.scoring.result_files import ResultFiles, files_of
 from omni_asr.scoring.results import experiment_rows, read_rate, update
 from omni_asr.scoring.sclite import Utterance
-from omni_asr.scoring.score import Protocol
 from omni_asr.scoring.score import score as score_set
 
 REGIME = "Scoring regime: verbatim\n"

@@ -14,9 +14,9 @@ from omni_asr.errors import UserError
 from omni_asr.kaldi.trn import read_trn
 from omni_asr.scoring import reports
 from omni_asr.scoring.align import align_all
+from omni_asr.scoring.aligned import align_words
 from omni_asr.scoring.per_utt import read_per_utterance, read_utterances
 from omni_asr.scoring.reports import count_characters
-from omni_asr.scoring.score import align_words
 from omni_asr.scoring.transcripts import Transcripts, read_transcripts
 
 SCLITE = shutil.which("sclite") or shutil.which("sclite", path="/usr/lib/sctk/bin")

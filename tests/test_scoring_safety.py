@@ -12,7 +12,8 @@ from omni_asr.errors import UserError
 from omni_asr.kaldi.trn import read_marked_trn, read_trn
 from omni_asr.scoring.decoded import decoded_tokens
 from omni_asr.scoring.per_utt import read_per_utterance
-from omni_asr.scoring.score import Protocol, score
+from omni_asr.scoring.protocol import Protocol
+from omni_asr.scoring.score import score
 
 PARTS = [
     "u1", "u2", "a", "(s-1)", "{ a / b }", "{", "}", "/", "@", "(a)", "(", ")", ";;", "*", "f A", "s", "0", "1", "2.5",

@@ -26,8 +26,9 @@ from pathlib import Path
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
 from omni_asr.scoring.hypotheses import HYPOTHESIS_FILTERS
+from omni_asr.scoring.protocol import Protocol
 from omni_asr.scoring.regimes import REGIMES
-from omni_asr.scoring.score import Protocol, score
+from omni_asr.scoring.score import score
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -30,8 +30,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout's own package
 
 from omni_asr.kaldi.trn import read_trn, write_trn
 from omni_asr.scoring.align import align_all
+from omni_asr.scoring.protocol import Protocol
 from omni_asr.scoring.sclite import Utterance, by_speaker, summary_table
-from omni_asr.scoring.score import Protocol, score
+from omni_asr.scoring.score import score
 
 VOCABULARY = 5000
 SPEAKERS = 40

@@ -15,6 +15,7 @@ EXTRAS = {
     "normalize": ["whisper-normalizer>=0.1"],
     "dev": [
         "pytest>=8",
+        "pytest-xdist>=3.6",
         "hypothesis>=6.100",
         "ruff>=0.12",
         "mypy>=1.15",

@@ -15,7 +15,7 @@ fail() {
 }
 
 has_test_tools() {
-    "$1" -c 'import omni_asr, torch, kaldiio, pytest, hypothesis, ruff, mypy, matplotlib, espeakng_loader' 2> /dev/null
+    "$1" -c 'import omni_asr, torch, kaldiio, pytest, xdist, hypothesis, ruff, mypy, matplotlib, espeakng_loader' 2> /dev/null
 }
 
 set_up() {
@@ -47,13 +47,12 @@ shell_scripts() {
     find egs tests tools \( -name venv -o -name data -o -name exp -o -name corpus \) -prune -o -name '*.sh' -print
 }
 
-# What hangs all the same ends, with status 124; long before, pytest has shown where it stands (faulthandler_timeout).
+# Files of tests side by side, each process with one thread. What hangs all the same ends, with status 124; long before,
+# pytest has shown where it stands (faulthandler_timeout).
 run_pytest() {
-    if command -v timeout > /dev/null; then
-        timeout --foreground -s INT -k 60 90m python -m pytest tests
-    else
-        python -m pytest tests
-    fi
+    local limit=()
+    ! command -v timeout > /dev/null || limit=(timeout --foreground -s INT -k 60 90m)
+    OMP_NUM_THREADS=1 "${limit[@]}" python -m pytest tests -n auto --maxprocesses=4 --dist=loadfile
 }
 
 recipe() {

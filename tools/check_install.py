@@ -18,7 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SCTK = "/usr/lib/sctk/bin"  # where Debian's sctk puts sclite, which is not on PATH
 INSTALL = "tools/install.sh"
-DEV = {name: name for name in ("pytest", "hypothesis", "ruff", "mypy")} | {"kaldi_native_fbank": "kaldi-native-fbank"}
+DEV = {name: name for name in ("pytest", "hypothesis", "ruff", "mypy")} | {
+    "xdist": "pytest-xdist",
+    "kaldi_native_fbank": "kaldi-native-fbank",
+}
 
 
 @dataclass

@@ -61,9 +61,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         cut = server.cuts.pop(0) if server.cuts else None
         end = len(server.content) if cut is None else start + cut
-        for first in range(start, end, 1 << 20):
-            self.wfile.write(server.content[first : min(end, first + (1 << 20))])
-            time.sleep(server.pause)
+        with contextlib.suppress(ConnectionError):  # who asked was interrupted
+            for first in range(start, end, 1 << 20):
+                self.wfile.write(server.content[first : min(end, first + (1 << 20))])
+                time.sleep(server.pause)
         return None
 
     def log_message(self, *arguments):

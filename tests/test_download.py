@@ -165,9 +165,18 @@ def test_a_file_that_is_there_and_is_another_one(server, tmp_path):
     assert server.ranges == []
 
 
+def test_a_local_file_that_is_not_there_is_one_line_at_once(tmp_path, caplog):
+    url = (tmp_path / "mirror/data.bin").as_uri()
+    with pytest.raises(UserError, match=f"{url} cannot be fetched: .*No such file or directory.*; put the file at"):
+        fetch(Archive(url), tmp_path)
+    assert "another try" not in caplog.text
+
+
 def test_404_is_one_line_at_once(server, tmp_path):
     server.answers = [404]
-    with pytest.raises(UserError, match=f"{server.url}: the server says 404 Not Found; put the file at {tmp_path}"):
+    with pytest.raises(
+        UserError, match=f"{server.url} cannot be fetched: the server says 404 Not Found; put the file at {tmp_path}"
+    ):
         fetch(archive(server), tmp_path)
     assert len(server.ranges) == 1
 

@@ -7,6 +7,7 @@ import logging
 import lzma
 import os
 import shutil
+import ssl
 import tarfile
 import time
 import urllib.error
@@ -81,8 +82,8 @@ def fetch(archive: Archive, folder: str | os.PathLike[str]) -> Path:
             if have > before:
                 failures = 1
             reason = _reason(error)
-            if isinstance(error, urllib.error.HTTPError) and error.code not in BUSY:
-                raise UserError(f"{archive.url}: the server says {reason}; put the file at {path} by hand") from None
+            if _is_final(error):
+                raise UserError(f"{archive.url} cannot be fetched: {reason}; put the file at {path} by hand") from None
             if failures == TRIES:
                 advice = f"start again to go on, or put the file at {path} by hand"
                 raise UserError(f"{archive.url} cannot be fetched ({reason}); {advice}") from None
@@ -103,8 +104,17 @@ def _size(path: Path) -> int:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
-        return f"{error.code} {error.reason}"
+        return f"the server says {error.code} {error.reason}"
     return str(getattr(error, "reason", None) or error or type(error).__name__)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another try would end alike: refused, a certificate that nobody trusts, a file:// that is not there."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code not in BUSY
+    return isinstance(
+        getattr(error, "reason", None), (FileNotFoundError, PermissionError, ssl.SSLCertVerificationError)
+    )
 
 
 def _receive(archive: Archive, part: Path) -> None:

@@ -96,11 +96,12 @@ def losses(exp_dir: Path) -> dict[int, float]:
 
 def descendants(pid: int) -> list[int]:
     """The processes below one, sessions of their own included."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in map(int, task.read_text().split()):
-                found += [child, *descendants(child)]
+    found: list[int] = []
+    with suppress(OSError):  # processes and threads end while they are looked at
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):
+                for child in map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split()):
+                    found += [child, *descendants(child)]
     return found
 
 

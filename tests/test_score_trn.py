@@ -59,6 +59,13 @@ def test_what_is_refused(files, capsys, reference, hypothesis, message):
 ORDERS = ["a_u1 a_u2 b_u3", "x A-b_c a_b-c d_e-f", "A-1 u2 B_3 u4 -x _y z", "u1 a-1 u2", "a_b c-d_e C_f 5", "-x a-1 _y"]
 
 
+def printed_by_sclite(*options: str) -> list[str]:
+    """Lines of its report on ``r.trn`` and ``h.trn``."""
+    files = ["-r", "r.trn", "trn", "-h", "h.trn", "trn", "h.trn (verbatim)"]
+    command = [SCLITE, *files, *options, "-i", "rm", "-o", "all", "stdout"]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.splitlines()
+
+
 @pytest.mark.skipif(SCLITE is None, reason="sclite is not installed (Debian: apt-get install sctk)")
 @pytest.mark.parametrize("names", ORDERS)
 def test_speakers_are_those_of_sclite(tmp_path, monkeypatch, names):
@@ -67,23 +74,7 @@ def test_speakers_are_those_of_sclite(tmp_path, monkeypatch, names):
     (tmp_path / "r.trn").write_text("".join(sorted(lines.splitlines(keepends=True))))  # the hypotheses' order counts
     (tmp_path / "h.trn").write_text(lines)
     assert run_program(score_trn.main, ["r.trn", "h.trn", "out"]) == 0
-    command = [
-        SCLITE,
-        "-r",
-        "r.trn",
-        "trn",
-        "-h",
-        "h.trn",
-        "trn",
-        "h.trn (verbatim)",
-        "-i",
-        "rm",
-        "-o",
-        "all",
-        "stdout",
-    ]
-    printed = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
-    assert (tmp_path / "out/result.txt").read_text().splitlines() == printed.splitlines()
+    assert (tmp_path / "out/result.txt").read_text().splitlines() == printed_by_sclite()
 
 
 def test_speakers_are_drawn_for_the_interval(tmp_path, monkeypatch, caplog):
@@ -107,20 +98,4 @@ def test_the_report_is_what_sclite_prints(tmp_path, monkeypatch, switches):
                 file.write(f"{pair[side]} ({['S', 's', 't_u'][index % 3]}-{index})\n")
     flags = [flag for flag, on in zip(FLAGS, switches, strict=True) if on]
     assert run_program(score_trn.main, [*flags, "r.trn", "h.trn", "out"]) == 0
-    command = [
-        SCLITE,
-        "-r",
-        "r.trn",
-        "trn",
-        "-h",
-        "h.trn",
-        "trn",
-        "h.trn (verbatim)",
-        *options_of(Markup(*switches)),
-        "-i",
-        "rm",
-    ]
-    printed = subprocess.run(
-        [*command, "-o", "all", "stdout"], capture_output=True, encoding="utf-8", check=True
-    ).stdout
-    assert (tmp_path / "out/result.txt").read_text().splitlines() == printed.splitlines()
+    assert (tmp_path / "out/result.txt").read_text().splitlines() == printed_by_sclite(*options_of(Markup(*switches)))

@@ -64,11 +64,28 @@ def test_a_training_step_in_bfloat16_is_finite(router):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
 
 
+def skip_without_grouped_kernel():
+    if choose_backend("auto", torch.device("cuda"), torch.bfloat16, 64, 128) != "grouped":
+        pytest.skip("grouped products are a loop on this GPU")
+
+
+def waits_of_the_second(step) -> str:
+    """Where the second call of a function waits for the GPU, as PyTorch says it; nothing where it does not."""
+    step()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    except RuntimeError as error:
+        return str(error)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return ""
+
+
 def test_no_layer_waits_for_the_gpu():
     """Forward and backward of a block in bfloat16, routing included, where one kernel computes grouped products."""
-    device = torch.device("cuda")
-    if choose_backend("auto", device, torch.bfloat16, 64, 128) != "grouped":
-        pytest.skip("grouped products are a loop on this GPU")
+    skip_without_grouped_kernel()
     config = small_config(dim=64, hidden=128)
     moe, router = MixtureOfExperts(config, 4).cuda(), make_router(config, 4, layers=1, inputs=1).cuda()
     x_ND = torch.randn(96, 64, device="cuda", requires_grad=True)
@@ -79,35 +96,22 @@ def test_no_layer_waits_for_the_gpu():
             loss = (y_ND * y_ND).sum() + routing.balance()
         loss.backward()
 
-    step()
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        step()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    assert waits_of_the_second(step) == ""
     assert x_ND.grad.isfinite().all()
 
 
 def test_a_training_step_waits_for_the_gpu_nowhere():
     """Forward, loss and backward of the whole model in bfloat16; the batch is there."""
-    device = torch.device("cuda")
-    if choose_backend("auto", device, torch.bfloat16, 64, 128) != "grouped":
-        pytest.skip("grouped products are a loop on this GPU")
-    model, batch = small_model(dim=64, hidden=128).cuda(), random_batch([80, 61, 40]).to(device)
+    skip_without_grouped_kernel()
+    model, batch = small_model(dim=64, hidden=128).cuda(), random_batch([80, 61, 40]).to(torch.device("cuda"))
 
     def step() -> None:
         with torch.autocast("cuda", dtype=torch.bfloat16):
             losses = model(batch)
         losses.total.backward()
 
-    step()
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        step()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    assert waits_of_the_second(step) == ""
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
 
 
 @pytest.mark.parametrize("router", ["dense", "omni"])

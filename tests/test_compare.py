@@ -12,10 +12,9 @@ from routing_helpers import write_routing
 pytest.importorskip("matplotlib")
 
 from omni_asr.analysis import compare_plots
-from omni_asr.analysis.compare import _labels
-from omni_asr.analysis.compare_plots import Model
 from omni_asr.analysis.differences import Difference
 from omni_asr.analysis.experiment import Experiment, read_experiment
+from omni_asr.analysis.groups import Group, Model, distinct_labels, group_models
 from omni_asr.bin import compare, run_program
 from omni_asr.scoring.results import read_rate, update
 from omni_asr.scoring.score import score as score_set
@@ -52,9 +51,9 @@ def test_complete_comparison(folder):
     assert "dense_base and 2 others" in found.seen and "5.21 M" in found.seen and "4x4" in found.seen
     assert "Not in this report" not in found.seen
     assert all(link.startswith(("#", "data:")) for link in found.links) and "<script" not in text
-    sections = ["models", "results", "training", "agreement", "load", "disturbed"]
+    sections = ["results", "training", "agreement", "load", "disturbed"]
     assert re.findall('<section id="(.*?)">', text) == sections
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 3 + 3
 
 
 def test_rates_differences_and_marks(folder):
@@ -212,8 +211,8 @@ def test_agreement_of_models_of_different_depth_has_one_scale(tmp_path, monkeypa
 
 def test_folders_of_one_name_are_told_apart(tmp_path):
     paths = [tmp_path / name for name in ("a/exp/omni", "b/exp/omni", "b/exp/dense")]
-    assert _labels(paths) == ["a/exp/omni", "b/exp/omni", "b/exp/dense"]
-    assert _labels(paths[1:]) == ["omni", "dense"]
+    assert distinct_labels(paths) == ["a/exp/omni", "b/exp/omni", "b/exp/dense"]
+    assert distinct_labels(paths[1:]) == ["omni", "dense"]
 
 
 def test_hostile_names(tmp_path, folder):

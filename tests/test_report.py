@@ -46,7 +46,7 @@ def test_complete_report(folder):
     positions = [found.seen.index(f" {name} ", found.seen.index("this one is shaded")) for name in names]
     assert positions == sorted(positions)
     assert "Not in this report" not in found.seen
-    assert text.count("<svg") == 2 + 7 and text.count('<tr class="this">') == 1
+    assert text.count("<svg") == 6 + 1 + 7 and text.count('<tr class="this">') == 1
 
 
 def test_experiments_that_were_put_aside_are_not_compared(tmp_path, folder):
@@ -150,7 +150,7 @@ def test_values_that_are_not_finite_are_left_out(tmp_path):
     ]
     (exp / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     text, _ = render(tmp_path)
-    assert text.count("<svg") == 1
+    assert text.count("<svg") == 6
 
 
 def test_load_scale():

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from omni_asr import __version__
 from omni_asr.analysis import page
 from omni_asr.analysis.benchmark import Benchmark, Measured
 from omni_asr.analysis.page import escape
@@ -26,8 +25,6 @@ table.benchmark th:last-child, table.benchmark td:last-child { border-left: 1px 
 table.benchmark td:first-child { padding-left: 10px; white-space: normal; min-width: 150px; }
 table.benchmark small { display: block; margin: 0; white-space: nowrap; }
 table.details td:nth-child(5) { white-space: normal; min-width: 260px; }
-.key-line > span { margin-right: 22px; white-space: nowrap; }
-.key-line { max-width: none; }
 .banner { background: #fde9e7; border: 1px solid #efb9b3; border-radius: 4px; padding: 9px 14px; color: #7d1d14;
           font-weight: 600; margin: 16px 0; max-width: none; }
 """
@@ -179,13 +176,13 @@ def html(benchmark: Benchmark) -> str:
         ("figure", "Beside what is published", _figure(benchmark)),
         ("sets", "What was measured", _measured(benchmark)),
     ]
-    footer = f"Written by omni_asr {escape(__version__)}. Intervals: bootstrap over speakers or utterances."
+    footer = "Intervals: bootstrap over speakers or utterances."
     return page.document(f"Benchmark of {benchmark.model} - omni_asr", head, sections, footer, STYLE)
 
 
 def _rates(benchmark: Benchmark) -> str:
     heads, rows = _table(benchmark)
-    names = [_named(index, name) for index, name in enumerate([benchmark.model, *benchmark.plan.systems])]
+    names = [page.named(*system) for system in _systems(benchmark)]
     lines = []
     for index, (name, cells) in enumerate(zip(names, rows, strict=True)):
         shown = []
@@ -206,9 +203,10 @@ def _least(rows: Sequence[Sequence[str]], place: int) -> float:
     return min(_value(row[place]) for row in rows if row[place] != NONE)
 
 
-def _named(index: int, name: str) -> str:
-    colour = COLOURS[index % len(COLOURS)]
-    return f'<span class="swatch" style="background:{colour}"></span>{escape(name)}'
+def _systems(benchmark: Benchmark) -> list[tuple[str, str]]:
+    """Colour and name of the model and of each published system."""
+    names = [benchmark.model, *benchmark.plan.systems]
+    return [(COLOURS[index % len(COLOURS)], name) for index, name in enumerate(names)]
 
 
 def _measured(benchmark: Benchmark) -> str:
@@ -251,14 +249,13 @@ def _figure(benchmark: Benchmark) -> str:
                 f'<circle cx="{at(rate):.1f}" cy="{y}" r="{radius}" fill="{colour}" stroke="#fff">'
                 f"<title>{escape([benchmark.model, *benchmark.plan.systems][index])}: {rate:.2f}</title></circle>"
             )
-    names = [benchmark.model, *benchmark.plan.systems]
-    key = " ".join(f"<span>{_named(i, name)}</span>" for i, name in enumerate(names))
+    key = page.legend(_systems(benchmark))
     note = f'<p class="note">WER in percent; the band is the 95 % interval of {escape(benchmark.model)}.</p>'
     picture = (
         f'<svg viewBox="0 0 1180 {height}" role="img" font-size="12.5" font-family="inherit" fill="#1d2733">'
         f"{grid}{''.join(drawn)}</svg>"
     )
-    return f'{note}<p class="note key-line">{key}</p><figure>{picture}</figure>'
+    return f"{note}{key}{page.figure(picture)}"
 
 
 def _ticks(widest: float) -> list[float]:

@@ -2,54 +2,73 @@
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from omni_asr.analysis.drawing import colour_bar, flat_style, page_figure
-from omni_asr.analysis.experiment import Experiment
+from omni_asr.analysis.groups import Group, Model
 from omni_asr.analysis.perturbation_plots import perturbation_curves
-from omni_asr.analysis.plots import STYLE, logarithmic_scale, points, require_matplotlib, running_mean, svg
+from omni_asr.analysis.plots import (
+    STYLE,
+    logarithmic_scale,
+    panel_figure,
+    points,
+    require_matplotlib,
+    running_mean,
+    svg,
+)
 from omni_asr.analysis.routing_plots import MEASURES, agreement_panel
 
 SPREAD = 5  # values that differ by more than this factor are drawn on a logarithmic axis
+MANY_POINTS = 60  # more are drawn as their running mean, without marks
 
 
-@dataclass(frozen=True)
-class Model:
-    """One experiment of a comparison, with the name and the colour that stand for it on the page."""
-
-    experiment: Experiment
-    label: str
-    colour: str
-
-
-def training(models: Sequence[Model]) -> str:
-    """Training and validation loss (CTC) and validation WER of all models over the steps."""
+def training(groups: Sequence[Group]) -> list[str]:
+    """Training and validation loss (CTC) and validation WER over the steps: a line and a band for each group."""
     panels = [
         ("CTC loss, training", "steps", "ctc"),
         ("CTC loss, validation", "valid", "ctc"),
         ("WER on the validation set, %", "valid", "wer"),
     ]
-    if not any(model.experiment.steps or model.experiment.valid for model in models):
-        return ""
+    experiments = [model.experiment for group in groups for model in group.models]
+    if not any(experiment.steps or experiment.valid for experiment in experiments):
+        return []
     with require_matplotlib().rc_context({**STYLE, "text.parse_math": False}):
-        figure = page_figure(3.5)
-        for axis, (title, kind, key) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-            axis.set_title(title)
-            axis.set_xlabel("optimizer step")
-            for model in models:
-                _curve(axis, model, *points(getattr(model.experiment, kind), key))
-            _vertical_scale(axis)
-        _legend(figure, models)
-        return svg(figure)
+        return [_training_panel(groups, *panel) for panel in panels]
 
 
-def _curve(axis: Any, model: Model, steps: Sequence[int], values: Sequence[float]) -> None:
-    """One line; many points are drawn as their running mean."""
-    if len(values) > 60:
-        axis.plot(steps, running_mean(values, max(3, len(values) // 40)), color=model.colour, linewidth=1.5)
-    elif values:
-        axis.plot(steps, values, color=model.colour, linewidth=1.5, marker="o", markersize=2.6)
+def _training_panel(groups: Sequence[Group], title: str, kind: str, key: str) -> str:
+    figure = panel_figure()
+    axis = figure.subplots()
+    axis.set_title(title)
+    axis.set_xlabel("optimizer step")
+    for group in groups:
+        curves = [points(getattr(model.experiment, kind), key) for model in group.models]
+        _line_and_band(axis, group.colour, [_smoothed(*curve) for curve in curves if curve[0]])
+    _vertical_scale(axis)
+    return svg(figure)
+
+
+def _smoothed(steps: list[int], values: list[float]) -> tuple[list[int], list[float]]:
+    """Many points as their running mean."""
+    return (steps, running_mean(values, max(3, len(values) // 40))) if len(values) > MANY_POINTS else (steps, values)
+
+
+def _line_and_band(axis: Any, colour: str, curves: Sequence[tuple[list[int], list[float]]]) -> None:
+    """The mean of curves over the steps that all have reached, and a band from the lowest to the highest."""
+    if not curves:
+        return
+    first = max(steps[0] for steps, _ in curves)
+    last = min(steps[-1] for steps, _ in curves)
+    grid = sorted({step for steps, _ in curves for step in steps if first <= step <= last})
+    if not grid:
+        return
+    values = np.array([np.interp(grid, *curve) for curve in curves])
+    marks = {} if len(grid) > MANY_POINTS else {"marker": "o", "markersize": 2.6}
+    axis.plot(grid, values.mean(axis=0), color=colour, linewidth=1.5, **marks)
+    if len(curves) > 1:
+        axis.fill_between(grid, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
 
 
 def _vertical_scale(axis: Any) -> None:
@@ -86,31 +105,17 @@ def agreement(models: Sequence[Model], name: str) -> str:
         return svg(figure)
 
 
-def perturbations(models: Sequence[Model]) -> str:
-    """WER against the rate of rerouting of all models that were disturbed."""
+def perturbations(groups: Sequence[Group]) -> str:
+    """WER against the rate of rerouting of all models that were disturbed, in the colours of their groups."""
     curves = [
         (model.experiment.routing.perturbations, model.colour, model.label)
-        for model in models
+        for group in groups
+        for model in group.models
         if model.experiment.routing and model.experiment.routing.perturbations
     ]
     if not curves:
         return ""
     with require_matplotlib().rc_context(flat_style()):
-        figure = page_figure(4.2)
-        axis, beside = figure.subplots(1, 2, width_ratios=[1.5, 1])
-        perturbation_curves(axis, curves)
-        beside.set_axis_off()
-        handles, labels = axis.get_legend_handles_labels()
-        conditions = [f"{part['set']}, {part['utterances'] or '?'} utterances" for part, _, _ in curves]
-        labels = [f"{label} ({condition})" for label, condition in zip(labels, conditions, strict=True)]
-        beside.legend(handles, labels, loc="upper left", borderaxespad=0)
+        figure = panel_figure()
+        perturbation_curves(figure.subplots(), curves)
         return svg(figure)
-
-
-def _legend(figure: Any, models: Sequence[Model]) -> None:
-    from matplotlib.lines import Line2D
-
-    lines = [Line2D([], [], color=model.colour, linewidth=2.4, label=model.label) for model in models]
-    longest = max(len(model.label) for model in models)
-    columns = max(1, min(len(models), 140 // (longest + 7)))
-    figure.legend(handles=lines, loc="outside upper left", ncols=columns, handlelength=1.6, columnspacing=1.6)

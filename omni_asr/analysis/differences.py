@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from omni_asr.analysis import page
-from omni_asr.analysis.compare_plots import Model
+from omni_asr.analysis.groups import Group, Model
 from omni_asr.errors import UserError
 from omni_asr.scoring.regimes import unusual
-from omni_asr.scoring.result_tables import Row
-from omni_asr.scoring.runs import by_seed, described
+from omni_asr.scoring.runs import mean_deviation
 from omni_asr.scoring.seeds import welch
 from omni_asr.scoring.significance import LEVEL, TESTS
 
@@ -44,8 +43,7 @@ class Difference:
     def __str__(self) -> str:
         if self.p is None:
             return "-"
-        number = f"{self.p:.3f}" if self.p >= 0.001 else f"{self.p:.0e}"
-        return " ".join(part for part in (self.better, number, mark(self.p)) if part)
+        return " ".join(part for part in (self.better, probability(self.p), mark(self.p)) if part)
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,11 @@ class Matrix:
         heads = ["", "WER", *map(page.escape, self.names[1:])]
         rows = [page.row([page.escape(cell) for cell in cells]) for cells in self.cells()]
         return f"<h4>{page.escape(self.title)}</h4>" + page.table(heads, rows, kind="compare")
+
+
+def probability(p: float) -> str:
+    """A p value in a few digits."""
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
 def mark(p: float | None) -> str:
@@ -121,33 +124,17 @@ def _rate(model: Model, index: int) -> str:
     return f"{decoded.wer.percent:.2f}" + (f" {decoded.interval}" if decoded.interval else "")
 
 
-def over_seeds(models: Sequence[Model], index: int) -> Matrix | None:
-    """Means over seeds of what differs in nothing else, tested by Welch's test; None where nothing has two seeds."""
-    rows: list[Row] = []
-    for model in models:
-        info, wer = model.experiment.info, model.experiment.sets[index].wer
-        if wer and isinstance(info.get("seed"), int):
-            alike = described({"router": model.experiment.router, **info}, model.experiment.name)
-            kind = {"set": "", "regime": wer.regime, "protocol": wer.protocol}
-            rows.append({**alike, **kind, "exp": model.label, "WER": f"{wer.percent}"})
-    groups = by_seed(rows)
-    if not any(len(group) > 1 for group in groups):
-        return None
-    rates = [[float(row["WER"]) for row in group] for group in groups]
+def over_seeds(groups: Sequence[Group], index: int) -> Matrix:
+    """Means over seeds of the groups with results on the set of this number, tested by Welch's test."""
+    scored = [group for group in groups if group.rates(index)]
     differences = {}
-    for row, column in combinations(range(len(rates)), 2):
-        p = welch(rates[row], rates[column])
-        better = ROW if statistics.mean(rates[row]) < statistics.mean(rates[column]) else COLUMN
+    for row, column in combinations(range(len(scored)), 2):
+        a, b = scored[row].rates(index), scored[column].rates(index)
+        p = welch(a, b)
+        better = ROW if statistics.mean(a) < statistics.mean(b) else COLUMN
         differences[row, column] = Difference(p, better if mark(p) else "")
+    models = [model for group in groups for model in group.models]
     title = f"{set_name(models, index)}: means and standard deviations over seeds, Welch's t-test"
-    names = ["_".join(part for part in (group[0]["router"], group[0]["config"]) if part) for group in groups]
-    told = [  # models of one name that differ in size or corpus
-        f"{name} ({group[0]['params']}, {group[0]['hours']} h)" if names.count(name) > 1 else name
-        for name, group in zip(names, groups, strict=True)
-    ]
-    return Matrix(title, told, [_spread(values) for values in rates], differences)
-
-
-def _spread(values: Sequence[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{spread} ({len(values)})"
+    rates = [group.rates(index) for group in scored]
+    spreads = [f"{mean_deviation(values)} ({len(values)})" for values in rates]
+    return Matrix(title, [group.name for group in scored], spreads, differences)

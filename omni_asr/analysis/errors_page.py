@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from omni_asr import __version__
 from omni_asr.analysis import page
 from omni_asr.analysis.errors import Errors, Table, read_errors
 from omni_asr.analysis.errors_script import SCRIPT, STYLE
@@ -65,7 +64,7 @@ def render(found: Errors) -> str:
         ("words", "Words", _frequent(decoded.utterances, ON_PAGE) if found.worst else ""),
         ("utterances", "Worst utterances", _worst(found)),
     ]
-    footer = f"Written by omni_asr {escape(__version__)}. Words are aligned as sclite does it."
+    footer = "Words are aligned as sclite does it."
     return page.document(f"Errors on {decoded.name} - {found.experiment}", head, sections, footer, STYLE, SCRIPT)
 
 

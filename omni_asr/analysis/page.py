@@ -3,8 +3,10 @@
 import html
 import math
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
+from omni_asr import __version__
 from omni_asr.analysis.experiment import DecodedSet, Experiment, Load
 from omni_asr.analysis.style import LOAD_HIGH, LOAD_LOW, STYLE_SHEET
 from omni_asr.scoring.result_tables import Row
@@ -19,7 +21,10 @@ escape = html.escape
 def document(
     title: str, head: str, sections: Sequence[tuple[str, str, str]], footer: str, style: str = "", script: str = ""
 ) -> str:
-    """A page of ready pieces but for its title; sections are (id, title, body), those without a body left out."""
+    """A page of ready pieces but for its title; sections are (id, title, body), those without a body left out.
+
+    The footer begins with the program and the time: a page shows what its files held then.
+    """
     shown = [(name, heading, body) for name, heading, body in sections if body]
     links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading, _ in shown)
     bodies = "".join(f'<section id="{name}"><h2>{heading}</h2>{body}</section>' for name, heading, body in shown)
@@ -28,8 +33,35 @@ def document(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE_SHEET}{style}</style></head><body><main>"
-        f"{head}<nav>{links}</nav>{bodies}<footer>{footer}</footer></main>{run}</body></html>\n"
+        f"{head}<nav>{links}</nav>{bodies}"
+        f"<footer>Written by omni_asr {escape(__version__)} on {now()}. {footer}</footer>"
+        f"</main>{run}</body></html>\n"
     )
+
+
+def now() -> str:
+    """Date and time of this moment, with the time zone."""
+    return escape(datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"))
+
+
+def figure(picture: str) -> str:
+    """An SVG across the page, which scrolls where the page is narrow; nothing without one."""
+    return f'<figure class="wide scroll">{picture}</figure>' if picture else ""
+
+
+def panels(pictures: Sequence[str]) -> str:
+    """SVGs of :func:`~omni_asr.analysis.plots.panel_figure`, as many beside each other as the page is wide."""
+    return f'<figure class="panels">{"".join(pictures)}</figure>' if pictures else ""
+
+
+def named(colour: str, name: str) -> str:
+    """A name after a patch of the colour that stands for it in figures."""
+    return f'<span class="swatch" style="background:{colour}"></span>{escape(name)}'
+
+
+def legend(entries: Iterable[tuple[str, str]]) -> str:
+    """Colours and names of what a figure shows."""
+    return f'<p class="note key-line">{" ".join(f"<span>{named(*entry)}</span>" for entry in entries)}</p>'
 
 
 def tag(router: str) -> str:
@@ -120,26 +152,18 @@ def comparison(experiment: Experiment, others: Sequence[Experiment], sets: Seque
     best = [min(column, default=None) for column in rates]
     rows = []
     for one in others:
+        numbers = [short_number(one.info.get("params_total")), short_number(one.info.get("params_active"))]
         cells = [
-            f"{escape(one.name)}",
-            tag(one.router),
-            _text(one.info.get("experts")),
-            short_number(one.info.get("params_total")),
-            short_number(one.info.get("params_active")),
+            escape(one.name),
+            *(_rate_cell(decoded, best[index]) for index, decoded in enumerate(one.sets)),
             _text(one.info.get("seed"), ""),
+            *numbers,
+            _text(one.info.get("experts")),
+            tag(one.router),
         ]
-        cells += [_rate_cell(decoded, best[index]) for index, decoded in enumerate(one.sets)]
-        rows.append(row(cells, numeric=3, kind="this" if one.path == experiment.path else ""))
-    heads = [
-        "experiment",
-        "router",
-        "experts",
-        "params",
-        "active",
-        "seed",
-        *map(escape, sets),
-    ]
-    text = table(heads, rows, numeric=3, kind="compare")
+        rows.append(row(cells, kind="this" if one.path == experiment.path else ""))
+    heads = ["experiment", *map(escape, sets), "seed", "params", "active", "experts", "router"]
+    text = table(heads, rows, kind="compare")
     means = _means(others, sets)
     if means:
         text += "<h3>Mean and standard deviation over seeds</h3>" + means
@@ -152,8 +176,14 @@ def _rate_cell(decoded: DecodedSet, best: float | None) -> str:
     text = f"{decoded.wer.percent:.2f}"
     if decoded.wer.percent == best:
         text = f'<span class="best">{text}</span>'
-    sure = f"<small>{decoded.interval}</small>" if decoded.interval else ""
-    return text + sure + (f"<small>CER {decoded.cer.percent:.2f}</small>" if decoded.cer else "")
+    details = [str(decoded.interval)] if decoded.interval else []
+    details += [f"CER {decoded.cer.percent:.2f}"] if decoded.cer else []
+    return wrapped(text, *(f"<small>{detail}</small>" for detail in details))
+
+
+def wrapped(*pieces: str) -> str:
+    """Pieces of a cell, beside each other where there is room, else below each other."""
+    return f'<span class="wrap">{" ".join(pieces)}</span>'
 
 
 def _means(others: Sequence[Experiment], sets: Sequence[str]) -> str:
@@ -175,9 +205,9 @@ def _means(others: Sequence[Experiment], sets: Sequence[str]) -> str:
         first = next(iter(group.values()))
         rates = [group[name]["WER"] if name in group else "–" for name in sets]
         seeds = max(int(entry["seeds"]) for entry in group.values())
-        lines.append(row([tag(router), escape(config), seeds, first["active"], *rates], numeric=2))
-    heads = ["router", "configuration", "seeds", "active", *map(escape, sets)]
-    return table(heads, lines, numeric=2, kind="compare")
+        lines.append(row([tag(router), *rates, seeds, first["active"], escape(config)]))
+    heads = ["router", *map(escape, sets), "seeds", "active", "configuration"]
+    return table(heads, lines, kind="compare")
 
 
 def load_table(title: str, load: Load) -> str:
@@ -191,7 +221,7 @@ def load_table(title: str, load: Load) -> str:
         rows.append(f"<tr><th>layer {number + 1}</th>{cells}{effective}</tr>")
     many = " many" if widest > MANY_EXPERTS else ""
     body = f"<thead><tr><th></th>{heads}<th>effective</th></tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div><h4>{escape(title)}</h4><table class="load{many}">{body}</table></div>'
+    return f'<div><h4>{escape(title)}</h4><div class="scroll"><table class="load{many}">{body}</table></div></div>'
 
 
 def _load_cell(share: float, experts: int) -> str:

@@ -10,6 +10,7 @@ from omni_asr.analysis.style import LOAD_HIGH, LOAD_LOW
 from omni_asr.errors import UserError
 
 INK, SOFT, BLUE, ORANGE, GREEN = "#1d2733", "#6a7685", "#1f5fa8", "#c2621a", "#2c7a5b"
+PANEL = (3.6, 2.75)  # inches
 MOST_COLUMNS = 240  # of the load over training: more could not be told apart on the page
 MOST_STRIPS = 80  # strips of one expert that are thick enough for its number
 STYLE = {
@@ -49,25 +50,26 @@ def require_matplotlib() -> Any:
     return matplotlib
 
 
-def training_curves(experiment: Experiment) -> str:
-    """Losses, validation WER, learning rate, gradient norm and speed over the steps; empty where nothing is known."""
+def training_curves(experiment: Experiment) -> list[str]:
+    """Losses, validation WER, learning rate and gradient norm over the steps; empty where nothing is known."""
     if not (experiment.steps or experiment.valid):
-        return ""
-    matplotlib = require_matplotlib()
-    with matplotlib.rc_context(STYLE):
-        figure = matplotlib.figure.Figure(figsize=(11, 5.4), layout="constrained")
-        axes = figure.subplots(2, 3).ravel()
-        steps, valid = experiment.steps, experiment.valid
-        routed = [] if experiment.router == "dense" else steps
-        _curve(axes[0], "CTC loss", [("training", steps, "ctc", BLUE), ("validation", valid, "ctc", ORANGE)])
-        _curve(axes[1], "WER on the validation set, %", [("validation", valid, "wer", ORANGE)], best=True)
-        _curve(axes[2], "Total loss", [("training", steps, "loss", BLUE)])
-        _curve(axes[3], "Load balance loss", [("training", routed, "balance", GREEN)])
-        _curve(axes[4], "Gradient norm before clipping", [("training", steps, "grad_norm", BLUE)], logarithmic=True)
-        _curve(axes[5], "Learning rate", [("training", steps, "lr", INK)])
-        for axis in axes[3:]:
-            axis.set_xlabel("optimizer step")
-        return svg(figure)
+        return []
+    steps, valid = experiment.steps, experiment.valid
+    routed = [] if experiment.router == "dense" else steps
+    with require_matplotlib().rc_context(STYLE):
+        return [
+            _curve("CTC loss", [("training", steps, "ctc", BLUE), ("validation", valid, "ctc", ORANGE)]),
+            _curve("WER on the validation set, %", [("validation", valid, "wer", ORANGE)], best=True),
+            _curve("Total loss", [("training", steps, "loss", BLUE)]),
+            _curve("Load balance loss", [("training", routed, "balance", GREEN)]),
+            _curve("Gradient norm before clipping", [("training", steps, "grad_norm", BLUE)], logarithmic=True),
+            _curve("Learning rate", [("training", steps, "lr", INK)]),
+        ]
+
+
+def panel_figure() -> Any:
+    """A figure of one panel: as wide as a third of the page, so that it fits on a narrow screen as it is."""
+    return require_matplotlib().figure.Figure(figsize=PANEL, layout="constrained")
 
 
 def load_over_training(experiment: Experiment) -> str:
@@ -125,10 +127,14 @@ def points(records: Sequence[dict[str, Any]], key: str) -> tuple[list[int], list
     return [step for step, _ in found], [value for _, value in found]
 
 
-def _curve(axis: Any, title: str, lines: Sequence[tuple[str, Any, str, str]], logarithmic: bool = False,
-           best: bool = False) -> None:  # fmt: skip
+def _curve(
+    title: str, lines: Sequence[tuple[str, Any, str, str]], logarithmic: bool = False, best: bool = False
+) -> str:
     """Draw lines of (label, records, key, colour); many points are drawn pale under their running mean."""
+    figure = panel_figure()
+    axis = figure.subplots()
     axis.set_title(title)
+    axis.set_xlabel("optimizer step")
     drawn = 0
     for label, records, key, colour in lines:
         steps, values = points(records, key)
@@ -158,6 +164,7 @@ def _curve(axis: Any, title: str, lines: Sequence[tuple[str, Any, str, str]], lo
         logarithmic_scale(axis)
     else:
         axis.set_ylim(bottom=0)
+    return svg(figure)
 
 
 def logarithmic_scale(axis: Any) -> None:

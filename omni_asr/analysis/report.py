@@ -1,10 +1,10 @@
 """The report of an experiment: one HTML file that needs nothing beside it."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from omni_asr import __version__
 from omni_asr.analysis import errors_page, page, routing_page
 from omni_asr.analysis.experiment import Experiment, checked_load, read_experiment, siblings
 from omni_asr.analysis.plots import load_over_training, require_matplotlib, training_curves
@@ -23,40 +23,41 @@ def write_report(
     experiment = read_experiment(exp_dir, data_dir, list(sets))
     path = Path(exp_dir, "report", "index.html")
     with atomic_write(path) as file:
-        file.write(render(experiment, siblings(experiment, list(sets)), list(sets)))
+        command = shlex.join(["omni-asr", "report", str(exp_dir), *sets, "--data-dir", str(data_dir)])
+        file.write(render(experiment, siblings(experiment, list(sets)), list(sets), command))
     return path
 
 
-def render(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str]) -> str:
-    """The whole page."""
+def render(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str], command: str) -> str:
+    """The whole page; ``command`` writes it again."""
+    beside = _comparison_section(experiment, others, sets, command)
     sections = [
-        ("results", "Error rates beside the other experiments", _comparison_section(experiment, others, sets)),
+        ("results", "Error rates beside the other experiments", beside),
         ("training", "Training", _training_section(experiment)),
         ("experts", "Load of the experts", _load_section(experiment)),
         ("routing", "Routing", routing_page.section(experiment.routing, experiment.router)),
         ("errors", "Errors", _error_section(experiment)),
     ]
     head = f"{page.header(experiment)}{page.cards(experiment.sets)}{page.missing(experiment.missing)}"
-    footer = (
-        f"Written by omni_asr {page.escape(__version__)}. WER is counted with sclite's alignment; "
-        "CER counts the blank between words as a character."
-    )
+    footer = "WER is counted with sclite's alignment; CER counts the blank between words as a character."
     return page.document(f"{experiment.name} - omni_asr", head, sections, footer)
 
 
-def _comparison_section(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str]) -> str:
+def _comparison_section(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str], command: str) -> str:
     if not any(decoded.wer for one in others for decoded in one.sets):
         return ""
+    folder = page.escape(experiment.path.parent.name)
     note = (
-        '<p class="note">WER in percent of all experiments in the same folder with results on these sets, scored in '
-        "the same way, with 95 % intervals by bootstrap; this one is shaded, the lowest WER of each set underlined.</p>"
+        f'<p class="note">WER in percent of the {len(others)} experiments in {folder}/ that had results on these '
+        f"sets on {page.now()}, scored in the same way, with 95 % intervals by bootstrap; this one is shaded, the "
+        "lowest WER of each set underlined. Experiments that are trained or scored later appear when this page is "
+        f"written again: <code>{page.escape(command)}</code></p>"
     )
     return note + page.comparison(experiment, others, sets)
 
 
 def _training_section(experiment: Experiment) -> str:
-    curves = training_curves(experiment)
-    return f"<figure>{curves}</figure>" if curves else ""
+    return page.panels(training_curves(experiment))
 
 
 def _load_section(experiment: Experiment) -> str:
@@ -72,7 +73,7 @@ def _load_section(experiment: Experiment) -> str:
         return ""
     parts = [page.load_legend(), f'<div class="row">{"".join(tables)}</div>'] if tables else []
     if strips:
-        parts.append(f"<h3>Over training</h3><figure>{strips}</figure>")
+        parts.append(f"<h3>Over training</h3>{page.figure(strips)}")
     return "".join(parts)
 
 

@@ -23,7 +23,7 @@ def section(routing: RoutingResults | None, router: str) -> str:
     parts = [_summary(routing)]
     for title, sentence, picture in _figures(routing, router):
         if picture:
-            parts.append(f'<h3>{title}</h3><p class="note">{sentence}</p><figure>{picture}</figure>')
+            parts.append(f'<h3>{title}</h3><p class="note">{sentence}</p>{page.figure(picture)}')
     if not routing.perturbations:
         parts.append('<p class="note">No disturbed decisions: omni-asr analyze-routing --disturb N measures them.</p>')
     return "".join(parts)

@@ -13,10 +13,11 @@ body { margin: 0; background: #fff; color: var(--ink);
        font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", "DejaVu Sans", sans-serif;
        font-variant-numeric: tabular-nums; }
 main { max-width: 1120px; margin: 0 auto; padding: 36px 28px 64px; }
-h1 { font-size: 28px; line-height: 1.2; margin: 2px 0 6px; letter-spacing: -0.01em; }
+h1 { font-size: 28px; line-height: 1.2; overflow-wrap: anywhere; margin: 2px 0 6px; letter-spacing: -0.01em; }
 h2 { font-size: 19px; margin: 44px 0 4px; padding-top: 16px; border-top: 2px solid var(--ink); }
 h3 { font-size: 15px; margin: 26px 0 6px; }
 h4 { font-size: 12.5px; margin: 0 0 6px; color: var(--soft); font-weight: 600; }
+:is(.scroll, figure) + h4 { margin-top: 18px; }
 p { margin: 6px 0 12px; max-width: 78ch; }
 a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; }
 code, pre, .mono { font-family: var(--mono); font-size: 12.5px; }
@@ -38,7 +39,9 @@ dl.facts dt { color: var(--soft); font-size: 12.5px; } dl.facts dd { margin: 0; 
 aside.missing { background: #fff8e6; border: 1px solid #ecd9a3; border-radius: 4px; padding: 10px 16px;
                 margin: 20px 0; font-size: 13.5px; }
 aside.missing ul { margin: 4px 0 0; padding-left: 20px; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; background: linear-gradient(to left, #fff 30%, #fff0) right / 40px 100% no-repeat local,
+          radial-gradient(farthest-side at 100% 50%, #1d273338, #1d273300) right / 14px 100% no-repeat scroll; }
+.scroll :is(th, td):first-child { position: sticky; left: 0; background: var(--row, #fff); }
 table { border-collapse: collapse; font-size: 13.5px; }
 th, td { padding: 5px 14px 5px 0; text-align: left; white-space: nowrap; vertical-align: baseline; }
 th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--ink); font-size: 12.5px; }
@@ -46,10 +49,16 @@ td { border-bottom: 1px solid var(--line); }
 th.n, td.n { text-align: right; padding-right: 18px; }
 td small { font-weight: 400; color: var(--soft); font-size: 11.5px; margin-left: 6px; }
 table.compare { min-width: 60%; } table.compare td:first-child, table.compare th:first-child { padding-left: 10px; }
-tr.this td { background: #eaf1f9; font-weight: 600; } tr.this td:first-child { box-shadow: inset 3px 0 var(--accent); }
-.change { display: inline-block; width: 92px; text-align: left; padding-left: 9px; font-size: 11.5px;
-          color: var(--soft); }
+.wrap { white-space: normal; } .wrap > * { display: inline-block; white-space: nowrap; }
+tr.this { --row: #eaf1f9; background: var(--row); } tr.this td { font-weight: 600; }
+tr.this td:first-child { box-shadow: inset 3px 0 var(--accent); }
+.change { min-width: 86px; text-align: left; padding-left: 9px; font-size: 11.5px; color: var(--soft); }
 .change b { color: var(--accent); font-size: 13.5px; }
+.answer { background: #eef4fb; border-left: 4px solid var(--accent); border-radius: 4px; padding: 10px 16px;
+          margin: 16px 0; }
+.answer ul { margin: 4px 0 0; padding-left: 20px; } .answer li { overflow-wrap: anywhere; }
+summary { cursor: pointer; color: var(--accent); margin: 10px 0; }
+.key-line { max-width: none; } .key-line > span { display: inline-block; margin-right: 22px; }
 .swatch { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 8px; }
 td .best { border-bottom: 2px solid var(--accent); }
 .tag { display: inline-block; border-radius: 3px; padding: 0 7px; font-size: 12px; font-weight: 600; }
@@ -57,7 +66,11 @@ td .best { border-bottom: 2px solid var(--accent); }
 .tag.dense { background: #e8eaed; color: #414b57; } .tag.switch { background: #fbe7d6; color: #8a430c; }
 .tag.omni { background: #dbe9f8; color: #17497f; }
 figure { margin: 10px 0 4px; } figure svg { width: 100%; height: auto; display: block; }
+figure.wide svg { min-width: 960px; }
+figure.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr));
+                gap: 14px 12px; }
 .row { display: flex; flex-wrap: wrap; gap: 18px 44px; align-items: flex-start; margin: 12px 0 18px; }
+.row > div { max-width: 100%; }
 table.load td, table.load th { border: 0; padding: 0; text-align: center; font-size: 12px; }
 table.load th { font-weight: 500; padding: 2px 6px; vertical-align: middle; }
 table.load td { min-width: 40px; height: 27px; border: 1px solid #fff; vertical-align: middle; padding: 0 4px; }
@@ -80,9 +93,14 @@ table.load td.effective, table.load.many td.effective { font-size: 12px; color: 
 .words td.n { padding: 2px 0 2px 16px; } .words td:first-child { padding-right: 8px; }
 footer { margin-top: 48px; border-top: 1px solid var(--line); padding-top: 10px; color: var(--soft);
          font-size: 12.5px; }
+@media (max-width: 600px) {
+  main { padding: 20px 16px 40px; } h1 { font-size: 24px; }
+  .scroll :is(th, td):first-child { white-space: normal; overflow-wrap: break-word; max-width: 38vw; }
+}
 @media print {
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { display: none; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   h2, h3 { break-after: avoid; } figure, .card, table.load { break-inside: avoid; } .scroll { overflow: visible; }
+  th, td { white-space: normal; } figure.wide svg { min-width: 0; }
 }
 """

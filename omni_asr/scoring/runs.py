@@ -53,11 +53,27 @@ def by_seed(rows: Iterable[Row]) -> list[list[Row]]:
 
     A seed that is there twice, such as one experiment in two folders, is no further seed. A row without one is alone.
     """
-    groups: dict[tuple[str, ...], dict[str, Row]] = {}
+    return [groups[0] for groups in _alike(rows)]
+
+
+def each_in_a_group(rows: Iterable[Row]) -> list[list[Row]]:
+    """The groups of :func:`by_seed`, with further groups for the rows whose seed is in theirs already."""
+    return [group for groups in _alike(rows) for group in groups]
+
+
+def _alike(rows: Iterable[Row]) -> list[list[list[Row]]]:
+    """Rows that agree in all columns of SHARED, in groups in which no seed is there twice."""
+    alike: dict[tuple[str, ...], list[list[Row]]] = {}
     for row in rows:
         alone = "" if row["seed"] else row["exp"]
-        groups.setdefault((*(row[column] for column in SHARED), alone), {}).setdefault(row["seed"], row)
-    return [list(group.values()) for group in groups.values()]
+        groups = alike.setdefault((*(row[column] for column in SHARED), alone), [])
+        for group in groups:
+            if row["seed"] not in [other["seed"] for other in group]:
+                group.append(row)
+                break
+        else:
+            groups.append([row])
+    return list(alike.values())
 
 
 def summary(rows: Iterable[Row]) -> list[Row]:
@@ -72,15 +88,16 @@ def summary(rows: Iterable[Row]) -> list[Row]:
         {
             **{column: group[0][column] for column in SHARED},
             "seeds": str(len(group)),
-            "WER": _mean_deviation([float(row["WER"]) for row in group]),
+            "WER": mean_deviation([float(row["WER"]) for row in group]),
             "WER 95 %": _mean_interval(group),
-            "CER": _mean_deviation([float(row["CER"]) for row in group]),
+            "CER": mean_deviation([float(row["CER"]) for row in group]),
         }
         for group in groups
     ]
 
 
-def _mean_deviation(values: Sequence[float]) -> str:
+def mean_deviation(values: Sequence[float]) -> str:
+    """Mean and, of several values, standard deviation: ``13.22 ± 0.51``."""
     mean = f"{statistics.mean(values):.2f}"
     return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 and math.isfinite(sum(values)) else mean
 

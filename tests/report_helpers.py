@@ -1,9 +1,13 @@
 """Made-up experiments for the pages about them, and a check of such pages."""
 
+import html
 import html.parser
 import json
 import math
 import random
+import re
+import shutil
+import subprocess
 
 from routing_helpers import write_routing
 
@@ -108,24 +112,29 @@ def write_decoded(data_dir, decode_dir, source, errors):
 
 
 class Page(html.parser.HTMLParser):
-    """Checks that elements close in order, and keeps what a reader sees."""
+    """Checks that elements close in order and that nothing wide is cut off, and keeps what a reader sees."""
 
     VOID = {"meta", "br", "input"}
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.text, self.links = [], [], []
+        self.open, self.classes, self.text, self.links = [], [], [], []
         self.feed(text)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, name, attributes):
         self.links += [value for key, value in attributes if key in ("src", "href", "xlink:href")]
+        around = {one for classes in self.classes for one in classes}
+        assert name != "table" or "scroll" in around, "a table that is wider than the page can be scrolled"
+        assert name != "svg" or around & {"wide", "panels"}, "a figure has a least width, or is a panel"
         if name not in self.VOID:
             self.open.append(name)
+            self.classes.append(dict(attributes).get("class", "").split())
 
     def handle_endtag(self, name):
         assert self.open.pop() == name
+        self.classes.pop()
 
     def handle_data(self, data):
         if not {"style", "script"} & set(self.open):
@@ -134,3 +143,40 @@ class Page(html.parser.HTMLParser):
     @property
     def seen(self):
         return " ".join(" ".join(self.text).split())
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def browse(page, profile, *options):
+    """Open a file in a browser without a window; returns what it prints."""
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        f"--user-data-dir={profile}", *options, page.as_uri(),
+    ]  # fmt: skip
+    return subprocess.run(command, check=True, capture_output=True, timeout=120, text=True).stdout
+
+
+MEASURE = """<script>addEventListener("load", () => {
+  document.title = JSON.stringify([...document.querySelectorAll("iframe")].map(frame => {
+    const page = frame.contentDocument, width = page.documentElement.clientWidth;
+    const size = svg => parseFloat(svg.getAttribute("font-size") ?? 8.5)
+      * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    return {
+      width, beyond: page.documentElement.scrollWidth - width,
+      letters: Math.min(...[...page.querySelectorAll("svg")].map(size).filter(size => size > 0)),
+      scrolled: [...page.querySelectorAll("#results .scroll")].map(one => one.scrollWidth - one.clientWidth),
+    };
+  }));
+})</script>"""
+
+
+def layout(pages, folder, widths=(400, 1200)):
+    """Each page at each width in a browser: pixels that do not fit, the size of letters in figures, scrolled tables."""
+    frames = [f'<iframe src="{page.as_uri()}" style="width:{width}px"></iframe>' for page in pages for width in widths]
+    path = folder / "frames.html"
+    path.write_text(f"<!DOCTYPE html><title></title>{''.join(frames)}{MEASURE}")
+    found = browse(path, folder / "browser", "--allow-file-access-from-files", "--hide-scrollbars", "--dump-dom")
+    measured = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", found)[1]))
+    assert len(measured) == len(frames)
+    return measured

@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-from report_helpers import Page
+from report_helpers import CHROMIUM, Page, layout
 
 from omni_asr.analysis.benchmark import Column, Found, Plan, measure, read_found, read_plan
-from omni_asr.analysis.benchmark_page import html, markdown
+from omni_asr.analysis.benchmark_page import html, markdown, write
 from omni_asr.bin import benchmark as program
 from omni_asr.bin import run_program
 from omni_asr.errors import UserError
@@ -170,6 +170,14 @@ def test_the_page_is_well_formed_and_escapes(plan, found, recipes):
     seen = Page(html(benchmark)).seen
     assert "<i>From fixtures</i>" in seen and "AMI-IHM: <not> found" in seen
     assert "Mean of the 10 here" in seen and "Omni-router 246 M (140 M active)" in seen and "5.21 M" in seen
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium to draw the page with")
+def test_the_page_fits_on_a_narrow_screen(plan, found, recipes):
+    benchmark = measure(plan, found, recipes, "omni_base")
+    for page in layout([write(benchmark, recipes)[1]], recipes):
+        assert page["beyond"] == 0 and page["letters"] >= 10
+        assert page["width"] < 1200 or page["scrolled"] == []
 
 
 def test_the_mean_s_interval_is_narrower_than_those_of_its_sets():

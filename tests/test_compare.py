@@ -4,7 +4,9 @@ import json
 import re
 import shutil
 import statistics
+from pathlib import Path
 
+import numpy as np
 import pytest
 from report_helpers import SETS, Page, make_experiment
 from routing_helpers import write_routing
@@ -96,23 +98,105 @@ def test_the_terminal_and_the_page_show_every_pair(folder, capsys):
     assert lines[1][3].startswith("↑ ") and lines[1][3].endswith(" ***"), "omni is better than dense"
 
 
-def test_several_seeds_are_tested_as_such(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    """Three seeds of two routers, one seed of a third."""
+    folder = tmp_path_factory.mktemp("seeds")
     for router, errors in (("dense", (0.20, 0.21, 0.22)), ("omni", (0.03, 0.04, 0.05)), ("switch", (0.1,))):
         for seed, error in enumerate(errors, 1):
-            make_experiment(tmp_path, router, seed, error, steps=100, sets=["test"])
-    names = sorted(path.name for path in (tmp_path / "exp").iterdir())
-    run(tmp_path, *names)
+            make_experiment(folder, router, seed, error, steps=1000, sets=["test"])
+    return folder
+
+
+def all_of(folder):
+    return sorted(path.name for path in (folder / "exp").iterdir())
+
+
+def test_several_seeds_are_tested_as_such(seeds, capsys):
+    run(seeds, *all_of(seeds))
     lines = printed(capsys)["test: means and standard deviations over seeds, Welch's t-test"]
     assert [line[0] for line in lines[1:]] == ["dense_base", "omni_base", "switch_base"]
-    rates = {name: read_rate(tmp_path / f"exp/{name}/decode_test/wer").percent for name in names}
-    dense, omni = ([rates[name] for name in names if name.startswith(router)] for router in ("dense", "omni"))
+    rates = {name: read_rate(seeds / f"exp/{name}/decode_test/wer").percent for name in all_of(seeds)}
+    dense, omni = ([rates[name] for name in rates if name.startswith(router)] for router in ("dense", "omni"))
     assert lines[1][1] == f"{statistics.mean(dense):.2f} ± {statistics.stdev(dense):.2f} (3)"
     assert lines[1][2] == str(Difference(welch(dense, omni), "↑")) and "*" in lines[1][2]
     assert lines[1][3] == "-" and lines[3][1] == f"{rates['switch_base']:.2f} (1)"
 
 
+def test_the_first_lines_answer_whether_the_routers_differ(seeds, capsys):
+    _, found = run(seeds, *all_of(seeds))
+    first, *_ = capsys.readouterr().out.split("\n\n")
+    question, answer, basis = first.splitlines()
+    assert question == "Do these routers differ?" and basis.startswith("  By Welch's t-test over seeds.")
+    assert re.fullmatch(
+        r"  test: omni_base is better than dense_base \(p = \S+\); not tested, since it has one seed: switch_base\.",
+        answer,
+    )
+    assert f"dense_base and 2 others {question} {answer.strip()} {basis.strip()}" in found.seen
+
+
+def test_single_runs_stand_below_the_routers_and_are_folded(seeds, capsys):
+    """Two seeds of one model differ by MAPSSWE, which says nothing of routers."""
+    text, found = run(seeds, *all_of(seeds))
+    assert "MAPSSWE" not in capsys.readouterr().out
+    table, rest = text[text.index('<section id="results">') :].split("</table>", 1)
+    assert [line.count("</td>") for line in table.split("<tr>")[2:]] == [5, 5, 5], "a row for each router"
+    assert "Welch" in rest and rest.index("Welch") < rest.index("<details>") < rest.index("MAPSSWE")
+    assert re.findall('<section id="(.*?)">', text)[0::5] == ["results", "runs"]
+    assert found.seen.index("omni_base_s2") > found.seen.index("7 runs one by one"), "not even named before"
+    text, _ = run(seeds, *all_of(seeds), options=["--runs"])
+    out = capsys.readouterr().out
+    assert out.index("Welch's t-test\n") < out.index("MAPSSWE") and "<details open>" in text
+
+
+def test_a_router_s_row_has_its_mean_deviation_and_difference(seeds):
+    text, _ = run(seeds, *all_of(seeds))
+    rates = [read_rate(seeds / f"exp/{name}/decode_test/wer").percent for name in all_of(seeds)]
+    means = [statistics.mean(part) for part in (rates[:3], rates[3:6], rates[6:])]
+    count, cell = row(text, "omni_base")[:2]
+    assert count.endswith(">3") and f"{means[1]:.2f} ± {statistics.stdev(rates[3:6]):.2f}" in cell
+    assert "class=best" in cell and f"−{100 * (1 - means[1] / means[0]):.1f} %" in cell and "*" in cell
+    count, cell = row(text, "switch_base")[:2]
+    assert count.endswith(">1") and f"{means[2]:.2f}<" in cell and "±" not in cell and "*" not in cell
+
+
+def test_a_seed_without_a_result_on_a_set_is_missed_there(tmp_path, seeds, capsys):
+    shutil.copytree(seeds, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "exp/omni_base_s2/decode_test/wer").unlink()
+    (tmp_path / "exp/omni_base_s3/decode_test/wer").unlink()
+    text, _ = run(tmp_path, "dense_base", "dense_base_s2", "omni_base", "omni_base_s2", options=["--sets", "test"])
+    assert "not tested, since it has one seed: omni_base." in capsys.readouterr().out
+    assert "1 of 2 seeds" in row(text, "omni_base")[1]
+
+
+def test_one_run_of_each_router_says_little_of_routers(folder, capsys):
+    text, found = run(folder, "dense_base", "omni_base")
+    out = capsys.readouterr().out
+    assert "Unknown: each was trained once" in found.seen and "Unknown: each was trained once" in out
+    assert "(MAPSSWE)" in out and "Welch" not in out
+    assert "<details" not in text and "<h3>Models</h3>" in text
+
+
+def test_seeds_of_one_router_have_nothing_to_be_compared_with(seeds, capsys):
+    run(seeds, "omni_base", "omni_base_s2")
+    out = capsys.readouterr().out
+    assert "there is no other router to compare it with" in out
+    assert out.index("Welch's t-test") < out.index("(MAPSSWE)")
+
+
+def test_rates_that_do_not_vary_are_not_tested(tmp_path, folder, capsys):
+    for router in ("dense", "omni"):
+        for seed in (1, 2):
+            copy = tmp_path / f"exp/{router}_base_s{seed}"
+            shutil.copytree(folder / f"exp/{router}_base", copy)
+            info = json.loads((copy / "model_info.json").read_text())
+            (copy / "model_info.json").write_text(json.dumps({**info, "seed": seed}))
+    run(tmp_path, *all_of(tmp_path))
+    assert "test: not tested, since their rates do not vary: dense_base and omni_base." in capsys.readouterr().out
+
+
 def test_other_weights_and_tags_are_no_further_seeds(tmp_path, capsys):
-    """The groups are those of RESULTS.md: a name may look like a seed's, and one seed may be there twice."""
+    """The groups are those of RESULTS.md, but a seed that is there twice has a row of its own."""
     for seed in (1, 2):
         make_experiment(tmp_path, "omni", seed, 0.1 * seed, steps=100, sets=["test"])
     for name in ("omni_base_best", "omni_base_s9", "other/omni_base"):
@@ -120,13 +204,28 @@ def test_other_weights_and_tags_are_no_further_seeds(tmp_path, capsys):
     names = ["omni_base", "omni_base_s2", "omni_base_best", "omni_base_s9", "other/omni_base"]
     run(tmp_path, *names)
     lines = printed(capsys)["test: means and standard deviations over seeds, Welch's t-test"]
-    found = [(line[0], line[1].split()[-1]) for line in lines[1:]]
+    found = [(Path(line[0]).name, line[1].split()[-1]) for line in lines[1:] if line[0] != "other/omni_base"]
+    assert len(found) == len(lines) - 2 == 3
     assert found == [("omni_base", "(2)"), ("omni_base_best", "(1)"), ("omni_base_s9", "(1)")]
     for name in names:
         update(tmp_path / "RESULTS.md", tmp_path / "exp" / name, ["test"])
     block = (tmp_path / "RESULTS.md").read_text().split("<!-- summary -->")[1].split("<!-- /summary -->")[0]
     rows = [line.split(" | ") for line in block.splitlines() if line.startswith("| omni")]
     assert [(f"omni_{row[1]}", f"({row[5]})") for row in rows] == found
+
+
+def test_the_same_seeds_of_two_folders_are_two_routers(tmp_path, seeds, capsys):
+    """Such as those of two states of the code."""
+    for folder in ("before", "after"):
+        for name in ("omni_base", "omni_base_s2"):
+            shutil.copytree(seeds / "exp" / name, tmp_path / "exp" / folder / name)
+    run(tmp_path, "before/omni_base", "after/omni_base", "before/omni_base_s2", "after/omni_base_s2")
+    lines = printed(capsys)["test: means and standard deviations over seeds, Welch's t-test"]
+    assert [(line[0], line[1].split()[-1]) for line in lines[1:]] == [
+        ("before/omni_base", "(2)"),
+        ("after/omni_base", "(2)"),
+    ]
+    assert lines[1][2] == "1.000"
 
 
 def test_models_of_another_corpus_are_no_further_seeds(tmp_path, capsys):
@@ -177,21 +276,43 @@ def test_without_routing_the_load_of_decoding_is_shown(tmp_path, folder):
     assert "omni_base: routing.json does not exist" in found.seen and "dense_base: routing" not in found.seen
 
 
-def test_curves_of_every_model_have_its_colour(tmp_path, folder, monkeypatch):
-    monkeypatch.setattr(compare_plots, "svg", lambda figure: figure.axes)
-    colours = {"switch_base": "#0072b2", "omni_base": "#e69f00"}
-    models = [
-        Model(read_experiment(folder / "exp" / name, folder / "data", []), name, colour)
-        for name, colour in colours.items()
-    ]
-    for axis in compare_plots.training(models):
-        assert [line.get_color() for line in axis.lines] == list(colours.values())
-    curves = compare_plots.perturbations(models)[0]
-    by_label = {line.get_label(): line for line in curves.lines}
-    for model in models:
+def test_a_router_has_one_colour_and_a_band_from_its_lowest_to_its_highest_seed(seeds, monkeypatch):
+    monkeypatch.setattr(compare_plots, "svg", lambda figure: figure.axes[0])
+    names = ["omni_base", "omni_base_s2", "omni_base_s3", "switch_base"]
+    groups = group_models([read_experiment(seeds / "exp" / name, seeds / "data", []) for name in names])
+    colours = ["#0072b2", "#e69f00"]
+    assert [(group.name, group.colour) for group in groups] == [("omni_base", colours[0]), ("switch_base", colours[1])]
+    panels = compare_plots.training(groups)
+    for axis in panels:
+        assert [line.get_color() for line in axis.lines] == colours and len(axis.collections) == 1, "one seed, no band"
+    wer = [[record["wer"] for record in model.experiment.valid] for model in groups[0].models]
+    assert panels[2].lines[0].get_ydata() == pytest.approx(np.mean(wer, axis=0))
+    corners = panels[2].collections[0].get_paths()[0].vertices
+    for step, low, high in zip(panels[2].lines[0].get_xdata(), np.min(wer, axis=0), np.max(wer, axis=0), strict=True):
+        band = [y for x, y in corners if x == step]
+        assert (min(band), max(band)) == pytest.approx((low, high))
+
+
+def test_disturbed_decisions_are_drawn_in_the_colour_of_the_router(seeds, monkeypatch):
+    monkeypatch.setattr(compare_plots, "svg", lambda figure: figure.axes[0])
+    names = ["omni_base", "omni_base_s2", "switch_base"]
+    groups = group_models([read_experiment(seeds / "exp" / name, seeds / "data", []) for name in names])
+    curves = {line.get_label(): line for line in compare_plots.perturbations(groups).lines}
+    for model in [*groups[0].models, *groups[1].models]:
         points = json.loads((model.experiment.path / "routing.json").read_text())["perturbations"]["reroute"]
-        assert by_label[model.label].get_color() == model.colour
-        assert by_label[model.label].get_ydata()[1:] == pytest.approx([point["wer"] for point in points])
+        assert curves[model.label].get_color() == model.colour
+        assert curves[model.label].get_ydata()[1:] == pytest.approx([point["wer"] for point in points])
+
+
+def test_a_seed_that_is_still_trained_ends_the_line_of_its_router(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare_plots, "svg", lambda figure: figure.axes[0])
+    models = []
+    for seed, steps in enumerate(([100, 200, 300], [100, 250]), 1):
+        experiment = Experiment(tmp_path, valid=[{"step": step, "wer": 1000 * seed + step} for step in steps])
+        models.append(Model(experiment, str(seed), "red"))
+    line = compare_plots.training([Group("omni", models)])[2].lines[0]
+    assert list(line.get_xdata()) == [100, 200, 250]
+    assert list(line.get_ydata()) == pytest.approx([1600, 1700, 1750])
 
 
 def test_agreement_of_models_of_different_depth_has_one_scale(tmp_path, monkeypatch):

@@ -5,14 +5,12 @@ import html
 import io
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from report_helpers import Page, make_experiment
+from report_helpers import CHROMIUM, Page, browse, make_experiment
 
 from omni_asr.analysis import errors as read
 from omni_asr.analysis import errors_page
@@ -242,7 +240,6 @@ def test_the_report_links_to_it(tmp_path, monkeypatch):
     assert local == ["../decode_test/scoring/errors.html"] and (exp / "report" / local[0]).exists()
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TRY = """<script>(async () => {
   const seen = [], shown = () => [...document.querySelectorAll("#worst article")].filter(a => !a.hidden);
   const set = (id, value, event) => {
@@ -264,11 +261,7 @@ TRY = """<script>(async () => {
 def test_sorting_finding_and_playing_in_a_browser(folder):
     text, _ = run()
     (folder / "try.html").write_text(text.replace("</body>", TRY), encoding="utf-8")
-    command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio",
-        "--autoplay-policy=no-user-gesture-required", "--virtual-time-budget=8000", "--dump-dom",
-        f"--user-data-dir={folder / 'browser'}", (folder / "try.html").as_uri(),
-    ]  # fmt: skip
-    dom = subprocess.run(command, check=True, capture_output=True, timeout=120, text=True).stdout
+    options = ["--mute-audio", "--autoplay-policy=no-user-gesture-required", "--virtual-time-budget=8000", "--dump-dom"]
+    dom = browse(folder / "try.html", folder / "browser", *options)
     title = re.search(r"<title>(.*?)</title>", dom)[1]
     assert title == "b-2 a-1 a-2; a-1 a-2 b-2; a-1; false; true; three"

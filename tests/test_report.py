@@ -1,13 +1,14 @@
 """The report of a made-up experiment: complete, with parts missing, and with hostile text."""
 
 import json
+import re
 import shutil
-import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from report_helpers import SETS, Page, make_experiment
+from report_helpers import CHROMIUM, SETS, Page, browse, make_experiment
 from routing_helpers import write_routing
 
 from omni_asr.analysis import page
@@ -47,6 +48,19 @@ def test_complete_report(folder):
     assert positions == sorted(positions)
     assert "Not in this report" not in found.seen
     assert text.count("<svg") == 6 + 1 + 7 and text.count('<tr class="this">') == 1
+
+
+def test_it_says_which_experiments_it_shows_and_how_to_show_more(folder):
+    """Experiments that are trained later are not on pages that were written before."""
+    before = datetime.now().astimezone()
+    _, found = render(folder)
+    times = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", found.seen)
+    assert len(times) == 2, "beside the error rates, and at the end"
+    for time in times:
+        assert 0 <= (datetime.fromisoformat(time).astimezone() - before).total_seconds() + 60 < 300
+    command = f"omni-asr report {folder / 'exp/omni_base'} test test_noisy --data-dir {folder / 'data'}"
+    assert f"of the 6 experiments in exp/ that had results on these sets on {times[0]}" in found.seen
+    assert f"appear when this page is written again: {command}" in found.seen
 
 
 def test_experiments_that_were_put_aside_are_not_compared(tmp_path, folder):
@@ -174,17 +188,10 @@ def test_no_such_experiment(tmp_path, capsys):
     assert "exp/none is no directory" in capsys.readouterr().err
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium to draw the page with")
 def test_a_browser_draws_it(folder, tmp_path):
     render(folder)
     picture = tmp_path / "report.png"
-    command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-        f"--screenshot={picture}", "--window-size=1200,1200", f"--user-data-dir={tmp_path / 'browser'}",
-        (folder / "exp/omni_base/report/index.html").as_uri(),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    page_file = folder / "exp/omni_base/report/index.html"
+    browse(page_file, tmp_path / "browser", f"--screenshot={picture}", "--window-size=1200,1200")
     assert Path(picture).stat().st_size > 50_000

@@ -175,15 +175,16 @@ def _frequent(utterances: Sequence[Utterance], most: int) -> str:
     columns = [("Confusions (reference → recognised)", confusions)]
     for title, entries in (("Deleted", found.deletions), ("Inserted", found.insertions)):
         columns.append((title, [row([escape(word), count]) for word, count in entries]))
-    blocks = [
-        f'<div><h4>{title}</h4><table class="words">{"".join(rows) or "<tr><td>none</td></tr>"}</table></div>'
-        for title, rows in columns
-    ]
+    blocks = [_words(title, rows or ["<tr><td>none</td></tr>"]) for title, rows in columns]
     speakers = worst_speakers(utterances, most)
     if len(speakers) > 1:
         rows = [row([escape(s.name), f"{s.counts.percent:.1f} %", f"{s.counts.words} words"]) for s in speakers]
-        blocks.append(f'<div><h4>Hardest speakers, WER</h4><table class="words">{"".join(rows)}</table></div>')
+        blocks.append(_words("Hardest speakers, WER", rows))
     return f'<div class="row">{"".join(blocks)}</div>'
+
+
+def _words(title: str, rows: Sequence[str]) -> str:
+    return f'<div class="scroll"><h4>{title}</h4><table class="words">{"".join(rows)}</table></div>'
 
 
 def aligned(utterance: Utterance, score: float | None, starts: Sequence[float] | None = None) -> str:

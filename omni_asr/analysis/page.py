@@ -221,7 +221,7 @@ def load_table(title: str, load: Load) -> str:
         rows.append(f"<tr><th>layer {number + 1}</th>{cells}{effective}</tr>")
     many = " many" if widest > MANY_EXPERTS else ""
     body = f"<thead><tr><th></th>{heads}<th>effective</th></tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div><h4>{escape(title)}</h4><div class="scroll"><table class="load{many}">{body}</table></div></div>'
+    return f'<div class="scroll"><h4>{escape(title)}</h4><table class="load{many}">{body}</table></div>'
 
 
 def _load_cell(share: float, experts: int) -> str:

@@ -20,7 +20,7 @@ h4 { font-size: 12.5px; margin: 0 0 6px; color: var(--soft); font-weight: 600; }
 :is(.scroll, figure) + h4 { margin-top: 18px; }
 p { margin: 6px 0 12px; max-width: 78ch; }
 a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; }
-code, pre, .mono { font-family: var(--mono); font-size: 12.5px; }
+code, pre, .mono { font-family: var(--mono); font-size: 12.5px; overflow-wrap: anywhere; }
 pre.command { background: var(--pale); border: 1px solid var(--line); border-radius: 4px; padding: 9px 12px;
               white-space: pre-wrap; overflow-wrap: anywhere; margin: 14px 0; }
 .kicker { color: var(--soft); font-size: 13px; margin: 0; }
@@ -48,7 +48,8 @@ th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--ink); 
 td { border-bottom: 1px solid var(--line); }
 th.n, td.n { text-align: right; padding-right: 18px; }
 td small { font-weight: 400; color: var(--soft); font-size: 11.5px; margin-left: 6px; }
-table.compare { min-width: 60%; } table.compare td:first-child, table.compare th:first-child { padding-left: 10px; }
+table.compare { min-width: 60%; } table.compare :is(th, td).n { padding-right: 12px; }
+table.compare td:first-child, table.compare th:first-child { padding-left: 10px; }
 .wrap { white-space: normal; } .wrap > * { display: inline-block; white-space: nowrap; }
 tr.this { --row: #eaf1f9; background: var(--row); } tr.this td { font-weight: 600; }
 tr.this td:first-child { box-shadow: inset 3px 0 var(--accent); }
@@ -70,7 +71,7 @@ figure.wide svg { min-width: 960px; }
 figure.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr));
                 gap: 14px 12px; }
 .row { display: flex; flex-wrap: wrap; gap: 18px 44px; align-items: flex-start; margin: 12px 0 18px; }
-.row > div { max-width: 100%; }
+.row > * { max-width: 100%; }
 table.load td, table.load th { border: 0; padding: 0; text-align: center; font-size: 12px; }
 table.load th { font-weight: 500; padding: 2px 6px; vertical-align: middle; }
 table.load td { min-width: 40px; height: 27px; border: 1px solid #fff; vertical-align: middle; padding: 0 4px; }
@@ -82,7 +83,7 @@ table.load td.effective, table.load.many td.effective { font-size: 12px; color: 
 .utterance .head { font-size: 12.5px; color: var(--soft); margin-bottom: 4px; }
 .utterance .head b { color: var(--ink); font-family: var(--mono); overflow-wrap: anywhere; }
 .aligned { display: flex; flex-wrap: wrap; gap: 6px 2px; font-family: var(--mono); font-size: 12.5px;
-           line-height: 1.35; }
+           line-height: 1.35; overflow-x: auto; }
 .aligned > span { display: inline-grid; padding: 1px 4px; border-radius: 3px; }
 .aligned > span > span { white-space: pre; }
 .aligned .names { color: var(--soft); padding-left: 0; }
@@ -95,7 +96,7 @@ footer { margin-top: 48px; border-top: 1px solid var(--line); padding-top: 10px;
          font-size: 12.5px; }
 @media (max-width: 600px) {
   main { padding: 20px 16px 40px; } h1 { font-size: 24px; }
-  .scroll :is(th, td):first-child { white-space: normal; overflow-wrap: break-word; max-width: 38vw; }
+  .scroll :is(th, td):first-child { white-space: normal; overflow-wrap: break-word; max-width: 44vw; }
 }
 @media print {
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { display: none; }

@@ -1,6 +1,8 @@
 """The page of a comparison: one HTML file that needs nothing beside it, routers first, single runs below."""
 
+import math
 import os
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from omni_asr.files import atomic_write
 from omni_asr.scoring.runs import mean_deviation, short_number
 
 MEASURED = ("matched", "nmi")  # raw agreement says nothing of models whose layers number their experts arbitrarily
+
+NO_CHANGE = '<span class="change"></span>'
 
 
 def write_page(comparison: Comparison, out: str | os.PathLike[str], runs: bool = False) -> Path:
@@ -63,15 +67,14 @@ def _answer(comparison: Comparison) -> str:
 def _routers(comparison: Comparison) -> str:
     """A row for each router, and Welch's test of every pair."""
     groups, sets = comparison.groups, range(len(comparison.sets))
-    best = [min(sum(r) / len(r) for group in groups if (r := group.rates(index))) for index in sets]
     rows = []
     for group in groups:
         info = group.models[0].experiment.info
         sizes = [short_number(info.get("params_total")), short_number(info.get("params_active"))]
-        rates = [_mean_cell(group, comparison, index, best[index]) for index in sets]
+        rates = [_mean_cell(group, comparison, index) for index in sets]
         cells = [page.named(group.colour, group.name), len(group.models), *rates, *(size or "–" for size in sizes)]
         rows.append(page.row(cells))
-    names = [page.escape(differences.set_name(comparison.models, index)) for index in sets]
+    names = _set_names(comparison)
     note = (
         '<p class="note">A row for each router: mean and standard deviation over its seeds of the WER in percent, the '
         f"lowest mean of each set underlined, and its relative difference to {page.escape(groups[0].name)}. Marks: "
@@ -82,27 +85,33 @@ def _routers(comparison: Comparison) -> str:
     return note + table + _matrices(comparison.over_seeds, [])
 
 
-def _mean_cell(group: Group, comparison: Comparison, index: int, best: float) -> str:
+def _set_names(comparison: Comparison) -> list[str]:
+    """Heads of columns of rates, each above the rates, not above their differences."""
+    sets = range(len(comparison.sets))
+    return [page.wrapped(page.escape(differences.set_name(comparison.models, i)), NO_CHANGE) for i in sets]
+
+
+def _mean_cell(group: Group, comparison: Comparison, index: int) -> str:
     """Mean and deviation, relative difference to the first router, and mark of one router on one set."""
-    first, rates = comparison.groups[0].rates(index), group.rates(index)
-    if not rates:
+    means = {other.name: statistics.mean(rates) for other in comparison.groups if (rates := other.rates(index))}
+    if group.name not in means:
         return "–"
-    mean = sum(rates) / len(rates)
-    text = f"<span{' class=best' if mean == best else ''}>{mean_deviation(rates)}</span>"
+    rates, mean = group.rates(index), means[group.name]
+    text = f"<span{' class=best' if mean == min(means.values()) else ''}>{mean_deviation(rates)}</span>"
     seeds = f"<small>{len(rates)} of {len(group.models)} seeds</small>" if len(rates) < len(group.models) else ""
-    if group is comparison.groups[0] or not first:
-        return page.wrapped(text, seeds)
+    first = comparison.groups[0].name
+    if group.name == first or first not in means:
+        return page.wrapped(text, seeds, NO_CHANGE)
     matrix = comparison.over_seeds[index]
-    difference = matrix.differences.get((0, matrix.names.index(group.name)))
-    change = _change(mean, sum(first) / len(first), difference.p if difference else None)
-    return page.wrapped(text, seeds, change)
+    difference = matrix.differences[0, matrix.names.index(group.name)]
+    return page.wrapped(text, seeds, _change(mean, means[first], difference.p))
 
 
-def _change(rate: float, first: float, p: float | None) -> str:
-    """Relative difference to the rate of the first, with its mark."""
-    if not first > 0:
-        return ""
-    relative = 100 * (rate / first - 1)
+def _change(rate: float, first: float | None, p: float | None) -> str:
+    """Relative difference to the rate of the first, with its mark; as much room without one."""
+    relative = 100 * (rate / first - 1) if first else math.nan
+    if not math.isfinite(relative):
+        return NO_CHANGE
     tip = f' title="p = {p:.3g}"' if p is not None else ""
     return f'<span class="change"{tip}>{"−" if relative < 0 else "+"}{abs(relative):.1f} % <b>{mark(p)}</b></span>'
 
@@ -115,7 +124,7 @@ def _models(comparison: Comparison) -> str:
         marks = [comparison.marks.get((model.label, index)) for index in sets]
         cells = [_rate_cell(model, models, index, marks[index]) for index in sets]
         rows.append(page.row([page.named(model.colour, model.label), *cells]))
-    names = [page.escape(differences.set_name(models, index)) for index in sets]
+    names = _set_names(comparison)
     note = (
         '<p class="note">WER in percent, the lowest of each set underlined, and its relative difference to '
         f"{page.escape(models[0].label)}. Marks: matched-pairs test on segments (MAPSSWE), * p &lt; 0.05, ** p &lt; "
@@ -136,8 +145,8 @@ def _rate_cell(model: Model, models: Sequence[Model], index: int, p: float | Non
     text = f"{wer.percent:.2f}"
     if wer.percent == min(known):
         text = f'<span class="best">{text}</span>'
-    change = _change(wer.percent, first.percent, p) if first and model is not models[0] else ""
-    return page.wrapped(text, change)
+    other = first if model is not models[0] else None
+    return page.wrapped(text, _change(wer.percent, other.percent if other else None, p))
 
 
 def _matrices(matrices: Sequence[Matrix], untested: Sequence[str]) -> str:

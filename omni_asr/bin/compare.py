@@ -6,7 +6,7 @@ or where each router was trained once; these tests tell trained models apart, no
 needs nothing beside it. Differences are to the first experiment, or its router. What omni-asr analyze-routing wrote is
 shown where it is there.
 
-Example: omni-asr compare exp/{dense,switch,omni}_base exp/{dense,switch,omni}_base_s{2,3} --sets test test_noisy
+Example: omni-asr compare exp/{dense,switch,omni}_base{,_s2,_s3} --sets test test_noisy
 """
 
 import sys

@@ -2,7 +2,8 @@
 
 Shows what was trained, the curves of training, the error rates beside the other experiments of the same folder, the
 load of the experts, how they are chosen (from routing.json, which omni-asr analyze-routing writes), and the worst
-utterances of each set. Parts whose files are missing are named in the report.
+utterances of each set. Parts whose files are missing are named in the report. It shows the experiments of the time at
+which it was written, which it says; for those that are trained later, write it again.
 """
 
 import sys

@@ -172,7 +172,7 @@ def test_a_seed_without_a_result_on_a_set_is_missed_there(tmp_path, seeds, capsy
 def test_one_run_of_each_router_says_little_of_routers(folder, capsys):
     text, found = run(folder, "dense_base", "omni_base")
     out = capsys.readouterr().out
-    assert "Unknown: each was trained once" in found.seen and "Unknown: each was trained once" in out
+    assert "Unknown: there is one run of each" in found.seen and "Unknown: there is one run of each" in out
     assert "(MAPSSWE)" in out and "Welch" not in out
     assert "<details" not in text and "<h3>Models</h3>" in text
 

@@ -20,8 +20,6 @@ from omni_asr.scoring.runs import mean_deviation, short_number
 
 MEASURED = ("matched", "nmi")  # raw agreement says nothing of models whose layers number their experts arbitrarily
 
-NO_CHANGE = '<span class="change"></span>'
-
 
 def write_page(comparison: Comparison, out: str | os.PathLike[str], runs: bool = False) -> Path:
     """Write the page and return its path; ``runs`` unfolds the part about single runs.
@@ -86,9 +84,9 @@ def _routers(comparison: Comparison) -> str:
 
 
 def _set_names(comparison: Comparison) -> list[str]:
-    """Heads of columns of rates, each above the rates, not above their differences."""
+    """Heads of the columns of rates."""
     sets = range(len(comparison.sets))
-    return [page.wrapped(page.escape(differences.set_name(comparison.models, i)), NO_CHANGE) for i in sets]
+    return [page.escape(differences.set_name(comparison.models, index)) for index in sets]
 
 
 def _mean_cell(group: Group, comparison: Comparison, index: int) -> str:
@@ -101,17 +99,17 @@ def _mean_cell(group: Group, comparison: Comparison, index: int) -> str:
     seeds = f"<small>{len(rates)} of {len(group.models)} seeds</small>" if len(rates) < len(group.models) else ""
     first = comparison.groups[0].name
     if group.name == first or first not in means:
-        return page.wrapped(text, seeds, NO_CHANGE)
+        return text + seeds
     matrix = comparison.over_seeds[index]
     difference = matrix.differences[0, matrix.names.index(group.name)]
-    return page.wrapped(text, seeds, _change(mean, means[first], difference.p))
+    return text + seeds + _change(mean, means[first], difference.p)
 
 
-def _change(rate: float, first: float | None, p: float | None) -> str:
-    """Relative difference to the rate of the first, with its mark; as much room without one."""
+def _change(rate: float, first: float, p: float | None) -> str:
+    """Relative difference to the rate of the first, with its mark, on a line of its own."""
     relative = 100 * (rate / first - 1) if first else math.nan
     if not math.isfinite(relative):
-        return NO_CHANGE
+        return ""
     tip = f' title="p = {p:.3g}"' if p is not None else ""
     return f'<span class="change"{tip}>{"−" if relative < 0 else "+"}{abs(relative):.1f} % <b>{mark(p)}</b></span>'
 
@@ -145,8 +143,9 @@ def _rate_cell(model: Model, models: Sequence[Model], index: int, p: float | Non
     text = f"{wer.percent:.2f}"
     if wer.percent == min(known):
         text = f'<span class="best">{text}</span>'
-    other = first if model is not models[0] else None
-    return page.wrapped(text, _change(wer.percent, other.percent if other else None, p))
+    if not first or model is models[0]:
+        return text
+    return text + _change(wer.percent, first.percent, p)
 
 
 def _matrices(matrices: Sequence[Matrix], untested: Sequence[str]) -> str:

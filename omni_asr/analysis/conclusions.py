@@ -13,7 +13,7 @@ BASIS = (
 )
 MANY = 4  # pairs that may be chance; more are counted instead of named
 ONE_SEED_EACH = (
-    "Unknown: each was trained once, and another seed may turn a difference round. The tests of single runs tell these "
+    "Unknown: there is one run of each, and another seed may turn a difference round. The tests of single runs tell these "
     "trained models apart, not their routers. Train each with three seeds or more (--seed 2 --tag s2) and compare all."
 )
 ONE_ROUTER = "These runs are of one router and differ only in the seed; there is no other router to compare it with."

@@ -53,7 +53,7 @@ table.compare td:first-child, table.compare th:first-child { padding-left: 10px;
 .wrap { white-space: normal; } .wrap > * { display: inline-block; white-space: nowrap; }
 tr.this { --row: #eaf1f9; background: var(--row); } tr.this td { font-weight: 600; }
 tr.this td:first-child { box-shadow: inset 3px 0 var(--accent); }
-.change { min-width: 86px; text-align: left; padding-left: 9px; font-size: 11.5px; color: var(--soft); }
+.change { display: block; font-size: 11.5px; color: var(--soft); line-height: 1.3; }
 .change b { color: var(--accent); font-size: 13.5px; }
 .answer { background: #eef4fb; border-left: 4px solid var(--accent); border-radius: 4px; padding: 10px 16px;
           margin: 16px 0; }

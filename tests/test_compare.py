@@ -14,11 +14,12 @@ from routing_helpers import write_routing
 pytest.importorskip("matplotlib")
 
 from omni_asr.analysis import compare_plots
-from omni_asr.analysis.differences import Difference
-from omni_asr.analysis.experiment import Experiment, read_experiment
+from omni_asr.analysis.conclusions import conclusions
+from omni_asr.analysis.differences import Difference, over_seeds, probability
+from omni_asr.analysis.experiment import DecodedSet, Experiment, read_experiment
 from omni_asr.analysis.groups import Group, Model, distinct_labels, group_models
 from omni_asr.bin import compare, run_program
-from omni_asr.scoring.results import read_rate, update
+from omni_asr.scoring.results import Rate, read_rate, update
 from omni_asr.scoring.score import score as score_set
 from omni_asr.scoring.seeds import welch
 from omni_asr.scoring.significance import matched_pairs
@@ -129,7 +130,7 @@ def test_the_first_lines_answer_whether_the_routers_differ(seeds, capsys):
     question, answer, basis = first.splitlines()
     assert question == "Do these routers differ?" and basis.startswith("  By Welch's t-test over seeds.")
     assert re.fullmatch(
-        r"  test: omni_base is better than dense_base \(p = \S+\); not tested, since it has one seed: switch_base\.",
+        r"  test: omni_base is better than dense_base \(p = \S+\); not tested for want of a second seed: switch_base\.",
         answer,
     )
     assert f"dense_base and 2 others {question} {answer.strip()} {basis.strip()}" in found.seen
@@ -165,8 +166,25 @@ def test_a_seed_without_a_result_on_a_set_is_missed_there(tmp_path, seeds, capsy
     (tmp_path / "exp/omni_base_s2/decode_test/wer").unlink()
     (tmp_path / "exp/omni_base_s3/decode_test/wer").unlink()
     text, _ = run(tmp_path, "dense_base", "dense_base_s2", "omni_base", "omni_base_s2", options=["--sets", "test"])
-    assert "not tested, since it has one seed: omni_base." in capsys.readouterr().out
+    assert "not tested for want of a second seed: omni_base." in capsys.readouterr().out
     assert "1 of 2 seeds" in row(text, "omni_base")[1]
+
+
+def test_an_answer_about_many_routers_stays_short(tmp_path):
+    """Pairs that may be chance are counted where they are many; routers with one seed stand together."""
+
+    def group(name, *rates):
+        decoded = [DecodedSet("test", Rate(rate, 1, 1, 0, 0, 0, "verbatim", "words")) for rate in rates]
+        return Group(name, [Model(Experiment(tmp_path, sets=[one]), name, "red") for one in decoded])
+
+    groups = [group(name, 20 + shift, 22 + shift) for name, shift in (("a", 0), ("b", 0.1), ("c", 0.2), ("d", 0.3))]
+    groups += [group("e", 1, 1.1), group("f", 20), group("g", 20)]
+    (answer,) = conclusions(groups, [over_seeds(groups, 0)])
+    p = {name: probability(welch([1, 1.1], others.rates(0))) for name, others in zip("abcd", groups, strict=False)}
+    assert answer == (
+        f"test: e is better than a (p = {p['a']}), b (p = {p['b']}), c (p = {p['c']}) and d (p = {p['d']}); "
+        "no difference is shown at 5 % between 6 pairs; not tested for want of a second seed: f and g."
+    )
 
 
 def test_one_run_of_each_router_says_little_of_routers(folder, capsys):

@@ -13,8 +13,9 @@ BASIS = (
 )
 MANY = 4  # pairs that may be chance; more are counted instead of named
 ONE_SEED_EACH = (
-    "Unknown: there is one run of each, and another seed may turn a difference round. The tests of single runs tell these "
-    "trained models apart, not their routers. Train each with three seeds or more (--seed 2 --tag s2) and compare all."
+    "Unknown: there is one run of each, and another seed may turn a difference round. The tests of single runs tell "
+    "these trained models apart, not their routers. Train each with three seeds or more (--seed 2 --tag s2) and "
+    "compare all."
 )
 ONE_ROUTER = "These runs are of one router and differ only in the seed; there is no other router to compare it with."
 
@@ -49,7 +50,7 @@ def _conclusion(groups: Sequence[Group], index: int, matrix: Matrix) -> str:
         named = ", ".join(chance) if len(chance) <= MANY else f"{len(chance)} pairs"
         parts.append(f"no difference is shown at {100 * LEVEL:g} % between {named}")
     parts += [f"not tested, since their rates do not vary: {_listed(constant)}"] if constant else []
-    parts += [f"not tested, since it has one seed: {name}" for name in single]
+    parts += [f"not tested for want of a second seed: {_listed(single)}"] if single else []
     return "; ".join(parts) or "no results"
 
 

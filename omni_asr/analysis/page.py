@@ -166,7 +166,8 @@ def comparison(experiment: Experiment, others: Sequence[Experiment], sets: Seque
     text = table(heads, rows, kind="compare")
     means = _means(others, sets)
     if means:
-        text += "<h3>Mean and standard deviation over seeds</h3>" + means
+        note = '<p class="note">omni-asr compare tests whether these routers differ.</p>'
+        text += f"<h3>Mean and standard deviation over seeds</h3>{note}{means}"
     return text
 
 

@@ -77,7 +77,7 @@ def test_an_unknown_key_in_an_override_is_an_error_too():
         ("model.dim=2.5", "model.dim must be of type int, not 2.5"),
         ("model.dim=true", "model.dim must be of type int, not True"),
         ("model.dim=", "model.dim must be of type int, not None"),
-        ("optim.lr=fast", "optim.lr must be a number, not 'fast'"),
+        ("optim.lr=fast", "optim.lr must be a finite number, not 'fast'"),
         ("optim.lr=false", "optim.lr must be of type float, not False"),
         ("optim.betas=0.9", "optim.betas must be a list of 2 values"),
         ("optim.betas=[0.9]", "optim.betas must be a list of 2 values"),

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Check and print what was counted."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("data_dir", metavar="DATA_DIR", help="Kaldi data directory")
-    parser.add_argument("--no-feats", action="store_true", help="feats.scp need not be there, and its matrices are not checked")
+    parser.add_argument("--no-feats", action="store_true", help="without features; matrices are not read")
     parser.add_argument("--no-text", action="store_true", help="text need not be there")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp need not be there")
     args = parser.parse_args(argv)

@@ -167,11 +167,11 @@ class UtteranceSet:
         if shards and not (self.data_dir / "shards").is_dir():
             log.warning("%s was not made by omni-asr shard: its archives are not shuffled", self.data_dir)
 
-    def remove_wordless(self) -> None:
+    def remove_wordless(self, stack: int) -> None:
         """Drop utterances without text, and say how many: validation has nothing to compare them with.
 
         Raises:
-            UserError: nothing is left.
+            UserError: nothing is left, or nothing that has as many encoder frames of ``stack`` as CTC needs.
         """
         empty_N = np.diff(self.manifest.tokens.bounds) == 0
         if empty_N.all():
@@ -179,6 +179,8 @@ class UtteranceSet:
         if empty_N.any():
             log.info("%s: %d of %d utterances have no text and are left out", self.data_dir, empty_N.sum(), len(self))
             self._see(np.flatnonzero(~empty_N).astype(np.int32))
+        if (self.needed > -(-self.frames // stack)).all():
+            raise UserError(f"every utterance of {self.data_dir} is too short for its text; validate with another set")
 
     def remove_unusable(self, config: DataConfig, stack: int, listing: Path | None) -> None:
         """Drop what cannot be trained on and write the removed ids with their reasons to ``listing``, if one is given.

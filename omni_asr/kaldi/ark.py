@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import IO, Any, BinaryIO
 
 import kaldiio
-import numpy as np
 from numpy.typing import NDArray
 
 from omni_asr.errors import UserError

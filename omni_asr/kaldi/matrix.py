@@ -108,7 +108,7 @@ def feature_fault(x_TF: NDArray, columns: int | None) -> str:
     if width_fault(x_TF.shape[1], columns):
         return width_fault(x_TF.shape[1], columns)
     low, high = (float(x_TF.min()), float(x_TF.max())) if x_TF.size else (0.0, 0.0)  # nan where a value is nan
-    if -LARGEST <= low and high <= LARGEST:
+    if low >= -LARGEST and high <= LARGEST:
         return ""
     if np.isfinite(low) and np.isfinite(high):
         return f"a value of {max(low, high, key=abs):g}, which no log energy reaches"

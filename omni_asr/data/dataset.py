@@ -3,13 +3,13 @@
 Shapes: N utterances, T frames, F features.
 """
 
+import contextlib
 import functools
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -91,8 +91,8 @@ class UtteranceSet:
         """
         columns = columns_of(self.data_dir)
         if columns is None:
-            place, found = self._find(0)
-            columns = found[1].columns if found is not None else read_matrix(place).shape[-1]
+            place, stored = self._stored(0)
+            columns = stored[1].columns if stored is not None else read_matrix(place).shape[-1]
         return columns
 
     def load(self, index: int) -> NDArray[np.float32]:
@@ -102,7 +102,15 @@ class UtteranceSet:
             UserError: they are gone or torn, not as long as ``utt2num_frames`` says, of another width than the others,
                 or hold what is no feature.
         """
-        return self._load(index, decode, lambda place: read_matrix(place).astype(np.float32, copy=False))
+        with self._naming(index):
+            row = self._row(index)
+            place, stored = self._stored(row)
+            if stored is not None:
+                self._check(row, place, stored[1].rows, stored_fault(*stored, self.columns))
+                return decode(*stored)
+            matrix = read_matrix(place)
+            self._check(row, place, len(matrix), feature_fault(matrix, self.columns))
+            return matrix.astype(np.float32, copy=False)
 
     def load_bytes(self, index: int) -> bytes | None:
         """Read the features of one utterance as the archive has them; None where they are no binary matrix in one.
@@ -110,35 +118,42 @@ class UtteranceSet:
         Raises:
             UserError: as :meth:`load`.
         """
-        return self._load(index, lambda data, header: data[: header.size], lambda place: None)
+        with self._naming(index):
+            row = self._row(index)
+            place, stored = self._stored(row)
+            if stored is None:
+                return None
+            data, header = stored
+            self._check(row, place, header.rows, stored_fault(data, header, self.columns))
+            return data[: header.size]
 
-    def _load(self, index: int, of_binary: Callable[[bytes, Header], Any], of_other: Callable[[str], Any]) -> Any:
-        """Read one utterance; make something of its bytes in the archive, or of a scp value of another kind."""
-        row = int(index if self.kept is None else self.kept[index])
-        frames = rows = int(self.manifest.frames[row])
-        fault = ""
-        try:
-            place, found = self._find(row)
-            if found is not None:
-                rows, fault = found[1].rows, stored_fault(*found, self.columns)
-                result = of_binary(*found)
-            elif (result := of_other(place)) is not None:
-                rows, fault = len(result), feature_fault(result, self.columns)
-            if rows != frames:
-                fault = f"{rows} frames where {frames} should be"
-            if fault:
-                raise UserError(f"{place}: {fault}; run stage 2 again")
-        except UserError as error:
-            raise UserError(f"features of {self.utts[index]}: {error}") from None
-        return result
+    def _row(self, index: int) -> int:
+        """Row of an utterance in the manifest."""
+        return int(index if self.kept is None else self.kept[index])
 
-    def _find(self, row: int) -> tuple[str, tuple[bytes, Header] | None]:
-        """Place of the features in a row of the manifest, and their bytes where they are a binary matrix in one."""
+    def _stored(self, row: int) -> tuple[str, tuple[bytes, Header] | None]:
+        """Place of features, and their bytes with the header where they are a binary matrix in an archive."""
         manifest = self.manifest
         source, offset = manifest.sources[manifest.source[row]], int(manifest.offset[row])
         if offset < 0:
             return source, None
         return f"{source}:{offset}", self.files.read(source, offset, int(manifest.frames[row]))
+
+    def _check(self, row: int, place: str, rows: int, fault: str) -> None:
+        """Raise UserError for features with a fault, or of another length than ``utt2num_frames`` says."""
+        frames = int(self.manifest.frames[row])
+        if rows != frames:
+            fault = f"{rows} frames where {frames} should be"
+        if fault:
+            raise UserError(f"{place}: {fault}; run stage 2 again")
+
+    @contextlib.contextmanager
+    def _naming(self, index: int) -> Iterator[None]:
+        """Name the utterance in the errors of a block that reads its features."""
+        try:
+            yield
+        except UserError as error:
+            raise UserError(f"features of {self.utts[index]}: {error}") from None
 
     def load_all(self, indices: Sequence[int] | NDArray) -> list[NDArray[np.float32]]:
         """Read the features (T, F) of several utterances by :meth:`load`, archive by archive from front to back."""

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO, Any, BinaryIO
 
 import kaldiio
+import numpy as np
 from numpy.typing import NDArray
 
 from omni_asr.errors import UserError
@@ -108,7 +109,8 @@ def _read(file: BinaryIO, place: str) -> NDArray[Any]:
     file.seek(start)
     if read_header(file, place) is None and not is_text:
         raise ValueError("no matrix")
-    matrix: NDArray[Any] = kaldiio.matio.read_kaldi(file)
+    with np.errstate(all="ignore"):  # values of a damaged matrix may overflow
+        matrix: NDArray[Any] = kaldiio.matio.read_kaldi(file)
     return matrix
 
 

@@ -54,9 +54,9 @@ class Header(NamedTuple):
 
     @property
     def is_bounded(self) -> bool:
-        """Whether it is that of a compressed matrix, and its range keeps all values within :data:`LARGEST`."""
-        low, high = self.low, self.low + self.range
-        return self.kind in COMPRESSED and abs(low) <= LARGEST and abs(high) <= LARGEST
+        """Whether it is that of a compressed matrix with values, and its range keeps them within :data:`LARGEST`."""
+        low, high, has_values = self.low, self.low + self.range, min(self.rows, self.columns) > 0
+        return self.kind in COMPRESSED and has_values and abs(low) <= LARGEST and abs(high) <= LARGEST
 
 
 def parse_header(data: bytes) -> Header | None:
@@ -107,7 +107,9 @@ def feature_fault(x_TF: NDArray, columns: int | None) -> str:
         return "the features are not a matrix"
     if width_fault(x_TF.shape[1], columns):
         return width_fault(x_TF.shape[1], columns)
-    low, high = (float(x_TF.min()), float(x_TF.max())) if x_TF.size else (0.0, 0.0)  # nan where a value is nan
+    if not x_TF.size:
+        return "the matrix is empty"
+    low, high = float(x_TF.min()), float(x_TF.max())  # nan where a value is nan
     if low >= -LARGEST and high <= LARGEST:
         return ""
     if np.isfinite(low) and np.isfinite(high):
@@ -119,7 +121,16 @@ def stored_fault(data: bytes, header: Header, columns: int | None) -> str:
     """:func:`feature_fault` of a matrix in bytes; the range in the header of a compressed one bounds its values."""
     if header.is_bounded:
         return width_fault(header.columns, columns)
-    return feature_fault(decode(data, header), columns)
+    if header.kind not in COMPRESSED:
+        return feature_fault(_view(data, header), columns)
+    with np.errstate(all="ignore"):  # values of a damaged matrix may overflow
+        return feature_fault(decode(data, header), columns)
+
+
+def _view(data: bytes, header: Header) -> NDArray:
+    """Values (T, F) of an uncompressed matrix, without a copy."""
+    type, count = ("<f4" if header.kind == b"FM" else "<f8"), header.rows * header.columns
+    return np.frombuffer(data, type, count, header.start).reshape(header.rows, header.columns)
 
 
 def decode(data: bytes, header: Header) -> NDArray[np.float32]:
@@ -128,9 +139,8 @@ def decode(data: bytes, header: Header) -> NDArray[np.float32]:
     count = rows * columns
     if kind == b"CM":
         return _decode_quartiles(data, header)
-    if kind in (b"FM", b"DM"):
-        values = np.frombuffer(data, "<f4" if kind == b"FM" else "<f8", count, header.start)
-        return values.reshape(rows, columns).astype(np.float32)
+    if kind not in COMPRESSED:
+        return _view(data, header).astype(np.float32)
     codes, largest = ("<u2", 65535.0) if kind == b"CM2" else ("u1", 255.0)
     x_TF = np.frombuffer(data, codes, count, header.start).reshape(rows, columns).astype(np.float32)
     x_TF *= np.float32(header.range)

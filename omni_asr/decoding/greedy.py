@@ -38,13 +38,13 @@ def greedy_decode(logp_BSV: Tensor, lengths_B: Tensor, utts: Sequence[str]) -> l
     Raises:
         UserError: log-probabilities of an utterance are not finite.
     """
-    score_BS, best_BS = logp_BSV.max(-1)
+    score_BS, best_BS = (tensor.cpu() for tensor in logp_BSV.max(-1))
     broken = (~finite_paths(score_BS)).nonzero()
     if len(broken):
         utt = utts[int(broken[0])]
         raise UserError(f"log-probabilities of {utt} are not finite; train the model again, with a lower optim.lr")
     hypotheses = []
-    for best_S, score_S, length in zip(best_BS.cpu(), score_BS.cpu(), lengths_B.tolist(), strict=True):
+    for best_S, score_S, length in zip(best_BS, score_BS, lengths_B.tolist(), strict=True):
         ids, counts = torch.unique_consecutive(best_S[:length], return_counts=True)
         ends = counts.cumsum(0)
         spoken = ids != BLANK

@@ -115,8 +115,8 @@ def _at_speed(data: DataDir, factor: float) -> Tables:
         return tables
     tables["wav.scp"] = {key: add_speed(value, factor) for key, value in tables["wav.scp"].items()}
     for name in {"utt2dur", "reco2dur"} & set(tables):
-        lengths = tables[name].items()
-        tables[name] = {key: _scaled(value, factor, f"{data.path / name}: {key}") for key, value in lengths}
+        for key, value in data.table(name).items():
+            tables[name][rename(key)] = _scaled(value, factor, f"{data.path / name}: {key}")
     for key, value in tables.get("segments", {}).items():
         recording, start, end = value.split()
         where = f"{data.path / 'segments'}: {key}"

@@ -28,7 +28,7 @@ class Hypothesis:
 
 
 def finite_paths(score_BS: Tensor) -> Tensor:
-    """(B) Whether the best log-probability of every frame is finite; where it is nan, the best unit would be blank."""
+    """Mask (B) of utterances whose best log-probabilities are all finite; of nan the best unit would be the blank."""
     return score_BS.isfinite().all(-1)
 
 

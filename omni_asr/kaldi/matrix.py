@@ -54,7 +54,7 @@ class Header(NamedTuple):
 
     @property
     def is_bounded(self) -> bool:
-        """Whether it is that of a compressed matrix with values, and its range keeps them within :data:`LARGEST`."""
+        """True for a compressed matrix with values, whose range keeps them within :data:`LARGEST`."""
         low, high, has_values = self.low, self.low + self.range, min(self.rows, self.columns) > 0
         return self.kind in COMPRESSED and has_values and abs(low) <= LARGEST and abs(high) <= LARGEST
 
@@ -96,13 +96,13 @@ def read_header(file: BinaryIO, place: str) -> Header | None:
     return header
 
 
-def width_fault(found: int, columns: int | None) -> str:
-    """Why a matrix of ``found`` columns is not of the right width; empty where it is, or any would be (None)."""
-    return "" if columns in (None, found) else f"{found} columns where {columns} should be"
+def width_fault(width: int, columns: int | None) -> str:
+    """Reason to refuse a matrix of this width where ``columns`` are wanted (None for any); empty if there is none."""
+    return "" if columns in (None, width) else f"{width} columns where {columns} should be"
 
 
 def feature_fault(x_TF: NDArray, columns: int | None) -> str:
-    """Why a matrix cannot be features of so many columns (None for any number); empty where it can."""
+    """Reason to refuse a matrix as features of ``columns`` columns (None for any); empty if there is none."""
     if x_TF.ndim != 2:
         return "the features are not a matrix"
     if width_fault(x_TF.shape[1], columns):

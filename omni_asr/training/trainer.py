@@ -315,7 +315,7 @@ class Trainer:
             self._stop()
         else:
             position.validated = position.step
-            if result.counts:
+            if result.is_finite:
                 self._keep_weights(result)
                 self._log_validation(result, "")
             else:
@@ -413,7 +413,7 @@ class Trainer:
         if result is None:
             self._stop()
         assert result is not None
-        self._require(result.counts, "the average of the best weights has a loss that is not finite")
+        self._require(result.is_finite, "the average of the best weights has a loss that is not finite")
         best = self.position.best
         self._log_validation(result, f"  average of {len(best)} best checkpoints")
         if weights is not None:

@@ -37,8 +37,8 @@ class Validation:
     """Share of the frames of each expert of each MoE layer."""
 
     @property
-    def counts(self) -> bool:
-        """Whether it can be compared with others."""
+    def is_finite(self) -> bool:
+        """True where it can be compared with others."""
         return math.isfinite(self.ctc) and math.isfinite(self.wer)
 
 

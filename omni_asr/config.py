@@ -6,6 +6,7 @@ and ``--set section.key=value`` overrides any field. An unknown key is an error 
 
 import dataclasses
 import difflib
+import math
 import os
 import typing
 from collections.abc import Iterable, Mapping
@@ -352,9 +353,12 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         return _bounded(_convert(value, choices[0], name), hint.__metadata__[0], name)
     if hint is float and not isinstance(value, bool):
         try:
-            return float(value)
-        except (TypeError, ValueError):
-            raise UserError(f"{name} must be a number, not {value!r}") from None
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise UserError(f"{name} must be a finite number, not {value!r}")
+        return number
     if type(value) is hint:
         return value
     raise UserError(f"{name} must be of type {hint.__name__}, not {value!r}")

@@ -114,15 +114,16 @@ def test_overshoot_is_clipped_and_counted(wavs):
 
 
 def test_audio_that_was_cut_is_told_by_utt2dur(wavs):
-    names = [f"{name} {wavs}/long.flac" for name in "abcd"]
-    spk = "a a\nb b\nc c\nd d\ne e"
+    names = [f"{name} {wavs}/long.flac" for name in "abcdf"]
+    spk = "a a\nb b\nc c\nd d\ne e\nf f"
     names.append(f"e sox -t flac {wavs}/long.flac -t wav - speed 0.9 |")
     folder = write_dir(wavs / "d", wav_scp="\n".join(names), utt2spk=spk)
-    (folder / "utt2dur").write_text("a 3.000\nb 3.280\nc 3.600\nd long\ne 3.333\n")
+    (folder / "utt2dur").write_text("a 3.000\nb 3.280\nc 3.600\nd long\ne 3.333\nf nan\n")
     read = results(folder)
     assert {name: len(read[name]) for name in "abe"} == {"a": 48000, "b": 48000, "e": 53334}
     assert read["c"] == "the audio ends at 3.000 s, but utt2dur has 3.6 s: it was cut"
     assert read["d"] == "utt2dur has 'long'; expected seconds"
+    assert read["f"] == "utt2dur has 'nan'; expected seconds"
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.1])

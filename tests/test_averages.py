@@ -111,7 +111,7 @@ def test_of_equal_word_error_rates_the_lower_ctc_and_then_the_later_is_better(tm
     checkpoints, position = Checkpoints(tmp_path), Position()
     for step, figures in enumerate([(100.0, 3.0), (100.0, 2.0), (100.0, 2.0), (99.0, 5.0), (100.0, 4.0)], 1):
         position.step = step
-        checkpoints.save_weights(position, figures, {}, 3)
+        checkpoints.save_weights(position, figures, {"state": {}}, 3)
     assert [step for *_, step in position.best] == [4, 3, 2]
 
 

@@ -48,6 +48,7 @@ def test_whole_recordings_need_no_segments(tmp_path):
         ({"wav_scp": "r1 a.wav\nr2 |"}, "wav.scp:2: 'r2' has '|'; expected a path"),
         ({"reco2file_and_channel": "r1 x A"}, "reco2file_and_channel: lacks 'r2' of segments:3"),
         ({"reco2file_and_channel": "r1 x A\nr2 x"}, "reco2file_and_channel:2: expected '<recording> <file> <channel>'"),
+        ({"utt2dur": "a-1 1\na-2 inf\nb-1 1"}, "utt2dur:2: 'a-2' has 'inf'; expected seconds above 0"),
         ({"utt2dur": "a-1 1\na-2 0\nb-1 1"}, "utt2dur:2: 'a-2' has '0'; expected seconds above 0"),
         ({"utt2num_frames": "a-1 1\na-2 2"}, "utt2num_frames: lacks 'b-1'"),
         ({"spk2gender": "a m\nb f x"}, "spk2gender:2: 'b' has 'f x'; expected one word, such as m or f"),

@@ -217,15 +217,15 @@ def test_validation_is_without_utterances_that_have_no_text(data, caplog):
     """Such as those whose digits text cannot hold: what is recognised in them would all count as inserted."""
     caplog.set_level("INFO")
     whole = UtteranceSet(data, TOKENIZER)
-    whole.remove_wordless()
+    whole.remove_wordless(1)
     assert len(whole) == 21 and whole.kept is None
     text = read_table(data / "text")
     emptied = list(text)[3:5]
     write_table(data / "text", {**text, **dict.fromkeys(emptied, "")})
     utterances = UtteranceSet(data, TOKENIZER)
-    utterances.remove_wordless()
+    utterances.remove_wordless(1)
     assert sorted(utterances.utts) == sorted(set(text) - set(emptied)) and all(utterances.texts)
     assert f"{data}: 2 of 21 utterances have no text and are left out" in caplog.text
     write_table(data / "text", dict.fromkeys(text, ""))
     with pytest.raises(UserError, match="has no words to validate with; name another set"):
-        UtteranceSet(data, TOKENIZER).remove_wordless()
+        UtteranceSet(data, TOKENIZER).remove_wordless(1)

@@ -8,14 +8,12 @@ import subprocess
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from model_helpers import small_model
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from training_helpers import losses, prepare, run, train_command
 
-from omni_asr.kaldi.ark import ArkWriter
 from omni_asr.models.package import load_package
 from omni_asr.training.checkpoint import Checkpoints, load_checkpoint
 from omni_asr.training.layout import FullySharded
@@ -31,6 +29,20 @@ TOLERANCE = 1e-4
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> list[str]:
     return prepare(tmp_path_factory.mktemp("corpus"))
+
+
+BREAKING = """
+import sys
+
+sys.path.insert(0, {tests!r})
+from training_helpers import AsrModel, broken_forward
+
+from omni_asr.bin import train
+
+AsrModel.forward = broken_forward({{"spk1-001"}})
+train.leave_ranks(train.run_program(train.main))
+"""
+"""Program that trains with a loss of nan for the batches of one utterance."""
 
 
 def together(command: list[str], processes: int = 2) -> list[str]:
@@ -130,13 +142,11 @@ def test_what_the_first_rank_refuses_leaves_no_traceback_on_the_others(corpus, a
 
 def test_only_the_rank_with_the_bad_batch_names_it(tmp_path):
     options = prepare(tmp_path, train=30)
-    folder = tmp_path / "train"
-    frames = dict(line.split() for line in (folder / "utt2num_frames").read_text().splitlines())
-    with ArkWriter(folder / "feats.ark", folder / "feats.scp") as write:
-        for utt, count in frames.items():
-            write(utt, np.full((int(count), 8), np.nan if utt == "spk1-001" else 1.0, np.float32))
+    program = tmp_path / "train.py"
+    program.write_text(BREAKING.format(tests=str(Path(__file__).parent)))
     changes = ["data.max_utterances=1", "train.epochs=1", "data.time_masks=0"]
-    result = run(together(train_command(options, tmp_path / "exp", *changes)))
+    python, _, _, *arguments = train_command(options, tmp_path / "exp", *changes)
+    result = run(together([python, str(program), *arguments]))
     assert result.returncode == 0, result.stderr
     logs = [(tmp_path / "exp" / name).read_text() for name in ("train.log", "train.rank1.log")]
     named = [re.findall(r"not finite, step skipped; utterances.*: (.*)", text) for text in logs]

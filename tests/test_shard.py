@@ -19,7 +19,7 @@ def data(tmp_path):
     utts = list(read_table(folder / "feats.scp"))
     (folder / "utt2spk").write_text("".join(f"{utt} {utt}\n" for utt in utts))
     (folder / "spk2utt").write_text("".join(f"{utt} {utt}\n" for utt in utts))
-    (folder / "fbank.conf").write_text("num_mel_bins: 5\n")
+    (folder / "fbank.conf").write_text("--num-mel-bins=5\n")
     return folder
 
 

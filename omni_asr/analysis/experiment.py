@@ -8,7 +8,7 @@ from typing import Any
 
 from omni_asr.analysis.routing_file import RoutingResults, read_routing
 from omni_asr.errors import UserError
-from omni_asr.kaldi.tables import read_ids, read_table
+from omni_asr.kaldi.tables import read_ids, read_table, to_number
 from omni_asr.scoring.bootstrap import Interval, read_interval
 from omni_asr.scoring.per_utt import read_utterances
 from omni_asr.scoring.result_files import ResultFiles, files_of, is_stale
@@ -206,8 +206,9 @@ def read_decoded(name: str, files: ResultFiles) -> tuple[DecodedSet, list[str]]:
 
 def _read_scores(path: Path) -> dict[str, float]:
     try:
-        return {utterance: float(value.split()[-1]) for utterance, value in read_table(path).items()}
-    except (UserError, ValueError):
+        scores = ((utterance, value.split()[-1]) for utterance, value in read_table(path).items())
+        return {utterance: to_number(score, f"{path}: {utterance}") for utterance, score in scores}
+    except UserError:
         return {}
 
 

@@ -185,7 +185,7 @@ def _removed(package: Package, number: int, expert: int) -> AbstractContextManag
 def _count_errors(package: Package, utterances: UtteranceSet, indices: NDArray, texts: dict[str, str]) -> Counts:
     references, hypotheses = [], []
     for _, batch, logp_BSV, encoded in _encode(package, utterances, indices, ""):
-        decoded = greedy_decode(logp_BSV, encoded.packing.lengths_B)
+        decoded = greedy_decode(logp_BSV, encoded.packing.lengths_B, batch.utts)
         hypotheses += [package.tokenizer.decode(hypothesis.ids).split() for hypothesis in decoded]
         references += [texts[utt].split() for utt in batch.utts]
     return sum((Counts.of(operations) for operations in align_all(references, hypotheses)), Counts())
@@ -198,7 +198,7 @@ def _example(package: Package, name: str, utterances: UtteranceSet, seconds: flo
         range(len(utterances)), key=lambda i: (utterances.frames[i] <= limit, -abs(utterances.frames[i] - limit))
     )
     _, batch, logp_BSV, encoded = next(_encode(package, utterances, np.array([index]), ""))
-    hypothesis = greedy_decode(logp_BSV, encoded.packing.lengths_B)[0]
+    hypothesis = greedy_decode(logp_BSV, encoded.packing.lengths_B, batch.utts)[0]
     units = package.tokenizer.units
     spans = zip(hypothesis.ids, hypothesis.starts, hypothesis.ends, strict=True)
     return {

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from pathlib import Path
 
 from omni_asr.config import FeaturesConfig
 from omni_asr.errors import UserError
@@ -69,6 +70,12 @@ def read_fbank_conf(path: str | os.PathLike[str]) -> FeaturesConfig:
     config = FeaturesConfig(**values)  # type: ignore[arg-type]
     check_options(config, str(path))
     return config
+
+
+def columns_of(data_dir: str | os.PathLike[str]) -> int | None:
+    """Width of the features by the ``fbank.conf`` of a data directory; None where there is none."""
+    path = Path(data_dir) / "fbank.conf"
+    return read_fbank_conf(path).num_mel_bins if path.exists() else None
 
 
 def write_fbank_conf(path: str | os.PathLike[str], config: FeaturesConfig) -> None:

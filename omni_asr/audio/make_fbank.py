@@ -10,6 +10,7 @@ from omni_asr.audio.fbank_conf import write_fbank_conf
 from omni_asr.audio.reader import AudioReader, Failure
 from omni_asr.config import FeaturesConfig
 from omni_asr.kaldi.ark import ArkWriter
+from omni_asr.kaldi.matrix import feature_fault
 from omni_asr.kaldi.tables import write_table
 
 log = logging.getLogger(__name__)
@@ -46,11 +47,12 @@ def make_fbank(
             if not isinstance(audio, Failure):
                 samples += len(audio.samples)
                 features = fbank(audio.samples)
-                if len(features):
+                failure = feature_fault(features, config.num_mel_bins)
+                if not len(features):
+                    failure = f"{len(audio.samples)} samples at {config.sample_rate} Hz are shorter than one frame"
+                if not failure:
                     write(audio.utterance, features)
                     frames[audio.utterance] = str(len(features))
-                else:
-                    failure = f"{len(audio.samples)} samples at {config.sample_rate} Hz are shorter than one frame"
             if failure:
                 log.warning("%s: %s", audio.utterance, failure)
                 failures[audio.utterance] = failure

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from omni_asr.audio.resample import resample
 from omni_asr.audio.source import AudioError, Recording
+from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import DataDir, Segment
+from omni_asr.kaldi.tables import to_number
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +103,8 @@ class AudioReader:
     def _check_length(self, recording: Recording, seconds: str | None) -> None:
         """Find audio that was cut, which some formats and decoders do not tell, by its line of utt2dur."""
         try:
-            expected = float(seconds or 0)
-        except ValueError:
+            expected = to_number(seconds or "0", "utt2dur")
+        except UserError:
             raise AudioError(f"utt2dur has {seconds!r}; expected seconds") from None
         duration = recording.frames / (recording.rate * recording.speed)
         if duration + min(MAX_OVERSHOOT, expected / 10) < expected:

@@ -19,6 +19,9 @@ from omni_asr.kaldi.speed import is_ark_value, split_speed
 
 MP3_SLACK = 0.5
 """Seconds that the length in an MP3 header may be wrong: some encoders only estimate it."""
+LARGEST_SAMPLE = 2.0**31
+"""Largest magnitude in a float file, which has samples within 1, or integers of up to 32 bits as they are. The power
+of a frame of such samples, scaled as 16-bit integers, is still a finite float32."""
 UNKNOWN = 1 << 40
 """libsndfile gives lengths above this where a header, written before the end was known, holds none."""
 
@@ -58,13 +61,12 @@ class Recording:
         """Samples [start, stop) of one channel (float32, scaled as 16-bit integers).
 
         Raises:
-            AudioError: decoding fails or ends early, a sample is not finite, or the channel does not exist.
+            AudioError: decoding fails or ends early, a sample is not finite or absurd, or the channel does not exist.
         """
         if channel >= self.channels:
             raise AudioError(f"channel {channel} asked for, but there are {self.channels}")
         samples = self._read(start, stop)[:, channel]
-        if not np.isfinite(samples).all():
-            raise AudioError("a sample is not a finite number")
+        _check_samples(samples)
         missing = stop - start - len(samples)
         if missing > (MP3_SLACK * self.rate if self._is_mp3 else 0) or not len(samples):
             raise AudioError(f"decoding ends after {len(samples)} of {stop - start} samples; the file is truncated")
@@ -202,6 +204,15 @@ def _read_ark_entry(value: str) -> bytes:
             return file.read(int.from_bytes(file.read(width), "little"))
         size = int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else -1
         return head + file.read(size)
+
+
+def _check_samples(samples: NDArray[np.float32]) -> None:
+    low, high = (float(samples.min()), float(samples.max())) if len(samples) else (0.0, 0.0)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise AudioError("a sample is not a finite number")
+    largest = max(low, high, key=abs)
+    if abs(largest) > LARGEST_SAMPLE:
+        raise AudioError(f"a sample of {largest:g}, where audio in floats lies within -1 and 1: the file is damaged")
 
 
 def _check_header(file: soundfile.SoundFile) -> None:

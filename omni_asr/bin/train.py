@@ -64,7 +64,7 @@ def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, device: t
     config.tokens.type, config.tokens.size = tokenizer.type, tokenizer.size  # type: ignore[assignment]
     config.features = features_of(train_set)
     check_features(valid_set, config.features)
-    valid_set.remove_wordless()
+    valid_set.remove_wordless(config.model.stack)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
 

@@ -1,7 +1,9 @@
 """Check a Kaldi data directory.
 
 Exits with status 1 and one line that names the first violation (file:line): sorting by LC_ALL=C, unique ids, consistent
-sets of ids, speakers in the order of utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space.
+sets of ids, speakers in the order of utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space,
+features that are there, of one width (that of fbank.conf), of the length in utt2num_frames, and finite. Of compressed
+features only the headers are read.
 Utterances that do not begin with their speaker are a warning; those listed in removed_utts may lack features. Files
 such as text.old or utt2spk.bak are no tables.
 
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.kaldi.stored_features import check_matrices
 from omni_asr.kaldi.validate import validate
 
 
@@ -19,11 +22,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Check and print what was counted."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("data_dir", metavar="DATA_DIR", help="Kaldi data directory")
-    parser.add_argument("--no-feats", action="store_true", help="feats.scp need not be there")
+    parser.add_argument("--no-feats", action="store_true", help="without features; matrices are not read")
     parser.add_argument("--no-text", action="store_true", help="text need not be there")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp need not be there")
     args = parser.parse_args(argv)
     counts = validate(args.data_dir, not args.no_feats, not args.no_text, not args.no_wav)
+    if not args.no_feats:
+        check_matrices(args.data_dir)
     print(f"{args.data_dir}: valid, {counts['utt']} utterances, {counts['spk']} speakers, {counts['reco']} recordings")
 
 

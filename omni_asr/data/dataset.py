@@ -3,18 +3,20 @@
 Shapes: N utterances, T frames, F features.
 """
 
+import contextlib
+import functools
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from omni_asr.audio.fbank_conf import columns_of
 from omni_asr.config import DataConfig
 from omni_asr.data.batch import Batch, collate
 from omni_asr.data.filters import removal_reasons
@@ -24,7 +26,7 @@ from omni_asr.data.specaugment import SpecAugment
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.ark import read_matrix
-from omni_asr.kaldi.matrix import ArkFiles, Header, decode
+from omni_asr.kaldi.matrix import ArkFiles, Header, decode, feature_fault, stored_fault
 from omni_asr.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class UtteranceSet:
     Attributes:
         utts: ids.
         frames: lengths, int32 (N,).
+        needed: encoder frames that CTC needs for each text, int32 (N,).
         texts: transcripts; empty without a tokenizer.
         tokens: unit ids of each transcript.
         shards: utterances of each archive.
@@ -67,6 +70,7 @@ class UtteranceSet:
         manifest = self.manifest
         self.kept = kept
         self.frames = manifest.frames if kept is None else manifest.frames[kept]
+        self.needed = manifest.needed if kept is None else manifest.needed[kept]
         self.utts, self.texts = (_chosen(strings, kept) for strings in (manifest.ids, manifest.texts))
         self.tokens = Rows(manifest.tokens.flat, manifest.tokens.bounds, kept)
         self.shards = Shards(manifest, kept)
@@ -78,13 +82,35 @@ class UtteranceSet:
         """Length of the audio."""
         return float(self.frames.sum(dtype=np.int64)) * frame_shift_ms / 3.6e6
 
+    @functools.cached_property
+    def columns(self) -> int:
+        """Width of the features: that of ``fbank.conf``, or of the first matrix where there is none.
+
+        Raises:
+            UserError: ``fbank.conf`` or the first matrix cannot be read.
+        """
+        columns = columns_of(self.data_dir)
+        if columns is None:
+            place, stored = self._stored(0)
+            columns = stored[1].columns if stored is not None else read_matrix(place).shape[-1]
+        return columns
+
     def load(self, index: int) -> NDArray[np.float32]:
         """Read the features (T, F) of one utterance.
 
         Raises:
-            UserError: they are gone, torn, or not as long as ``utt2num_frames`` says.
+            UserError: they are gone or torn, not as long as ``utt2num_frames`` says, of another width than the others,
+                or hold what is no feature.
         """
-        return self._load(index, decode, lambda place: read_matrix(place).astype(np.float32, copy=False))
+        with self._naming(index):
+            row = self._row(index)
+            place, stored = self._stored(row)
+            if stored is not None:
+                self._check(row, place, stored[1].rows, stored_fault(*stored, self.columns))
+                return decode(*stored)
+            matrix = read_matrix(place)
+            self._check(row, place, len(matrix), feature_fault(matrix, self.columns))
+            return matrix.astype(np.float32, copy=False)
 
     def load_bytes(self, index: int) -> bytes | None:
         """Read the features of one utterance as the archive has them; None where they are no binary matrix in one.
@@ -92,23 +118,42 @@ class UtteranceSet:
         Raises:
             UserError: as :meth:`load`.
         """
-        return self._load(index, lambda data, header: data[: header.size], lambda place: None)
+        with self._naming(index):
+            row = self._row(index)
+            place, stored = self._stored(row)
+            if stored is None:
+                return None
+            data, header = stored
+            self._check(row, place, header.rows, stored_fault(data, header, self.columns))
+            return data[: header.size]
 
-    def _load(self, index: int, of_binary: Callable[[bytes, Header], Any], of_other: Callable[[str], Any]) -> Any:
-        """Read one utterance; make something of its bytes in the archive, or of a scp value of another kind."""
-        row = int(index if self.kept is None else self.kept[index])
+    def _row(self, index: int) -> int:
+        """Row of an utterance in the manifest."""
+        return int(index if self.kept is None else self.kept[index])
+
+    def _stored(self, row: int) -> tuple[str, tuple[bytes, Header] | None]:
+        """Place of features, and their bytes with the header where they are a binary matrix in an archive."""
         manifest = self.manifest
-        source, offset, frames = manifest.sources[manifest.source[row]], int(manifest.offset[row]), manifest.frames[row]
-        place = f"{source}:{offset}" if offset >= 0 else source
+        source, offset = manifest.sources[manifest.source[row]], int(manifest.offset[row])
+        if offset < 0:
+            return source, None
+        return f"{source}:{offset}", self.files.read(source, offset, int(manifest.frames[row]))
+
+    def _check(self, row: int, place: str, rows: int, fault: str) -> None:
+        """Raise UserError for features with a fault, or of another length than ``utt2num_frames`` says."""
+        frames = int(self.manifest.frames[row])
+        if rows != frames:
+            fault = f"{rows} frames where {frames} should be"
+        if fault:
+            raise UserError(f"{place}: {fault}; run stage 2 again")
+
+    @contextlib.contextmanager
+    def _naming(self, index: int) -> Iterator[None]:
+        """Name the utterance in the errors of a block that reads its features."""
         try:
-            found = self.files.read(source, offset, int(frames)) if offset >= 0 else None
-            result = of_binary(*found) if found is not None else of_other(place)
-            rows = found[1].rows if found is not None else frames if result is None else len(result)
-            if rows != frames:
-                raise UserError(f"{place}: {rows} frames where {frames} should be; run stage 2 again")
+            yield
         except UserError as error:
             raise UserError(f"features of {self.utts[index]}: {error}") from None
-        return result
 
     def load_all(self, indices: Sequence[int] | NDArray) -> list[NDArray[np.float32]]:
         """Read the features (T, F) of several utterances by :meth:`load`, archive by archive from front to back."""
@@ -137,11 +182,11 @@ class UtteranceSet:
         if shards and not (self.data_dir / "shards").is_dir():
             log.warning("%s was not made by omni-asr shard: its archives are not shuffled", self.data_dir)
 
-    def remove_wordless(self) -> None:
+    def remove_wordless(self, stack: int) -> None:
         """Drop utterances without text, and say how many: validation has nothing to compare them with.
 
         Raises:
-            UserError: nothing is left.
+            UserError: nothing is left, or nothing that has as many encoder frames of ``stack`` as CTC needs.
         """
         empty_N = np.diff(self.manifest.tokens.bounds) == 0
         if empty_N.all():
@@ -149,6 +194,8 @@ class UtteranceSet:
         if empty_N.any():
             log.info("%s: %d of %d utterances have no text and are left out", self.data_dir, empty_N.sum(), len(self))
             self._see(np.flatnonzero(~empty_N).astype(np.int32))
+        if (self.needed > -(-self.frames // stack)).all():
+            raise UserError(f"every utterance of {self.data_dir} is too short for its text; validate with another set")
 
     def remove_unusable(self, config: DataConfig, stack: int, listing: Path | None) -> None:
         """Drop what cannot be trained on and write the removed ids with their reasons to ``listing``, if one is given.
@@ -159,12 +206,12 @@ class UtteranceSet:
             UserError: nothing is left, or more than ``data.max_removed`` would go.
         """
         lengths = np.diff(self.tokens.bounds)
-        needed, removed = self.manifest.needed, 0
+        removed = 0
         if self.kept is not None:
-            lengths, needed = lengths[self.kept], needed[self.kept]
+            lengths = lengths[self.kept]
         keep_N = np.ones(len(self), bool)
         with atomic_write(listing) if listing is not None else open(os.devnull, "w") as file:
-            for index, why in removal_reasons(self.frames, lengths, needed, config, stack):
+            for index, why in removal_reasons(self.frames, lengths, self.needed, config, stack):
                 keep_N[index] = False
                 removed += 1
                 file.write(f"{self.utts[index]} {why}\n")

@@ -15,7 +15,7 @@ def features_of(utterances: UtteranceSet) -> FeaturesConfig:
     path = utterances.data_dir / "fbank.conf"
     if path.exists():
         return read_fbank_conf(path)
-    return FeaturesConfig(num_mel_bins=utterances.load(0).shape[1])
+    return FeaturesConfig(num_mel_bins=utterances.columns)
 
 
 def check_features(utterances: UtteranceSet, wanted: FeaturesConfig) -> None:

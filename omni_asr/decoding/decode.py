@@ -32,7 +32,8 @@ def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir
     of itself) and, last, ``text``.
 
     Raises:
-        UserError: features are missing or were made with other options than the model's.
+        UserError: features are missing or were made with other options than the model's; log-probabilities are not
+            finite.
     """
     utterances = UtteranceSet(data_dir, tokenizer=None, fallback=Path(out_dir, "manifest"))
     check_features(utterances, package.config.features)
@@ -46,8 +47,8 @@ def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir
         batch = dataset[0, indices].to(device)
         with torch.inference_mode(), autocast(device):
             logp_BSV, encoded = package.model.encode(batch.x_BTF, batch.lengths_B)
-        for utt, hypothesis in zip(batch.utts, greedy_decode(logp_BSV, encoded.packing.lengths_B), strict=True):
-            hypotheses[utt] = hypothesis
+        decoded = greedy_decode(logp_BSV, encoded.packing.lengths_B, batch.utts)
+        hypotheses.update(zip(batch.utts, decoded, strict=True))
         load.add(encoded.routings)
         frames += len(encoded.x_ND)
     loads = {"load": load.shares(), "frames": frames}

@@ -5,12 +5,13 @@ An archive and its table appear together when the writer closes without an excep
 """
 
 import contextlib
+import io
 import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import kaldiio
 import numpy as np
@@ -18,11 +19,15 @@ from numpy.typing import NDArray
 
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
-from omni_asr.kaldi.matrix import LONGEST_HEADER, parse_header
+from omni_asr.kaldi.matrix import Header, read_header
 from omni_asr.kaldi.tables import write_table
 
 SPEECH_FEATURES = 2
 """Kaldi's compression method for filterbanks."""
+LONGEST_BLANK = 64
+"""Bytes within which a matrix in text opens its bracket."""
+UNREADABLE = (OSError, ValueError, AssertionError, RuntimeError, IndexError, struct.error)
+"""Exceptions of kaldiio on damaged archives; UnicodeDecodeError is a ValueError."""
 
 
 class ArkWriter:
@@ -75,32 +80,75 @@ def read_matrix(value: str) -> NDArray[Any]:
     Raises:
         UserError: the archive is missing or does not hold a matrix there.
     """
+    path, offset, part = kaldiio.matio._parse_arkpath(value)
     try:
-        matrix = kaldiio.load_mat(value)
+        with kaldiio.open_like_kaldi(path, "rb") as opened:
+            file = io.BytesIO(opened.read()) if _is_pipe(path) else opened
+            file.seek(offset or 0)
+            matrix = _read(file, value)
+            return matrix if part is None else matrix[part]
     except FileNotFoundError:
         raise UserError(f"the archive of {value} does not exist; compute the features again") from None
-    except (OSError, ValueError, AssertionError, RuntimeError, struct.error, UnicodeDecodeError):
+    except UNREADABLE:
         raise UserError(f"no matrix at {value}, or not a whole one; compute the features again") from None
-    if not isinstance(matrix, np.ndarray):
-        raise UserError(f"{value} holds audio, not a matrix")
+
+
+def _is_pipe(path: str) -> bool:
+    return "|" in (path.strip()[:1], path.strip()[-1:])
+
+
+def _read(file: BinaryIO, place: str) -> NDArray[Any]:
+    """The binary or text matrix at the position of a file; what else kaldiio may read there is no matrix of Kaldi's.
+
+    Raises:
+        UserError: it is larger than the file.
+        ValueError: there is no matrix.
+    """
+    start = file.tell()
+    is_text = file.read(LONGEST_BLANK).lstrip().startswith(b"[")
+    file.seek(start)
+    if read_header(file, place) is None and not is_text:
+        raise ValueError("no matrix")
+    with np.errstate(all="ignore"):  # values of a damaged matrix may overflow
+        matrix: NDArray[Any] = kaldiio.matio.read_kaldi(file)
     return matrix
 
 
 def num_frames(value: str) -> int:
-    """Rows of the matrix that a scp value names, from its header where it has a binary one."""
+    """Rows of the matrix that a scp value names, from its header where it has a binary one.
+
+    Raises:
+        UserError: as :func:`read_matrix`.
+    """
+    header = stored_header(value)
+    return header.rows if header is not None else int(read_matrix(value).shape[0])
+
+
+def stored_header(value: str) -> Header | None:
+    """Header of the binary matrix that ``file:offset`` names; None for other scp values and matrices.
+
+    Raises:
+        UserError: the archive ends within the matrix.
+    """
     path, colon, offset = value.rpartition(":")
-    if colon and offset.isdecimal():
+    if colon and offset.isdecimal() and not _is_pipe(value):
         with contextlib.suppress(OSError), open(path, "rb") as file:
             file.seek(int(offset))
-            header = parse_header(file.read(LONGEST_HEADER))
-            if header is not None:
-                return header.rows
-    return int(read_matrix(value).shape[0])
+            return read_header(file, value)
+    return None
 
 
 def read_ark(path: str | os.PathLike[str]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Ids and matrices of an archive, in its order."""
+    """Ids and matrices of an archive, in its order.
+
+    Raises:
+        UserError: the archive is missing, or holds something else.
+    """
     try:
-        yield from kaldiio.load_ark(os.fspath(path))
+        with open(path, "rb") as file:
+            while (key := kaldiio.matio.read_token(file)) is not None:
+                yield key, _read(file, f"{path}:{file.tell()}")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
+    except UNREADABLE:
+        raise UserError(f"{path} is not a whole archive of matrices; make it again") from None

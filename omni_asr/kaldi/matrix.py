@@ -10,7 +10,7 @@ Shapes: T rows (frames), F columns (features).
 import os
 import struct
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,16 @@ from omni_asr.errors import UserError
 
 KINDS = {b"FM": (15, 4), b"DM": (15, 8), b"CM": (21, 1), b"CM2": (22, 2), b"CM3": (22, 1)}
 """Bytes before the matrix (with the header, without quartiles) and of one value, by Kaldi's name of the format."""
+COMPRESSED = (b"CM", b"CM2", b"CM3")
+"""Formats whose header holds the least value and the range."""
 LONGEST_HEADER = 32
 """Bytes that hold any header."""
 MOST_OPEN = 256
 """Archives that a process keeps open."""
+LARGEST = 1000.0
+"""Largest magnitude of a feature. The log of a positive float32 lies between -103.3 and 88.8, an orthonormal transform
+of 80 such numbers (cepstra) within 80**0.5 * 103.3 = 924. What is larger is damage, long before its square overflows:
+a single such frame would decide the normalisation of a whole corpus."""
 READ_AHEAD = 1 << 17
 """Bytes of one request for read-ahead: Linux cuts larger ones to a device's window, mostly 128 KiB."""
 
@@ -46,6 +52,12 @@ class Header(NamedTuple):
         """Bytes of the whole matrix with its header."""
         return self.start + self.rows * self.columns * KINDS[self.kind][1]
 
+    @property
+    def is_bounded(self) -> bool:
+        """True for a compressed matrix with values, whose range keeps them within :data:`LARGEST`."""
+        low, high, has_values = self.low, self.low + self.range, min(self.rows, self.columns) > 0
+        return self.kind in COMPRESSED and has_values and abs(low) <= LARGEST and abs(high) <= LARGEST
+
 
 def parse_header(data: bytes) -> Header | None:
     """Header of a matrix in bytes; None where there is another thing, such as a matrix as text, or a torn header."""
@@ -56,7 +68,69 @@ def parse_header(data: bytes) -> Header | None:
         rows, columns, low, span = *struct.unpack_from("<xixi", data, 5), 0.0, 0.0
     else:
         low, span, rows, columns = struct.unpack_from("<ffii", data, len(kind) + 3)
-    return Header(kind, rows, columns, low, span) if rows >= 0 and columns >= 0 else None
+    return Header(kind, rows, columns, low, span)
+
+
+def check_size(header: Header, available: int, place: str) -> None:
+    """Compare what a header declares with the bytes that follow, before any memory is asked for.
+
+    Raises:
+        UserError: the archive is too short, or the header cannot be right.
+    """
+    if min(header.rows, header.columns) < 0 or header.size > available:
+        shape = f"{header.rows} x {header.columns} values"
+        raise UserError(f"{place}: the archive ends within a matrix of {shape}; compute the features again")
+
+
+def read_header(file: BinaryIO, place: str) -> Header | None:
+    """Header of the matrix at the position of a file, which stays there; None as by :func:`parse_header`.
+
+    Raises:
+        UserError: as :func:`check_size`.
+    """
+    start = file.tell()
+    header = parse_header(file.read(LONGEST_HEADER))
+    if header is not None:
+        check_size(header, file.seek(0, os.SEEK_END) - start, place)
+    file.seek(start)
+    return header
+
+
+def width_fault(width: int, columns: int | None) -> str:
+    """Reason to refuse a matrix of this width where ``columns`` are wanted (None for any); empty if there is none."""
+    return "" if columns in (None, width) else f"{width} columns where {columns} should be"
+
+
+def feature_fault(x_TF: NDArray, columns: int | None) -> str:
+    """Reason to refuse a matrix as features of ``columns`` columns (None for any); empty if there is none."""
+    if x_TF.ndim != 2:
+        return "the features are not a matrix"
+    if width_fault(x_TF.shape[1], columns):
+        return width_fault(x_TF.shape[1], columns)
+    if not x_TF.size:
+        return "the matrix is empty"
+    low, high = float(x_TF.min()), float(x_TF.max())  # nan where a value is nan
+    if low >= -LARGEST and high <= LARGEST:
+        return ""
+    if np.isfinite(low) and np.isfinite(high):
+        return f"a value of {max(low, high, key=abs):g}, which no log energy reaches"
+    return "a value is not a finite number"
+
+
+def stored_fault(data: bytes, header: Header, columns: int | None) -> str:
+    """:func:`feature_fault` of a matrix in bytes; the range in the header of a compressed one bounds its values."""
+    if header.is_bounded:
+        return width_fault(header.columns, columns)
+    if header.kind not in COMPRESSED:
+        return feature_fault(_view(data, header), columns)
+    with np.errstate(all="ignore"):  # values of a damaged matrix may overflow
+        return feature_fault(decode(data, header), columns)
+
+
+def _view(data: bytes, header: Header) -> NDArray:
+    """Values (T, F) of an uncompressed matrix, without a copy."""
+    type, count = ("<f4" if header.kind == b"FM" else "<f8"), header.rows * header.columns
+    return np.frombuffer(data, type, count, header.start).reshape(header.rows, header.columns)
 
 
 def decode(data: bytes, header: Header) -> NDArray[np.float32]:
@@ -65,9 +139,8 @@ def decode(data: bytes, header: Header) -> NDArray[np.float32]:
     count = rows * columns
     if kind == b"CM":
         return _decode_quartiles(data, header)
-    if kind in (b"FM", b"DM"):
-        values = np.frombuffer(data, "<f4" if kind == b"FM" else "<f8", count, header.start)
-        return values.reshape(rows, columns).astype(np.float32)
+    if kind not in COMPRESSED:
+        return _view(data, header).astype(np.float32)
     codes, largest = ("<u2", 65535.0) if kind == b"CM2" else ("u1", 255.0)
     x_TF = np.frombuffer(data, codes, count, header.start).reshape(rows, columns).astype(np.float32)
     x_TF *= np.float32(header.range)
@@ -118,18 +191,21 @@ class ArkFiles:
         ``rows`` is how many there should be: it tells how much to read at once.
 
         Raises:
-            UserError: the archive is gone, cannot be read, or ends within the matrix.
+            UserError: the archive is gone, cannot be read, or ends within the matrix that the header declares.
         """
         try:
             file = self._file(path)
-            data = os.pread(file, int(LONGEST_HEADER + rows * self._row_bytes + 4096), offset)
+            available = max(0, os.fstat(file).st_size - offset)
+            expected = int(LONGEST_HEADER + rows * self._row_bytes + 4096)
+            data = os.pread(file, min(expected, available), offset)
             header = parse_header(data)
             if header is None:
                 return None
+            check_size(header, available, f"{path}:{offset}")
             while len(data) < header.size:
                 more = os.pread(file, header.size - len(data), offset + len(data))
                 if not more:
-                    raise UserError(f"{path}:{offset}: the archive ends within a matrix; compute the features again")
+                    check_size(header, len(data), f"{path}:{offset}")
                 data += more
         except FileNotFoundError:
             raise UserError(f"{path}:{offset}: the archive does not exist; compute the features again") from None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import DataDir, kind_of, misplaced_speaker, write_data_dir
 from omni_asr.kaldi.speed import add_speed
+from omni_asr.kaldi.tables import to_number
 from omni_asr.kaldi.validate import FEATURE_TABLES, PARTIAL
 
 log = logging.getLogger(__name__)
@@ -114,19 +115,18 @@ def _at_speed(data: DataDir, factor: float) -> Tables:
         return tables
     tables["wav.scp"] = {key: add_speed(value, factor) for key, value in tables["wav.scp"].items()}
     for name in {"utt2dur", "reco2dur"} & set(tables):
-        tables[name] = {key: _scaled(value, factor) for key, value in tables[name].items()}
+        for key, value in data.table(name).items():
+            tables[name][rename(key)] = _scaled(value, factor, f"{data.path / name}: {key}")
     for key, value in tables.get("segments", {}).items():
         recording, start, end = value.split()
-        tables["segments"][key] = f"{recording} {_scaled(start, factor)} {_scaled_end(end, factor)}"
+        where = f"{data.path / 'segments'}: {key}"
+        end = end if to_number(end, where) == -1 else _scaled(end, factor, where)
+        tables["segments"][key] = f"{recording} {_scaled(start, factor, where)} {end}"
     return tables
 
 
-def _scaled_end(end: str, factor: float) -> str:
-    return end if float(end) == -1 else _scaled(end, factor)
-
-
-def _scaled(seconds: str, factor: float) -> str:
-    return f"{float(seconds) / factor:.6f}".rstrip("0").rstrip(".")
+def _scaled(seconds: str, factor: float, where: str) -> str:
+    return f"{to_number(seconds, where) / factor:.6f}".rstrip("0").rstrip(".")
 
 
 def _different(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:

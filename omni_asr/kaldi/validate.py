@@ -220,7 +220,7 @@ def _check_values(data: DataDir) -> None:
 def _positive(kind: Callable[[str], float]) -> Callable[[str], bool]:
     def holds(value: str) -> bool:
         try:
-            return kind(value) > 0
+            return 0 < kind(value) < float("inf")
         except ValueError:
             return False
 

@@ -45,12 +45,13 @@ class Package:
         """Build the model, in evaluation mode; ``where`` names its origin in an error.
 
         Raises:
-            UserError: the contents are not what this version writes.
+            UserError: the contents are not what this version writes, or a weight is not finite.
         """
         try:
             config = config_from_dict(contents["config"], where)
             tokenizer = tokenizer_from_state(contents["tokenizer"])
             model = AsrModel(config.model, config.features.num_mel_bins, tokenizer.size)
+            check_finite(contents["state"], where)
             model.load_state_dict(contents["state"])
             info = contents["info"]
         except (KeyError, RuntimeError) as error:
@@ -65,8 +66,24 @@ def pack(state: dict[str, Tensor], config: Config, tokenizer: Tokenizer, info: I
     return {"format": FORMAT, **parts}
 
 
+def check_finite(state: dict[str, Tensor], where: str) -> None:
+    """Refuse weights with which every result would be nan.
+
+    Raises:
+        UserError: names the first tensor with a number that is not finite.
+    """
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise UserError(f"{where}: weights are not finite ({name}); train the model again, with a lower optim.lr")
+
+
 def save_package(path: str | os.PathLike[str], contents: Contents) -> None:
-    """Write ``model.pt`` from what :func:`pack` returns."""
+    """Write ``model.pt`` from what :func:`pack` returns.
+
+    Raises:
+        UserError: a weight is not finite.
+    """
+    check_finite(contents["state"], str(path))
     with atomic_write(path, "wb") as file:
         torch.save(contents, file)
 

@@ -113,8 +113,8 @@ class Trainer:
         Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP finish the step, save the state and raise ``KeyboardInterrupt``.
 
         Raises:
-            UserError: the state is of other data or units; ten steps in a row had a loss or gradient that is not
-                finite; memory or disk ran out; data vanished; another rank did.
+            UserError: the state is of other data or units; ten steps in a row, or all steps or validations, had a loss
+                or gradient that is not finite; memory or disk ran out; data vanished; another rank did.
         """
         self._restore()
         path = self.exp_dir / "model.pt"
@@ -315,14 +315,21 @@ class Trainer:
             self._stop()
         else:
             position.validated = position.step
-            by_wer = self.config.train.select_by == "wer"
-            figures = (result.wer, result.ctc) if by_wer else (result.ctc, result.wer)
-            contents = self._pack(whole_state(self.model, self.ranks.first))
-            self.checkpoints.save_weights(position, figures, contents, self.config.train.average, self.ranks.first)
-            self._log_validation(result, "")
+            if result.is_finite:
+                self._keep_weights(result)
+                self._log_validation(result, "")
+            else:
+                log.warning("valid %d  does not count: its weights are not kept", position.step)
             self._save()
             self.averages.restart()
         self.meters.resume(elapsed)
+
+    def _keep_weights(self, result: Validation) -> None:
+        """Keep the weights if the validation is one of the best."""
+        by_wer = self.config.train.select_by == "wer"
+        figures = (result.wer, result.ctc) if by_wer else (result.ctc, result.wer)
+        contents = self._pack(whole_state(self.model, self.ranks.first))
+        self.checkpoints.save_weights(self.position, figures, contents, self.config.train.average, self.ranks.first)
 
     def _log_validation(self, result: Validation, what: str) -> None:
         position = self.position
@@ -391,7 +398,14 @@ class Trainer:
             self.checkpoints.save_state(self.position, parts)
 
     def _finish(self, path: Path) -> Path:
-        """Average the best weights into ``model.pt`` and say how it does."""
+        """Average the best weights into ``model.pt`` and say how it does.
+
+        Raises:
+            UserError: no step changed the weights, or no validation was finite, that of the average among them.
+        """
+        skipped = self.position.step - self.averages.all_steps
+        self._require(self.averages.all_steps > 0, f"all {skipped} steps were skipped")
+        self._require(bool(self.position.best), "no validation had a finite loss")
         self.dog.sees("averaging the best weights")
         weights = self.checkpoints.average_best(self.position) if self.ranks.first else None
         hand_out_state(self.model, weights, self.ranks)
@@ -399,6 +413,7 @@ class Trainer:
         if result is None:
             self._stop()
         assert result is not None
+        self._require(result.is_finite, "the average of the best weights has a loss that is not finite")
         best = self.position.best
         self._log_validation(result, f"  average of {len(best)} best checkpoints")
         if weights is not None:
@@ -406,9 +421,18 @@ class Trainer:
             save_package(path, self._pack(weights))
         position, what = self.position, "WER" if self.config.train.select_by == "wer" else "CTC"
         log.info("finished %d steps, %d epochs in %s", position.step, position.epoch + 1, clock(position.seconds))
+        if skipped:
+            log.warning("%d of %d steps were skipped: their loss or gradient was not finite", skipped, position.step)
         log.info("best checkpoint: step %d, %s %.2f; average of %d: %s", best[0][-1], what, best[0][0], len(best), path)
         log.info("next: stage 4 of the recipe, or omni-asr decode --model %s DATA_DIR OUT_DIR", self.exp_dir)
         return path
+
+    def _require(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            raise UserError(
+                f"{otherwise}, so there is no model; see {self.exp_dir}/train*.log, lower --set optim.lr or mend the "
+                f"data, remove {self.exp_dir} and start again"
+            )
 
     def _pack(self, weights: dict[str, torch.Tensor]) -> Contents:
         return pack(weights, self.config, self.tokenizer, self._info())

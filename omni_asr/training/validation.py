@@ -1,6 +1,7 @@
 """Loss and word error rate on held-out data."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from omni_asr.data.batch import Batch
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
 from omni_asr.data.sampler import largest_of, plan_batches
-from omni_asr.decoding.greedy import greedy_decode
+from omni_asr.decoding.greedy import finite_paths, greedy_decode
 from omni_asr.devices import autocast
 from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.encoder import EncoderOutput
@@ -26,7 +27,7 @@ log = logging.getLogger("train")
 
 @dataclass
 class Validation:
-    """Figures of one pass over the validation set."""
+    """Figures of one pass over the validation set; nan where a loss or log-probability is not finite."""
 
     ctc: float
     """Nats per token of the utterances that are long enough for their text."""
@@ -34,6 +35,11 @@ class Validation:
     """Word error rate of greedy decoding, in percent."""
     load: list[list[float]]
     """Share of the frames of each expert of each MoE layer."""
+
+    @property
+    def is_finite(self) -> bool:
+        """True where it can be compared with others."""
+        return math.isfinite(self.ctc) and math.isfinite(self.wer)
 
 
 @torch.no_grad()  # not inference_mode, whose tensors FSDP cannot gather into
@@ -97,7 +103,7 @@ def _validate(
     interrupted: Callable[[], bool],
 ) -> Validation | None:
     dataset, load = BatchDataset(utterances), LoadCounter(model.encoder.experts_of_layers())
-    nats, tokens, infeasible = 0.0, 0, 0
+    nats, tokens, infeasible, broken = 0.0, 0, 0, 0
     references, hypotheses = [], []
     plan = plan_batches(utterances.frames, batch_frames, len(utterances))
     for start in range(0, len(plan), ranks.size):
@@ -110,18 +116,26 @@ def _validate(
         logp_BSV, encoded, nats_B = _encode(model, batch, batch_frames)
         if not counts:
             continue
-        nats_B = nats_B.cpu()
-        finite_B = nats_B.isfinite()
-        nats += float(nats_B[finite_B].sum())
-        tokens += int(batch.token_lengths_B[finite_B].sum())
-        infeasible += int((~finite_B).sum())
+        nats_B, lengths_B = nats_B.cpu(), encoded.packing.lengths_B
+        feasible_B = torch.from_numpy(utterances.needed[indices]) <= lengths_B
+        finite_B = finite_paths(logp_BSV.amax(-1)).cpu() & (nats_B.isfinite() | ~feasible_B)
+        nats += float(nats_B[feasible_B].sum())
+        tokens += int(batch.token_lengths_B[feasible_B].sum())
+        infeasible += int((~feasible_B).sum())
+        broken += int((~finite_B).sum())
         load.add(encoded.routings)
-        hypotheses += [tokenizer.decode(h.ids).split() for h in greedy_decode(logp_BSV, encoded.packing.lengths_B)]
+        if broken:
+            continue  # the figures are nan
+        decoded = greedy_decode(logp_BSV, lengths_B, batch.utts)
+        hypotheses += [tokenizer.decode(hypothesis.ids).split() for hypothesis in decoded]
         references += [utterances.texts[index].split() for index in indices]
     total = sum((Counts.of(operations) for operations in align_all(references, hypotheses)), Counts())
-    figures = torch.tensor([nats, tokens, infeasible, *astuple(total)], dtype=torch.float64)
-    nats, tokens, infeasible, *numbers = ranks.sum(figures).tolist()
+    figures = torch.tensor([nats, tokens, infeasible, broken, *astuple(total)], dtype=torch.float64)
+    nats, tokens, infeasible, broken, *numbers = ranks.sum(figures).tolist()
     load.counts_LE = [ranks.sum(counts_E.cpu()) for counts_E in load.counts_LE]
     if infeasible:
         log.warning("%d validation utterances are too short for their text; they count for the WER only", infeasible)
+    if broken:
+        log.warning("the loss of %d of %d validation utterances is not finite", broken, len(utterances))
+        return Validation(math.nan, math.nan, load.shares())
     return Validation(nats / max(1, tokens), Counts(*map(int, numbers)).percent, load.shares())

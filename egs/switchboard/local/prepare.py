@@ -226,12 +226,17 @@ class Training:
         if path is None:
             log.info("no tables/conv.tab: each side of a call is a speaker")
             return {}
-        speakers = {}
-        for line in stream_lines(path):
+        speakers, without = {}, []
+        for number, line in enumerate(stream_lines(path), 1):
             fields = [field.strip() for field in line.split(",")]
             if len(fields) >= 4 and fields[0].isdigit() and fields[2] and fields[3]:
                 speakers[f"sw{int(fields[0]):05d}-A"] = fields[2]
                 speakers[f"sw{int(fields[0]):05d}-B"] = fields[3]
+            elif line.strip():
+                without.append(number)
+        if without:
+            hint = "expected '<call>,<...>,<speaker of A>,<speaker of B>'; each side of such a call is a speaker"
+            log.warning("%s:%d: %s (%d such lines)", path, without[0], hint, len(without))
         return speakers
 
 

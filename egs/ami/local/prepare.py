@@ -125,7 +125,7 @@ def write_meeting(
         recording = f"AMI_{meeting}_H{int(speaker.channel):02d}"
         file = f"{meeting}.Headset-{speaker.channel}"
         if isinstance(found, AudioFile):
-            writer.recording(recording, found.path, file=file, seconds=found.seconds)
+            writer.channel(recording, found, file)
             reason = ""
         else:
             reason = found or f"has no audio file {file}.wav"

@@ -154,9 +154,7 @@ class Training:
         for recording, audio in self._audio.items():
             if isinstance(audio, AudioFile):
                 for channel, letter in enumerate("AB"):
-                    value = audio.value(channel)
-                    name = f"{recording}-{letter}"
-                    writer.recording(name, value, file=recording, channel=letter, seconds=audio.seconds)
+                    writer.channel(f"{recording}-{letter}", audio, recording, channel)
         for utterance in utterances:
             if not utterance.words:
                 writer.exclude(utterance.id, "has no words, or only fragments of words")

@@ -125,7 +125,7 @@ def write_set(preparation: Preparation, name: str, folder: Path, max_removed: fl
         for lines, recordings in preparation.in_parallel(partial(open_talks, audio), files):
             for talk, recording in recordings.items():
                 if isinstance(recording, AudioFile) and talk not in talks:
-                    writer.recording(talk, recording.value(), file=talk, seconds=recording.seconds)
+                    writer.channel(talk, recording, talk)
                     if max(line.end for line in lines if line.talk == talk) > recording.seconds + SLACK:
                         wrong.append(talk)
                 talks.add(talk)

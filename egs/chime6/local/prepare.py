@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_options(parser, SETS)
     options = parser.parse_args(argv)
     preparation = Preparation(options)
+    if options.sets is None:
+        preparation.tree.need("transcriptions/*/S*.json")
     for name, sessions in SETS.items():
         if not preparation.wants(name):
             continue

@@ -18,7 +18,7 @@ def read_transcripts(corpus: Path, part: str) -> list[dict[str, str]]:
     """Rows of ``transcripts.tsv``, each with its audio file as ``path``.
 
     Raises:
-        UserError: the set, or an audio file of it, is missing.
+        UserError: the set, or an audio file of it, is missing, or a row has another number of columns than the header.
     """
     table = corpus / part / "transcripts.tsv"
     if not table.is_file():

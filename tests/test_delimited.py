@@ -37,13 +37,13 @@ def test_a_tab_or_a_column_that_lacks(table):
 
 
 def test_a_row_that_line_feeds_break_counts_once(table):
-    path = table("id\ttext\tage\n1\n2\ta\n\nb\tc\td\n3\ta\nb\n\nc\t9\n4\ta\nb\t9\n")
+    path = table("id\ttext\tage\n1\n2\ta\n\nb\tc\td\n\n3\ta\nb\n\nc\t9\n4\ta\nb\t9\n")
     assert rows(path, ()) == [
         (2, "1", "has 1 columns, not 3 (a.tsv:2)"),
         (3, "2|a", "has 2 columns, not 3 (a.tsv:3)"),
         (5, "b|c|d", ""),
-        (6, "3|a\nb\n\nc|9", "is broken over several lines by a line feed in a field (a.tsv:6-9)"),
-        (10, "4|a\nb|9", "is broken over several lines by a line feed in a field (a.tsv:10-11)"),
+        (7, "3|a\nb\n\nc|9", "is broken over several lines by a line feed in a field (a.tsv:7-10)"),
+        (11, "4|a\nb|9", "is broken over several lines by a line feed in a field (a.tsv:11-12)"),
     ]
 
 

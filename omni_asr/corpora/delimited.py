@@ -82,15 +82,13 @@ def _rows(path: Path, numbered: Iterable[Numbered], needed: Sequence[str], colum
             missing = [name for name in needed if name not in columns]
             if missing:
                 raise UserError(f"{path}:{number}: there is no column {missing[0]}; is this a table of this corpus?")
-            continue
-        is_blank = not any(value.strip() for value in values)
-        if len(values) < len(columns) and (short or not is_blank):
-            short.append((number, values))
-            yield from _broken(short, columns, path)
-            continue
-        yield from _each(short, columns, path)
-        short = []
-        if not is_blank:
+        elif len(values) < len(columns):
+            if short or any(value.strip() for value in values):  # a row does not begin with an empty line
+                short.append((number, values))
+                yield from _broken(short, columns, path)
+        else:
+            yield from _each(short, columns, path)
+            short.clear()
             yield _row(number, values, columns, path)
     if not columns:
         raise UserError(f"{path} is empty; fetch it again")

@@ -50,6 +50,18 @@ def test_other_layouts(corpus, prepared, tmp_path, annotations, audio, folders):
     assert tables(tmp_path / "data", tmp_path / audio) == tables(prepared, corpus / "amicorpus")
 
 
+def test_folders_above_the_copy_and_a_copy_without_headsets(corpus, prepared, tmp_path):
+    (tmp_path / "all/corpora").mkdir(parents=True)
+    (tmp_path / "all/corpora/AMI").symlink_to(corpus)
+    options = [f"--data-dir={tmp_path / 'data'}", "--max-removed=0.9"]
+    done = run_local("ami", "prepare.py", f"--corpus-dir={tmp_path / 'all'}", *options)
+    assert done.returncode == 0, done.stderr
+    assert tables(tmp_path / "data", tmp_path / "all/corpora/AMI") == tables(prepared, corpus)
+    done = run_local("ami", "prepare.py", f"--corpus-dir={corpus / 'annotations'}", *options)
+    assert done.returncode == 1
+    assert f"<meeting>/audio/<meeting>.Headset-0.wav is not in {corpus / 'annotations'}" in done.stderr
+
+
 def piece(text):
     """Pieces of a segment, written as in the fake copy."""
     tokens = []

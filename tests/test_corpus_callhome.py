@@ -66,7 +66,8 @@ def test_converted_copies(corpus):
     convert(corpus / "LDC97S42/data/devtest/en_4811.sph", ".flac")
     convert(corpus / "LDC97S42/data/devtest/en_4812.sph", ".wav")
     _, out = prepare(corpus, "devtest", out="other")
-    assert f"en_4811-B {corpus}/LDC97S42/data/devtest/en_4811.flac\n" in (out / "devtest" / "wav.scp").read_text()
+    flac = corpus / "LDC97S42/data/devtest/en_4811.flac"
+    assert f"en_4811-B sox {flac} -t wav - remix 2 |\n" in (out / "devtest" / "wav.scp").read_text()
     for name in ("segments", "text", "reco2file_and_channel"):
         assert (out / "devtest" / name).read_text() == (expected / "devtest" / name).read_text()
     run("download", f"--corpus-dir={corpus}", "--sets=devtest")

@@ -97,6 +97,11 @@ def test_a_recording_with_one_channel_is_the_left_one(corpus, tmp_path):
     assert recordings[:3] == ["P09_S03.L S03_P09 A", "P09_S04.L S04_P09 A", "P09_S04.R S04_P09 B"]
 
 
+def test_audio_without_transcripts_is_an_error(corpus, tmp_path):
+    done = prepare(corpus / "audio", tmp_path / "data")
+    assert done.returncode == 1 and f"transcriptions/*/S*.json is not in {corpus / 'audio'}" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("said", "scored", "whisper"),
     [

@@ -206,6 +206,18 @@ def test_one_folder_with_everything_and_an_uppercase_copy(corpus):
         assert path.read_text() == (out / path.relative_to(expected)).read_text()
 
 
+@pytest.mark.parametrize("name", ["swb_ms98_transcriptions", "transcripts of 1998"])
+def test_the_folder_of_the_transcripts_may_be_named_itself(corpus, tmp_path, name):
+    _, expected = prepare(*corpus.iterdir(), sets=["train_nodup"], options=SMALL)
+    folder = tmp_path / name
+    (corpus / "transcripts" / "swb_ms98_transcriptions").rename(folder)
+    packages = [path for path in corpus.iterdir() if path.name != "transcripts"]
+    _, out = prepare(*packages, folder, sets=["train_nodup"], options=SMALL, out=tmp_path / "named")
+    assert (out / "train_nodup" / "text").read_text() == (expected / "train_nodup" / "text").read_text()
+    told = run("download", *(f"--corpus-dir={path}" for path in [*packages, folder]), "--transcripts-dir=/nowhere")
+    assert f"{folder} is there: nothing to fetch" in told
+
+
 def heard(data):
     """Samples of the utterances of a set."""
     reader = AudioReader(data, 8000)
@@ -224,7 +236,8 @@ def test_converted_copies(corpus):
         convert(corpus / path, suffix)
     (corpus / "LDC97S62/swb1_d1/data/sw02901.txt").write_text("no audio")
     _, out = prepare(corpus, sets=sets, options=SMALL, out=corpus.parent / "other")
-    assert f"sw02901-B {corpus}/LDC97S62/swb1_d1/data/sw02901.flac\n" in (out / "train_nodup/wav.scp").read_text()
+    flac = corpus / "LDC97S62/swb1_d1/data/sw02901.flac"
+    assert f"sw02901-B sox {flac} -t wav - remix 2 |\n" in (out / "train_nodup/wav.scp").read_text()
     for name in sets:
         assert (out / name / "segments").read_text() == (expected / name / "segments").read_text()
         assert heard(out / name) == samples[name]
@@ -282,8 +295,12 @@ def test_test_sets_need_no_training_data_and_the_other_way_round(corpus, tmp_pat
 @pytest.mark.parametrize(
     ("gone", "message"),
     [
-        ("transcripts/swb_ms98_transcriptions/sw-ms98-dict.text", "sw-ms98-dict.text is not in"),
-        ("transcripts/swb_ms98_transcriptions", "stage 0 fetches it, or name its folder with --corpus_dir"),
+        (
+            "transcripts/swb_ms98_transcriptions/sw-ms98-dict.text",
+            "sw-ms98-dict.text, which lies in the folder of the MS-State transcripts (swb_ms98_transcriptions)",
+        ),
+        ("transcripts/swb_ms98_transcriptions", "stage 0 fetches them, or name their folder with --corpus_dir"),
+        ("transcripts/swb_ms98_transcriptions/29", "but no transcript NN/NNNN/sw*-trans.text; stage 0 fetches them"),
         ("LDC2002T43", "hub5e00.english.000405.stm is not in"),
         ("LDC2002S09", "hub5e_00.pem is not in"),
         ("LDC97S62", "sw0*.sph is not in"),
@@ -298,9 +315,13 @@ def test_what_is_missing_is_named(corpus, gone, message):
 def test_broken_lines_are_named(corpus):
     reference = corpus / "LDC2002T43/2000_hub5_eng_eval_tr/reference/hub5e00.english.000405.stm"
     lines = reference.read_text().splitlines()
-    reference.write_text("\n".join([*lines, "sw_4901 A x 3.0 2.0 <O> LATE"]) + "\n")
+    reference.write_text("\n".join([*lines, "sw_4901 A x 3.0 2,0 <O> LATE"]) + "\n")
     message, _ = prepare(corpus, sets=["eval2000"], ok=False)
-    assert f"{reference}:{len(lines) + 1}: the segment ends at" in message
+    assert f"{reference}:{len(lines) + 1}: time '2,0' is not a number" in message
+    reference.write_text("\n".join([*lines, "sw_4901 A x 3.0 2.0 <O> LATE"]) + "\n")
+    message, out = prepare(corpus, sets=["eval2000"])
+    assert f"{reference}:{len(lines) + 1}: the segment ends at 2, before it begins at 3" in message
+    assert "sw_4901-A_000300-000200 ends at" in (out / "eval2000" / "removed_in_preparation").read_text()
     pem = corpus / "LDC2002S09/hub5e_00/english/hub5e_00.pem"
     pem.write_text("sw_4901 C unknown_speaker 1.0 2.0\n")
     with pytest.raises(UserError, match=r"hub5e_00.pem:1: expected '<call> A\|B"):

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import re
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,7 @@ def tables(folder):
         ("<unk> thank you (PatRay_2031-21.37-25.00-F0_M-S3)", "<unk> thank you"),
         ("that was it (2)", "that was it"),
         ("' cause they 'd 've known", "'cause they'd've known"),
+        ("i 'm ' cause so ' cause", "i'm 'cause so 'cause"),
         ("we ’re ‘ round {COUGH} 's", "we're 'round's"),
         ("'tis <UNK> 's '", "'tis <unk>'s"),
         ("[NOISE] <sil> {SMACK}", ""),
@@ -59,6 +61,20 @@ def tables(folder):
 )
 def test_words(transcripts, transcript, words):
     assert " ".join(transcripts.words_of(transcript)) == words
+
+
+def test_the_readme_says_how_words_differ_from_those_of_kaldi(transcripts):
+    readme = (LOCAL.parent / "README.md").read_text()
+    rows = re.findall(r"^\| `(.+)` \| `(.+)` \| (\d) \| `(.+)` \| (\d) \|$", readme, re.MULTILINE)
+    assert len(rows) == 3
+    for stm, here, count, elsewhere, other_count in rows:
+        assert " ".join(transcripts.words_of(stm)) == here and len(here.split()) == int(count)
+        assert joined_in_pairs(stm) == elsewhere and len(elsewhere.split()) == int(other_count)
+
+
+def joined_in_pairs(text):
+    """Join each token that begins with an apostrophe to the one before it, unless that is a joined pair."""
+    return re.sub(r"(\S+) ('\S*)", r"\1\2", text)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +111,34 @@ def test_a_broken_line_is_an_error_that_names_it(corpus, tmp_path, line):
     with open(tmp_path / "legacy" / "dev" / "stm" / "EveLake_2009.stm", "a") as file:
         file.write(line)
     assert "EveLake_2009.stm:6: " in fails(prepare(tmp_path / "data", f"--corpus-dir={tmp_path}", "--sets=dev"))
+
+
+def test_padding_is_cut_at_the_midpoint(tmp_path):
+    """Segments that touch, overlap, are nested, or have a neighbour that training leaves out."""
+    line = "A_1 1 A_1 {:.2f} {:.2f} <o> {}\n".format
+    stm = [
+        line(0.10, 1.00, "the first begins with the audio"),
+        line(1.30, 2.00, "far from it"),
+        line(12.30, 14.17, "these two touch"),
+        line(14.17, 14.88, "each other"),
+        line(14.88, 15.50, "in 1984"),  # a neighbour that is not used
+        line(15.60, 16.00, "nobody counts after"),
+        line(16.00, 17.00, "ignore_time_segment_in_scoring"),
+        line(18.00, 19.00, "this one overlaps"),
+        line(18.80, 20.00, "that one"),
+    ]
+    write_talk(tmp_path / "legacy" / "train", "A_1", 20.05, "".join(stm))
+    assert prepare(tmp_path / "data", f"--corpus-dir={tmp_path}").returncode == 0
+    segments = read_table(tmp_path / "data" / "train" / "segments").values()
+    assert [value.removeprefix("A_1 ") for value in segments] == [
+        "0.000 1.100",
+        "1.150 2.100",
+        "12.150 14.145",
+        "14.145 14.855",
+        "15.525 16.100",
+        "17.850 18.875",
+        "18.875 20.050",
+    ]
 
 
 def test_layouts_are_the_same(corpus, tmp_path):

@@ -164,7 +164,7 @@ def test_errors_in_one_line(raw, tmp_path):
     )
     write_audio(tmp_path / "en" / "2097" / "a.ogg", 0.5)
     (tmp_path / "en" / "asr_dev.tsv").write_text("path\tsentence\n")
-    assert "asr_dev.tsv has no column id" in fails(prepare(tmp_path, f"--corpus-dir={tmp_path / 'en'}"))
+    assert "asr_dev.tsv:1: there is no column id" in fails(prepare(tmp_path, f"--corpus-dir={tmp_path / 'en'}"))
     annotation = tmp_path / "cut" / "asr_en.tsv.gz"
     annotation.parent.mkdir()
     annotation.write_bytes((raw / "transcribed_data" / "en" / "asr_en.tsv.gz").read_bytes()[:400])

@@ -61,6 +61,22 @@ def test_what_is_ignored_takes_its_words_along():
     assert outcome(score_segments(segments, heard("a b c d"))) == [("s-000", "a", "C"), ("t-000", "d", "C")]
 
 
+@pytest.mark.parametrize("mark", ["IGNORETIMESEGMENTINSCORING", "ignoreTimeSegmentInScoring", f"x{IGNORED}y z"])
+def test_both_spellings_of_the_mark_are_ignored(mark):
+    segments = [said("a", 0, 1), said(mark, 1, 3), said("d", 3, 4)]
+    assert outcome(score_segments(segments, heard("a b c d"))) == [("s-000", "a", "C"), ("s-001", "d", "C")]
+    assert not said("ignore_timesegment_in_scoring", 0, 1).is_ignored  # sclite takes this one for a word
+
+
+def test_a_segment_that_ends_before_it_begins_is_scored(tmp_path, caplog):
+    segments = [said("a", 0, 1), said("b", 2, 1.6), said("c", 2, 3), said("d", 4, 3)]
+    write_stm(tmp_path / "stm", segments)
+    assert read_stm(tmp_path / "stm")[0] == segments
+    assert f"{tmp_path / 'stm'}:2: the segment ends at 1.6, before it begins at 2 (2 such segments)" in caplog.text
+    scored = outcome(score_segments(segments, heard("a b c d")))
+    assert scored == [("s-000", "a", "C"), ("s-001", "b", "C"), ("s-002", "c", "C"), ("s-003", "d", "C")]
+
+
 def test_an_alternation_goes_where_its_latest_middle_lies():
     either = Alternation("f", "A", [heard("x"), heard("b a", 0.0, 1.5)])
     scored = score_segments([said("b a", 0, 2), said("b a", 2, 9)], [either])
@@ -107,10 +123,12 @@ def random_times(source, words, text):
             for _ in range(source.randint(1, 8)):
                 begin = round(at + source.choice([0, 0, source.randint(1, 20) / 10]), 2)
                 at = round(begin + source.randint(0, 30) / 10, 2)
-                said_text = IGNORED if source.random() < 0.15 else text(source, words, source.randint(0, 8))
+                end = round(begin - 0.3, 2) if source.random() < 0.05 else at
+                mark = source.choice([IGNORED, "ignoreTimeSegmentInScoring"])
+                said_text = mark if source.random() < 0.15 else text(source, words, source.randint(0, 8))
                 labels = ("O", file[:2])[: source.randint(0, 2)]
                 speaker = source.choice(["S1", "s1", "S2", "x_y", "Z-q"])
-                segments.append(said(said_text, begin, at, speaker, labels, file, channel))
+                segments.append(said(said_text, begin, end, speaker, labels, file, channel))
             now = 0.0
             while now < at + 1 and source.random() < 0.98:
                 length = source.randint(0, 8) / 20

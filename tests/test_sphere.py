@@ -12,7 +12,7 @@ from corpora.programs import with_sph2pipe
 from omni_asr.audio.reader import AudioReader
 from omni_asr.audio.source import AudioError, Recording
 from omni_asr.corpora.audio import probe
-from omni_asr.corpora.sphere import Sphere, is_sphere, read_sphere, sphere_value
+from omni_asr.corpora.sphere import Sphere, is_sphere, read_sphere, sphere_pipe
 from omni_asr.errors import UserError
 
 needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
@@ -175,7 +175,7 @@ def test_shorten_of_the_fixtures_is_what_ffmpeg_expects(tmp_path, big_endian, sh
 
 @needs_ffmpeg
 def test_ffmpeg_does_not_decode_shortened_ulaw(tmp_path, monkeypatch):
-    """It has no name for this coding; should a later one decode it, :func:`sphere_value` can make use of that."""
+    """It has no name for this coding; should a later one decode it, :func:`sphere_pipe` can make use of that."""
     path = tmp_path / "call.sph"
     write_sphere(path, 0.2, 8000, 2, "ulaw,embedded-shorten-v2.00")
     done = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-f", "wav", "-"], capture_output=True)
@@ -214,26 +214,29 @@ def test_values(tmp_path, monkeypatch):
     path = "/my corpus/it's.sph"
     quoted = "'/my corpus/it'\"'\"'s.sph'"
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert sphere_value(path, plain, 1) == path
+    assert sphere_pipe(path, plain, 1) is None
     with pytest.raises(UserError, match="sph2pipe or ffmpeg is not installed; tools/install_sph2pipe.sh makes it"):
-        sphere_value(path, packed)
+        sphere_pipe(path, packed)
     only(monkeypatch, tmp_path, "ffmpeg")
-    assert sphere_value(path, plain, 1) == (
+    assert sphere_pipe(path, plain, 1) == (
         f"ffmpeg -nostdin -v error -i {quoted} -af 'pan=mono|c0=c1' -f wav -c:a pcm_s16le - |"
     )
-    assert sphere_value(path, packed) == f"ffmpeg -nostdin -v error -i {quoted} -f wav -c:a pcm_s16le - |"
+    assert sphere_pipe(path, packed) == f"ffmpeg -nostdin -v error -i {quoted} -f wav -c:a pcm_s16le - |"
     (tmp_path / "bin" / "sph2pipe").symlink_to("/bin/true")
     for sphere in (plain, packed, Sphere(8000, 2, 10, "ulaw", True)):
-        assert sphere_value(path, sphere, 1) == f"sph2pipe -f wav -p -c 2 {quoted} |"
+        assert sphere_pipe(path, sphere, 1) == f"sph2pipe -f wav -p -c 2 {quoted} |"
 
 
 @pytest.mark.parametrize("coding", ["pcm", "ulaw"])
-def test_our_reader_reads_uncompressed_files_by_path(tmp_path, monkeypatch, coding):
+@pytest.mark.parametrize("plain", [False, True])
+def test_our_reader_reads_uncompressed_files_without_a_program(tmp_path, monkeypatch, coding, plain):
     monkeypatch.setenv("PATH", os.devnull)
     path = tmp_path / "call.sph"
     write_sphere(path, 0.5, 8000, 2, coding)
+    values = [probe(path).value(channel, plain) for channel in (0, 1)]
+    assert values == ([str(path)] * 2 if plain else [f"sox {path} -t wav - remix {number} |" for number in (1, 2)])
     tables = {
-        "wav.scp": "call-A {0}\ncall-B {0}\n".format(probe(path).value()),
+        "wav.scp": "call-A {}\ncall-B {}\n".format(*values),
         "reco2file_and_channel": "call-A call A\ncall-B call B\n",
         "segments": "a call-A 0.1 0.3\nb call-B 0.1 0.3\n",
         "utt2spk": "a a\nb b\n",

@@ -15,10 +15,11 @@ config=conf/base.yaml
 token_type=unigram
 vocab_size=500
 speed_perturb=true
+plain_paths=false           # Name files of two channels by their paths: other toolkits then read one channel for both
 regime=whisper              # Papers use Whisper's normaliser, the challenge filters of its own: both are scored
 PYTHON_MODULES=whisper_normalizer  # beside what every recipe needs
 download_opts=(sets)
-data_opts=(sets nj max_removed)
+data_opts=(sets nj max_removed plain_paths)
 
 # shellcheck source=../TEMPLATE/recipe.sh
 source ../TEMPLATE/recipe.sh "$@"

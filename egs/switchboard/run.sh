@@ -19,10 +19,11 @@ config=conf/base.yaml
 token_type=unigram
 vocab_size=1000
 speed_perturb=true
+plain_paths=false                  # Name files of two channels by their paths: other toolkits then read one channel for both
 regime=whisper                     # beside Hub5's own scoring: the published columns are made so
 PYTHON_MODULES=whisper_normalizer  # beside what every recipe needs
 download_opts=(sets transcripts_dir)
-data_opts=(sets nj max_removed transcripts_dir dev_utterances max_same)
+data_opts=(sets nj max_removed plain_paths transcripts_dir dev_utterances max_same)
 
 # shellcheck source=../TEMPLATE/recipe.sh
 source ../TEMPLATE/recipe.sh "$@"

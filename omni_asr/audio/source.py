@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from omni_asr.kaldi.speed import is_ark_value, split_speed
+from omni_asr.kaldi.speed import is_ark_value, split_stages
 
 MP3_SLACK = 0.5
 """Seconds that the length in an MP3 header may be wrong: some encoders only estimate it."""
@@ -45,11 +45,11 @@ class Recording:
     """
 
     def __init__(self, value: str) -> None:
-        location, self.speed = split_speed(value)
+        location, self.speed, self._selected = split_stages(value)
         self._source = _open(location)
         self._file = self._decode()
         self.rate: int = self._file.samplerate
-        self.channels: int = self._file.channels
+        self.channels: int = 1 if self._selected is not None else self._file.channels
         self.frames: int = self._file.frames
         self._is_mp3 = self._file.format in ("MP3", "MPEG")
         self._can_seek = not self._is_mp3 and self._file.subtype != "VORBIS"
@@ -63,8 +63,9 @@ class Recording:
         Raises:
             AudioError: decoding fails or ends early, a sample is not finite or absurd, or the channel does not exist.
         """
-        if channel >= self.channels:
-            raise AudioError(f"channel {channel} asked for, but there are {self.channels}")
+        channel = channel if self._selected is None else self._selected
+        if channel >= self._file.channels:
+            raise AudioError(f"channel {channel} asked for, but there are {self._file.channels}")
         samples = self._read(start, stop)[:, channel]
         _check_samples(samples)
         missing = stop - start - len(samples)

@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 
 from omni_asr.audio.source import AudioError, Recording
-from omni_asr.corpora.sphere import Sphere, is_sphere, read_sphere, sphere_value
+from omni_asr.corpora.sphere import Sphere, is_sphere, read_sphere, sphere_pipe
+from omni_asr.kaldi.speed import add_channel
 
 TELEPHONE = (".sph", ".wav", ".flac")
 """Suffixes of the calls of LDC: as they are published, and as people convert them, with both sides in one file."""
@@ -20,15 +21,21 @@ class AudioFile:
     seconds: float
     sphere: Sphere | None = None
 
-    def value(self, channel: int = 0) -> str:
-        """What stands in ``wav.scp`` for a channel (from 0): the path, or for SPHERE a pipe that chooses the channel.
+    def value(self, channel: int = 0, plain: bool = False) -> str:
+        """The value of ``wav.scp`` for a channel (from 0): a path, or a pipe that selects or decodes the channel.
 
-        A path to several channels needs its line in ``reco2file_and_channel``; :class:`SetWriter` writes it.
+        Args:
+            channel: of the file.
+            plain: give the path of a file with several channels; its line in ``reco2file_and_channel`` then selects
+                the channel, which only some readers heed.
 
         Raises:
             UserError: nothing that is installed reads the file.
         """
-        return self.path if self.sphere is None else sphere_value(self.path, self.sphere, channel)
+        pipe = sphere_pipe(self.path, self.sphere, channel) if self.sphere else None
+        if pipe is None and self.channels > 1 and not plain:
+            pipe = add_channel(self.path, channel)
+        return pipe or self.path
 
 
 def probe(path: str | os.PathLike[str]) -> AudioFile:

@@ -171,8 +171,7 @@ def write_segments(
     for call, recording in recordings.items():
         if isinstance(recording, AudioFile):
             for channel, letter in enumerate(CHANNELS):
-                value = recording.value(channel)
-                writer.recording(f"{call}-{letter}", value, file=call, channel=letter, seconds=recording.seconds)
+                writer.channel(f"{call}-{letter}", recording, call, channel)
     wide = widened(unique.values())
     for name, span in unique.items():
         if name not in said:

@@ -21,6 +21,12 @@ def add_options(parser: ArgumentParser, sets: Collection[str]) -> None:
     _add_sets(parser, sets)
     parser.add_argument("--max-removed", type=float, default=MAX_REMOVED, help="share of a set that may be lost")
     parser.add_argument("--nj", type=int, default=1, help="files read at a time, where that pays")
+    parser.add_argument(
+        "--plain-paths",
+        choices=("true", "false"),
+        default="false",
+        help="name files of several channels by their paths; only reco2file_and_channel then selects the channel",
+    )
 
 
 def add_fetching_options(parser: ArgumentParser, sets: Collection[str], url: str) -> None:
@@ -56,10 +62,11 @@ class Preparation:
         self.jobs: int = max(1, options.nj)
         self._sets: list[str] | None = options.sets
         self._max_removed: float = options.max_removed
+        self._plain_paths: bool = options.plain_paths == "true"
 
     def writer(self, name: str, keep_empty: bool = False) -> SetWriter:
         """A writer of the data directory of a set."""
-        return SetWriter(self.data_dir / name, keep_empty, self._max_removed)
+        return SetWriter(self.data_dir / name, keep_empty, self._max_removed, self._plain_paths)
 
     def wants(self, name: str) -> bool:
         """Whether a set is to be prepared."""

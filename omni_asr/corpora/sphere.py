@@ -119,15 +119,15 @@ def _fields(header: bytes) -> dict[str, str]:
     return fields
 
 
-def sphere_value(path: str | os.PathLike[str], sphere: Sphere, channel: int = 0) -> str:
-    """What stands in ``wav.scp`` for one channel (from 0) of a file.
+def sphere_pipe(path: str | os.PathLike[str], sphere: Sphere, channel: int = 0) -> str | None:
+    """A pipe for ``wav.scp`` that decodes one channel (from 0) of a file, as everywhere in Kaldi.
 
-    A pipe, as everywhere in Kaldi: ``sph2pipe`` where it is installed, else ffmpeg for what it decodes. Without both,
-    the path of a file that libsndfile reads (uncompressed), whose channel ``reco2file_and_channel`` then chooses.
-    ffmpeg decodes shorten for 16-bit samples only: mu-law under shorten has ``codec none`` for it.
+    ``sph2pipe`` where it is installed, else ffmpeg for what it decodes: of shorten 16-bit samples only, since mu-law
+    under shorten has ``codec none`` for it. None where neither is there and the file, which is not compressed, needs
+    neither: libsndfile and sox read it.
 
     Raises:
-        UserError: none of them reads this file; says what to install.
+        UserError: nothing that is installed reads this file; says what to install.
     """
     quoted = shlex.quote(os.fspath(path))
     if shutil.which("sph2pipe"):
@@ -136,7 +136,7 @@ def sphere_value(path: str | os.PathLike[str], sphere: Sphere, channel: int = 0)
         choice = f" -af 'pan=mono|c0=c{channel}'" if sphere.channels > 1 else ""
         return f"ffmpeg -nostdin -v error -i {quoted}{choice} -f wav -c:a pcm_s16le - |"
     if not sphere.compressed:
-        return os.fspath(path)
+        return None
     reader = "sph2pipe" if sphere.coding != "pcm" else "sph2pipe or ffmpeg"
     raise UserError(
         f"{path} is compressed by shorten, and {reader} is not installed; tools/install_sph2pipe.sh makes it"

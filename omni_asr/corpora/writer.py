@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from omni_asr.corpora.audio import AudioFile
 from omni_asr.corpora.reasons import Reasons
 from omni_asr.corpora.sorted_tables import Tables, sort_file
 from omni_asr.errors import UserError
@@ -26,6 +27,8 @@ REMOVED = "removed_in_preparation"
 MAX_REMOVED = 0.05
 JSON = json.JSONEncoder(ensure_ascii=False)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufeff]")
+CHANNELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Names of channels in ``reco2file_and_channel``."""
 TWICE = "occurs twice in the corpus; the first is kept"
 
 
@@ -40,22 +43,28 @@ class SetWriter:
         path: the data directory to write; it must not exist.
         keep_empty: keep utterances without words, as the protocol of a test set may want.
         max_removed: largest share of the utterances that may be lost.
+        plain_paths: name files of several channels by their paths in ``wav.scp``, see :meth:`channel`.
 
     Raises:
         UserError: the directory exists, too much was lost, nothing is left, or ids break the rules of Kaldi.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], keep_empty: bool = False, max_removed: float = MAX_REMOVED
+        self,
+        path: str | os.PathLike[str],
+        keep_empty: bool = False,
+        max_removed: float = MAX_REMOVED,
+        plain_paths: bool = False,
     ) -> None:
         self.path = Path(path)
-        self.keep_empty, self.max_removed = keep_empty, max_removed
+        self.keep_empty, self.max_removed, self.plain_paths = keep_empty, max_removed, plain_paths
         self.notes: Counter[str] = Counter()
         """How often something was mended, by what it was."""
         self.release: str | None = None
         """Release of the corpus, where it has several; ``conf/official_counts`` then has lines ``<set>@<release>``."""
         self._seconds: dict[str, float] = {}
         self._used: set[str] = set()
+        self._plain: set[str] = set()
         self._lost, self._excluded = Reasons(), Reasons()
         if self.path.exists():
             raise UserError(f"{self.path} is there already; remove it, or write into another --data_dir")
@@ -82,6 +91,17 @@ class SetWriter:
         if file is not None:
             row["file"] = f"{file} {channel}"
         self._row("recordings", name, row)
+
+    def channel(self, name: str, audio: AudioFile, file: str, channel: int = 0) -> None:
+        """Add the recording that is a channel (from 0) of a file; :meth:`recording` says more.
+
+        Its line of ``wav.scp`` selects the channel, whoever reads it. With ``plain_paths``, only its line of
+        ``reco2file_and_channel`` does, and the log warns of it.
+        """
+        value = audio.value(channel, self.plain_paths)
+        if value == audio.path and audio.channels > 1:
+            self._plain.add(name)
+        self.recording(name, value, file=file, channel=CHANNELS[channel], seconds=audio.seconds)
 
     def utterance(
         self,
@@ -272,6 +292,15 @@ class SetWriter:
                 log.info("%s: %s: %s", self.path.name, what, line)
         for note, count in sorted(self.notes.items()):
             log.info("%s: %s: %d", self.path.name, note, count)
+        plain = self._plain & self._used
+        if plain:
+            log.warning(
+                "%s: wav.scp names %d recordings, each one channel of a file, by plain paths: only readers that heed "
+                "reco2file_and_channel, as this toolkit does, read the right channel; Kaldi and lhotse read the first "
+                "for all of them",
+                self.path.name,
+                len(plain),
+            )
 
     def _open(self, name: str) -> IO[str]:
         return self._files.enter_context(open(self._folder / name, "w", encoding="utf-8", newline="\n"))

@@ -17,6 +17,8 @@ from omni_asr.files import atomic_write
 from omni_asr.kaldi.tables import read_lines, to_number
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
+_IGNORED = re.compile("ignore_time_segment_in_scoring|ignoretimesegmentinscoring", re.IGNORECASE)
+"""Both spellings that sclite looks for, anywhere in the text; its own ``lvc_refe.stm`` has the second."""
 _FIELD = r"[ \t]+([^ \t]+)"
 _LINE = re.compile(rf"[ \t]*([^ \t]+){_FIELD * 4}(?:[ \t]+(<[^ \t]*))?(?:[ \t]+(.*))?$", re.DOTALL)
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class Segment:
     @property
     def is_ignored(self) -> bool:
         """Whether it and what was recognised in it do not count."""
-        return IGNORED in self.text.upper()
+        return is_ignored(self.text)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Label:
     id: str
     title: str
     description: str
+
+
+def is_ignored(text: str) -> bool:
+    """Whether the text of a segment marks it as one that does not count."""
+    return _IGNORED.search(text) is not None
 
 
 def read_stm(path: str | os.PathLike[str]) -> tuple[list[Segment], list[Label]]:
@@ -87,13 +94,26 @@ def parse_stm(lines: Iterable[str], path: str | os.PathLike[str]) -> tuple[list[
         if marks and not marks.endswith(">"):
             raise UserError(f"{where}: label {marks!r} must end in '>', without blanks in it; see <label,label>")
         names = tuple(filter(None, (marks or "").strip("<>").split(",")))
-        segment = Segment(
-            file, channel, speaker, to_number(begin, where), to_number(end, where), text or "", names, where
+        segments.append(
+            Segment(file, channel, speaker, to_number(begin, where), to_number(end, where), text or "", names, where)
         )
-        if segment.end < segment.begin:
-            raise UserError(f"{where}: the segment ends at {end}, before it begins at {begin}")
-        segments.append(segment)
+    _warn_of_reversed(segments)
     return segments, labels
+
+
+def _warn_of_reversed(segments: Sequence[Segment]) -> None:
+    """Warn of segments that end before they begin; sclite scores them, and only their end decides on their words."""
+    backwards = [segment for segment in segments if segment.end < segment.begin]
+    if backwards:
+        first = backwards[0]
+        log.warning(
+            "%s: the segment ends at %g, before it begins at %g (%d such segments); it is scored all the same, as by "
+            "sclite, with the words whose middle lies before its end",
+            first.where,
+            first.end,
+            first.begin,
+            len(backwards),
+        )
 
 
 def _check_labels(segments: Sequence[Segment], labels: Sequence[Label]) -> None:

@@ -115,7 +115,7 @@ def _parts(scored: Scored, data_dir: str | os.PathLike[str]) -> dict[str, Part]:
     recordings, parts = recordings_by_place(DataDir(data_dir)), {}
     for utterance, segment in zip(scored.utterances, scored.segments, strict=True):
         recording = recordings.get((fold_case(segment.file), fold_case(segment.channel)))
-        if recording is not None:
+        if recording is not None and segment.begin < segment.end:
             parts[utterance.id] = Part(recording, segment.begin, segment.end)
     return parts
 

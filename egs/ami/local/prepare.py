@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     preparation = Preparation(options)
     annotations = find_annotations(preparation.tree)
     headsets = find_headsets(preparation.tree)
+    if not headsets and options.sets is None:
+        preparation.tree.need("<meeting>/audio/<meeting>.Headset-0.wav")  # which says that it is not there
     rules = list(unpointed_map(options.glm))  # before anything is written
     for name, meetings in SETS.items():
         if not preparation.wants(name):
@@ -96,7 +98,7 @@ def find_annotations(tree: CorpusTree) -> Annotations:
 def find_headsets(tree: CorpusTree) -> dict[str, Path]:
     """Recordings of headsets by their names in lower case, such as ``es2011a.headset-0``."""
     found: dict[str, Path] = {}
-    for path in tree.find_all("*/audio/*.headset-*.wav", depth=2):
+    for path in tree.find_all("*/audio/*.headset-*.wav"):
         found.setdefault(path.stem.lower(), path)
     return found
 
@@ -125,7 +127,7 @@ def write_meeting(
         recording = f"AMI_{meeting}_H{int(speaker.channel):02d}"
         file = f"{meeting}.Headset-{speaker.channel}"
         if isinstance(found, AudioFile):
-            writer.recording(recording, found.path, file=file, seconds=found.seconds)
+            writer.channel(recording, found, file)
             reason = ""
         else:
             reason = found or f"has no audio file {file}.wav"

@@ -85,8 +85,7 @@ def write_set(preparation: Preparation, name: str) -> None:
         for (call, transcript), recording in zip(transcripts.items(), opened, strict=True):
             if isinstance(recording, AudioFile):
                 for channel, letter in enumerate("AB"):
-                    value = recording.value(channel)
-                    writer.recording(f"{call}-{letter}", value, file=call, channel=letter, seconds=recording.seconds)
+                    writer.channel(f"{call}-{letter}", recording, call, channel)
             for turn in read_turns(transcript):
                 write_turn(writer, call, turn, recording, call in tested, name == "train")
         for call in sorted(audio.keys() - transcripts.keys()):

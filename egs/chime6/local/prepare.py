@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_options(parser, SETS)
     options = parser.parse_args(argv)
     preparation = Preparation(options)
+    if options.sets is None:
+        preparation.tree.need("transcriptions/*/S*.json")
     for name, sessions in SETS.items():
         if not preparation.wants(name):
             continue
@@ -68,10 +70,7 @@ def write_session(preparation: Preparation, name: str, session: str, writer: Set
     for speaker, audio in worn.items():
         for channel in channels(name, audio):
             assert isinstance(audio, AudioFile)
-            recording = f"{speaker}_{session}.{'LR'[channel]}"
-            writer.recording(
-                recording, audio.path, file=f"{session}_{speaker}", channel="AB"[channel], seconds=audio.seconds
-            )
+            writer.channel(f"{speaker}_{session}.{'LR'[channel]}", audio, f"{session}_{speaker}", channel)
     for number, utterance in read_transcript(transcript):
         write_utterance(name, session, number, utterance, worn, f"{transcript}: utterance {number}", writer)
 

@@ -14,7 +14,7 @@ import os
 import re
 import sys
 from argparse import ArgumentTypeError
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,11 @@ from pathlib import Path
 from release import Release, need_release
 
 from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.corpora.delimited import read_tsv
 from omni_asr.corpora.disk_table import DiskTable
 from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
-from omni_asr.kaldi.tables import stream_lines
 from omni_asr.text.plain import lost_in_plain, plain_words, without_brackets, written_words
 
 log = logging.getLogger("prepare")
@@ -36,19 +36,22 @@ SCORED = ("dev", "test")
 SETS = (*TRAINING, *SCORED)
 PREFIX = 12
 """Digits of the 128 of a speaker's id that are used, where no other speaker has the same."""
+CLIP = re.compile(r"common_voice_\w+")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a TSV file, or as much of it as is there."""
+    """A row of a TSV file, or as much of it as is there."""
 
     client: str
     clip: str
-    """Name of the clip without ``.mp3``, which some releases leave out; ``line7`` where line 7 has none."""
+    """Name of the clip without ``.mp3``, which some releases leave out; empty where it is not known."""
     sentence: str
     gender: str
     age: str
-    is_whole: bool
+    line: int
+    problem: str
+    """Reason to leave it out, as far as the file tells."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -97,9 +100,9 @@ def write_set(preparation: Preparation, release: Release, name: str, lengths: Di
         look = preparation.in_parallel(lambda row: (row, what_is_wrong(release, row)), read_rows(path))
         for row, problem in look:
             speaker = row.client if row.client[:PREFIX] in shared else row.client[:PREFIX] or row.clip
-            utterance = f"{speaker}-{row.clip}"
+            utterance = f"{speaker}-{row.clip}" if row.clip else f"line{row.line}"
             milliseconds = lengths.get(row.clip)
-            if row.clip in held_out:
+            if row.clip and row.clip in held_out:
                 writer.exclude(utterance, "is of dev or test")
             elif problem or milliseconds == "0":
                 writer.remove(utterance, problem or "has no samples, says clip_durations.tsv")
@@ -111,8 +114,8 @@ def write_set(preparation: Preparation, release: Release, name: str, lengths: Di
 
 def what_is_wrong(release: Release, row: Row) -> str | None:
     """Why a clip cannot be used, as far as its size tells."""
-    if not row.is_whole:
-        return "has too few columns"
+    if row.problem:
+        return row.problem
     try:
         empty = not os.path.getsize(release.clips / f"{row.clip}.mp3")
     except OSError:
@@ -145,27 +148,22 @@ def add_scored(writer: SetWriter, utterance: str, speaker: str, row: Row, audio:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Rows of a TSV file, whose columns are found by name: releases differ. A quote is a letter as any other.
+    """Rows of a TSV file, whose columns are found by name: releases differ.
+
+    Of a row with another number of columns, speaker and clip are known where they stand before the fault.
 
     Raises:
         UserError: the file does not exist, or its first line lacks a column.
     """
-    columns = {"client_id": -1, "path": -1, "sentence": -1, "gender": -1, "age": -1}
-    for number, line in enumerate(stream_lines(path, drop_mark=True), 1):
-        fields = line.rstrip("\r").split("\t")
-        if number == 1:
-            names = [name.strip() for name in fields]
-            columns = {name: names.index(name) if name in names else -1 for name in columns}
-            missing = [name for name in ("client_id", "path", "sentence") if columns[name] < 0]
-            if missing:
-                raise UserError(f"{path}:1: there is no column {missing[0]}; is this a TSV file of Common Voice?")
-            continue
+    for row in read_tsv(path, ("client_id", "path", "sentence")):
         client, clip, sentence, gender, age = (
-            fields[place].strip() if 0 <= place < len(fields) else "" for place in columns.values()
+            row.fields.get(name, "").strip() for name in ("client_id", "path", "sentence", "gender", "age")
         )
         clip = clip.rsplit("/", 1)[-1].removesuffix(".mp3")
-        is_whole = bool(clip) and len(fields) > columns["sentence"]
-        yield Row(client, clip or f"line{number}", sentence, gender, age, is_whole)
+        problem = row.problem or ("" if clip else f"names no clip ({path.name}:{row.line})")
+        if row.problem and not CLIP.fullmatch(clip):
+            client = clip = ""
+        yield Row(client, clip, sentence, gender, age, row.line, problem)
 
 
 def shared_prefixes(path: Path, folder: Path) -> set[str]:
@@ -181,14 +179,19 @@ def shared_prefixes(path: Path, folder: Path) -> set[str]:
     return shared
 
 
-def read_lengths(path: Path) -> Iterable[tuple[str, str]]:
+def read_lengths(path: Path) -> Iterator[tuple[str, str]]:
     """Clip and milliseconds of each line of clip_durations.tsv; nothing where it is not there (before 16.1)."""
     if not path.exists():
         return
-    for line in stream_lines(path, drop_mark=True):
-        clip, _, milliseconds = line.strip().partition("\t")
-        if milliseconds.isdecimal():
-            yield clip.removesuffix(".mp3"), str(int(milliseconds))
+    broken: list[int] = []
+    for row in read_tsv(path, (), ("clip", "duration[ms]")):
+        milliseconds = row.fields.get("duration[ms]", "").strip()
+        if not row.problem and milliseconds.isdecimal():
+            yield row.fields["clip"].strip().removesuffix(".mp3"), str(int(milliseconds))
+        elif row.line > 1:
+            broken.append(row.line)
+    if broken:
+        log.warning("%s:%d: expected '<clip> <milliseconds>'; %d such lines are not used", path, broken[0], len(broken))
 
 
 if __name__ == "__main__":

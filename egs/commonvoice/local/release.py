@@ -57,8 +57,8 @@ def need_release(tree: CorpusTree, version: str | None = None) -> Release:
     releases = find_releases(tree)
     where = ", ".join(map(str, tree.roots))
     if not releases:
-        hint = "unpack its .tar.gz, which stage 0 does, " if find_archives(tree) else ""
-        raise UserError(f"{where} has no en/clips of Common Voice; {hint}or name cv-corpus-<release>-<date>")
+        hint = "unpack its .tar.gz, which stage 0 does, or " if find_archives(tree) else ""
+        raise UserError(f"{where} has no en/clips of Common Voice; {hint}name cv-corpus-<release>-<date>")
     found = ", ".join(str(release.folder) for release in releases)
     if version is not None:
         exact = [release for release in releases if release.version == version]

@@ -21,13 +21,13 @@ from layout import SETS, need_part, unpack_older
 from omni_asr.audio.source import AudioError
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.audio import AudioFile, probe
+from omni_asr.corpora.delimited import read_tsv
 from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.writer import SetWriter
-from omni_asr.kaldi.tables import stream_lines
 from omni_asr.text.plain import lost_in_plain, plain_words, without_brackets, written_words
 
-COLUMNS = 7
-"""Sentence id, file, raw and normalised transcription, letters, samples, gender; without a header."""
+COLUMNS = ("id", "file", "raw", "normalised", "letters", "samples", "gender")
+"""Of a TSV file; it has no header."""
 
 
 @dataclass(frozen=True)
@@ -98,25 +98,28 @@ def add(writer: SetWriter, take: Take, audio: AudioFile, is_training: bool) -> N
 
 
 def read_takes(path: Path, writer: SetWriter) -> Iterator[Take]:
-    """Takes of a TSV file, numbered within their sentence, which has up to three; a quote is a letter as any other.
+    """Takes of a TSV file, numbered within their sentence, which has up to three.
 
-    Lines that are no takes are listed by the writer.
+    Rows that are no takes are listed by the writer, under the name of the file where that is known.
     """
     takes, names = Counter[str](), dict[str, tuple[str, str]]()
-    for number, line in enumerate(stream_lines(path, drop_mark=True), 1):
-        fields = [field.strip() for field in line.rstrip("\r").split("\t")]
-        if len(fields) < COLUMNS or not fields[0].isdecimal() or not fields[1]:
-            writer.remove(f"line{number}", f"has no {COLUMNS} columns that begin with a number and a file")
+    for row in read_tsv(path, (), COLUMNS):
+        fields = {name: value.strip() for name, value in row.fields.items()}
+        sentence, file = fields["id"], fields.get("file", "").rsplit("/", 1)[-1]
+        stem = file.removesuffix(".wav")  # 20 digits, which no integer of 64 bits holds
+        if row.problem:
+            writer.remove(stem if stem.isdecimal() else f"line{row.line}", row.problem)
             continue
-        sentence, file, raw, words, _, samples, gender = fields[:COLUMNS]
-        file = file.rsplit("/", 1)[-1]  # 20 digits, which no integer of 64 bits holds
-        stem = file.removesuffix(".wav")
+        if not sentence.isdecimal() or not stem:
+            writer.remove(f"line{row.line}", f"does not begin with a number and a file ({path.name}:{row.line})")
+            continue
         if stem not in names:  # a line that comes twice keeps its name, and is found by it
             takes[sentence] += 1
             speaker = f"fleurs-{int(sentence):04d}-{takes[sentence]}"
             names[stem] = f"{speaker}-{stem}", speaker
         name, speaker = names[stem]
-        yield Take(name, speaker, f"{stem}.wav", raw, words, int(samples) if samples.isdecimal() else -1, gender)
+        samples = int(fields["samples"]) if fields["samples"].isdecimal() else -1
+        yield Take(name, speaker, f"{stem}.wav", fields["raw"], fields["normalised"], samples, fields["gender"])
 
 
 if __name__ == "__main__":

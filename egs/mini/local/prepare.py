@@ -1,12 +1,12 @@
 """Make Kaldi data directories of the mini corpus: <data-dir>/{train,dev,test,test_noisy,test_phone,test_fast}."""
 
-import csv
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.corpora.delimited import read_tsv
 from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import write_data_dir
 
@@ -18,19 +18,21 @@ def read_transcripts(corpus: Path, part: str) -> list[dict[str, str]]:
     """Rows of ``transcripts.tsv``, each with its audio file as ``path``.
 
     Raises:
-        UserError: the set, or an audio file of it, is missing.
+        UserError: the set, or an audio file of it, is missing, or a row has another number of columns than the header.
     """
     table = corpus / part / "transcripts.tsv"
     if not table.is_file():
         raise UserError(f"{table} is missing: run stage 0 (local/download.sh), or point --corpus_dir at a mini corpus")
-    with open(table, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     suffix = "wav" if part == "test_phone" else "flac"
-    for row in rows:
+    rows = []
+    for found in read_tsv(table, ("utterance", "speaker", "seconds", "text")):
+        if found.problem:
+            raise UserError(f"a row of {table} {found.problem}; remove {corpus} and run stage 0 again")
+        row = found.fields
         path = corpus / part / row["speaker"] / f"{row['utterance']}.{suffix}"
         if not path.is_file():
             raise UserError(f"{path} is missing: remove {corpus} and run stage 0 (local/download.sh) again")
-        row["path"] = str(path)
+        rows.append({**row, "path": str(path)})
     return rows
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prepare import BY_DEFAULT, TEST_SETS, TRAIN_SETS, TRANSCRIPTS, find_calls
+from prepare import BY_DEFAULT, TEST_SETS, TRAIN_SETS, TRANSCRIPTS, find_calls, find_transcripts
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.corpora.download import Archive, fetch_all, was_interrupted
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def fetch_transcripts(tree: CorpusTree, folder: Path, url: str) -> None:
     """Fetch and unpack the transcripts where they are missing."""
     archive = Archive(f"{url}/{ARCHIVE}")
-    found = tree.find(TRANSCRIPTS) or (folder / TRANSCRIPTS if (folder / TRANSCRIPTS).is_dir() else None)
+    found = find_transcripts(tree, folder)
     if found and not was_interrupted(archive, folder):
         print(f"{found} is there: nothing to fetch")
         return

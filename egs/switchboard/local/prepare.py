@@ -36,6 +36,7 @@ TRAIN_SETS = ("train_dev", "train_nodev", "train_nodup")
 BY_DEFAULT = ("train_dev", "train_nodup", "eval2000")
 TRANSCRIPTS = "swb_ms98_transcriptions"
 DICTIONARY = "sw-ms98-dict.text"
+TRANSCRIPT = "*-trans.text"
 CALLS = (2435, 2438)
 """Audio files of the two pressings."""
 DISC_DEPTH = 4
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if name in TEST_SETS:
             write_eval2000(preparation, name)
     if any(name in TRAIN_SETS for name in wanted):
-        training = Training(preparation, find_transcripts(preparation.tree, options.transcripts_dir))
+        training = Training(preparation, need_transcripts(preparation.tree, options.transcripts_dir))
         training.write([name for name in TRAIN_SETS if name in wanted], options.dev_utterances, options.max_same)
 
 
@@ -89,18 +90,28 @@ def find_calls(tree: CorpusTree) -> list[Path]:
     return sorted(found, key=lambda path: TELEPHONE.index(path.suffix.lower()))
 
 
-def find_transcripts(tree: CorpusTree, folder: Path | None) -> Path:
-    """The folder of the MS-State transcripts.
+def find_transcripts(tree: CorpusTree, folder: Path | None) -> Path | None:
+    """The folder of the MS-State transcripts, known by its dictionary: its name differs; None where it is not there."""
+    trees = [tree] if folder is None else [tree, CorpusTree.of_those_there([folder])]
+    found = (each.find(DICTIONARY) for each in trees)
+    return next((dictionary.parent for dictionary in found if dictionary), None)
+
+
+def need_transcripts(tree: CorpusTree, folder: Path | None) -> Path:
+    """Like :func:`find_transcripts`.
 
     Raises:
-        UserError: it is not there.
+        UserError: it is not there, or has no transcripts.
     """
-    found = tree.find(TRANSCRIPTS)
-    if found is None and folder is not None and folder.is_dir():
-        found = CorpusTree([folder]).find(TRANSCRIPTS)
+    found = find_transcripts(tree, folder)
     if found is None:
         where = ", ".join(map(str, [*tree.roots, *([folder] if folder else [])]))
-        raise UserError(f"{TRANSCRIPTS} is not in {where}; stage 0 fetches it, or name its folder with --corpus_dir")
+        raise UserError(
+            f"{DICTIONARY}, which lies in the folder of the MS-State transcripts ({TRANSCRIPTS}), is not in {where}; "
+            "stage 0 fetches them, or name their folder with --corpus_dir"
+        )
+    if CorpusTree([found]).find(f"*/*/{TRANSCRIPT}", depth=0) is None:
+        raise UserError(f"{found} has {DICTIONARY}, but no transcript NN/NNNN/sw{TRANSCRIPT}; stage 0 fetches them")
     return found
 
 
@@ -154,9 +165,7 @@ class Training:
         for recording, audio in self._audio.items():
             if isinstance(audio, AudioFile):
                 for channel, letter in enumerate("AB"):
-                    value = audio.value(channel)
-                    name = f"{recording}-{letter}"
-                    writer.recording(name, value, file=recording, channel=letter, seconds=audio.seconds)
+                    writer.channel(f"{recording}-{letter}", audio, recording, channel)
         for utterance in utterances:
             if not utterance.words:
                 writer.exclude(utterance.id, "has no words, or only fragments of words")
@@ -172,7 +181,7 @@ class Training:
         """All lines of all transcripts, call by call; of those with the same id the first that can be used is used."""
         for call in sorted(self._transcripts.find_all("*/*", depth=0)):
             usable = set()
-            for path in self._transcripts.files(call, "*-trans.text"):
+            for path in self._transcripts.files(call, TRANSCRIPT):
                 for number, line in enumerate(stream_lines(path), 1):
                     if line.strip():
                         utterance = self._utterance(line, f"{path}:{number}")
@@ -226,12 +235,17 @@ class Training:
         if path is None:
             log.info("no tables/conv.tab: each side of a call is a speaker")
             return {}
-        speakers = {}
-        for line in stream_lines(path):
+        speakers, without = {}, []
+        for number, line in enumerate(stream_lines(path), 1):
             fields = [field.strip() for field in line.split(",")]
             if len(fields) >= 4 and fields[0].isdigit() and fields[2] and fields[3]:
                 speakers[f"sw{int(fields[0]):05d}-A"] = fields[2]
                 speakers[f"sw{int(fields[0]):05d}-B"] = fields[3]
+            elif line.strip():
+                without.append(number)
+        if without:
+            hint = "expected '<call>,<...>,<speaker of A>,<speaker of B>'; each side of such a call is a speaker"
+            log.warning("%s:%d: %s (%d such lines)", path, without[0], hint, len(without))
         return speakers
 
 

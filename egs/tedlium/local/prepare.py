@@ -3,7 +3,8 @@
 --corpus-dir is the folder with legacy/{train,dev,test}/{sph,stm}, or legacy itself; audio that was converted may lie
 beside the sph files or in folders wav or flac. Segments that the stm files mark
 ignore_time_segment_in_scoring are left out of `text` and kept in `stm`; clitics are joined in both. Segments of train
-begin 0.15 s earlier and end 0.10 s later than their stm says, because its automatic alignment is tight.
+begin 0.15 s earlier and end 0.10 s later than their stm says, because its automatic alignment is tight; where two of
+them then overlap, both are cut at the midpoint.
 
 Sets: train, dev, test.
 """
@@ -11,7 +12,7 @@ Sets: train, dev, test.
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -31,7 +32,7 @@ log = logging.getLogger("prepare")
 
 TALKS = {"train": 2351, "dev": 8, "test": 11}
 BEFORE, AFTER = 0.15, 0.10
-"""Seconds by which segments of train are longer than their stm says, as in Kaldi."""
+"""Seconds by which segments of train are longer than their stm says, as in Kaldi; see :func:`padded`."""
 AUDIO = ("sph", "wav", "flac")
 """Folders and suffixes of audio, those of the corpus first."""
 SLACK = 1.0
@@ -119,17 +120,20 @@ def write_set(preparation: Preparation, name: str, folder: Path, max_removed: fl
     files = files_of(preparation.tree, folder / "stm", "stm")
     scored: dict[str, Segment] = {}
     talks, wrong = set(), []
-    with preparation.writer(name, keep_empty=name != "train") as writer:
+    is_train = name == "train"
+    with preparation.writer(name, keep_empty=not is_train) as writer:
         for lines, recordings in preparation.in_parallel(partial(open_talks, audio), files):
             for talk, recording in recordings.items():
                 if isinstance(recording, AudioFile) and talk not in talks:
-                    writer.recording(talk, recording.value(), file=talk, seconds=recording.seconds)
+                    writer.channel(talk, recording, talk)
                     if max(line.end for line in lines if line.talk == talk) > recording.seconds + SLACK:
                         wrong.append(talk)
                 talks.add(talk)
+            times = padded(lines) if is_train else {}
             for line in lines:
-                write_line(writer, line, recordings[line.talk], name == "train")
-                if name != "train" and line.start < line.end:
+                used = times.get(line.id, (line.start, line.end))
+                write_line(writer, line, recordings[line.talk], is_train, used)
+                if not is_train and line.start < line.end:
                     scored.setdefault(line.id, segment_of(line))
         for talk in sorted(audio.keys() - {talk.lower() for talk in talks}):  # not one utterance that is lost
             writer.exclude(audio[talk].stem, "is a talk with audio, but without a line in an stm file")
@@ -159,8 +163,33 @@ def open_talks(audio: dict[str, Path], stm: Path) -> tuple[list[Line], dict[str,
     return lines, recordings
 
 
-def write_line(writer: SetWriter, line: Line, recording: AudioFile | str, is_train: bool) -> None:
-    """Add a segment of a talk, or say why not."""
+def padded(lines: Iterable[Line]) -> dict[str, tuple[float, float]]:
+    """Starts and ends of the segments of train by id: padded, but never into each other.
+
+    Two neighbours that overlap, after padding or already in the stm, are cut at the midpoint of what they share, as by
+    Kaldi's ``extend_segment_times.py``. Lines that training leaves out are neighbours too, since somebody speaks there.
+    """
+    talks: dict[str, dict[str, Line]] = {}
+    for line in lines:
+        if line.start < line.end and not line.is_ignored:
+            talks.setdefault(line.talk, {}).setdefault(line.id, line)
+    times: dict[str, tuple[float, float]] = {}
+    for talk in talks.values():
+        ordered = sorted(talk.values(), key=lambda line: line.start + line.end)
+        starts = [max(0.0, line.start - BEFORE) for line in ordered]
+        ends = [line.end + AFTER for line in ordered]
+        for index in range(len(ordered) - 1):
+            if ends[index] > starts[index + 1]:
+                ends[index] = starts[index + 1] = (ends[index] + starts[index + 1]) / 2
+        for line, start, end in zip(ordered, starts, ends, strict=True):
+            times[line.id] = start, end
+    return times
+
+
+def write_line(
+    writer: SetWriter, line: Line, recording: AudioFile | str, is_train: bool, times: tuple[float, float]
+) -> None:
+    """Add a segment of a talk with the times that it is used with, or list why not."""
     if line.is_ignored:
         writer.exclude(line.id, "is marked ignore_time_segment_in_scoring")
     elif isinstance(recording, str):
@@ -172,11 +201,10 @@ def write_line(writer: SetWriter, line: Line, recording: AudioFile | str, is_tra
     elif is_train and line.lost:
         writer.exclude(line.id, f"has '{line.lost}' in its words, which training text does not have")
     elif is_train:
-        writer.utterance(line.id, line.talk, line.text, segment=(line.talk, line.start - BEFORE, line.end + AFTER))
+        writer.utterance(line.id, line.talk, line.text, segment=(line.talk, *times))
     else:
-        segment = (line.talk, line.start, line.end)
         tables = {"text_verbatim": line.reference, "text_whisper": line.known}
-        writer.utterance(line.id, line.talk, line.text, segment=segment, **tables)
+        writer.utterance(line.id, line.talk, line.text, segment=(line.talk, *times), **tables)
 
 
 def segment_of(line: Line) -> Segment:

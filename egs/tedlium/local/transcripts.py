@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.stm import IGNORED, Label
+from omni_asr.kaldi.stm import IGNORED, Label, is_ignored
 from omni_asr.kaldi.tables import stream_lines, to_number
 from omni_asr.text.plain import lost_in_plain, plain_words, straight_quotes
 
@@ -88,7 +88,7 @@ def read_lines_of(path: Path) -> Iterator[Line]:
             to_number(end, where),
             labels_of(labels or ""),
             words_of(words or ""),
-            IGNORED in (words or "").upper(),
+            is_ignored(words or ""),
         )
 
 

@@ -94,9 +94,8 @@ class RawCopy:
     def _by_session(self, path: Path) -> Iterator[tuple[str, list[dict[str, str]]]]:
         """The entries of the split, brought together on the disk, since every recording is decoded once."""
         with open(path, "w", encoding="utf-8") as file:
-            for entry in read_annotation(self.annotation):
-                if entry["split"] == self._split:
-                    file.write(f"{entry['session_id']}\t{json.dumps(entry, ensure_ascii=False)}\n")
+            for entry in read_annotation(self.annotation, self._split):
+                file.write(f"{entry['session_id']}\t{json.dumps(entry, ensure_ascii=False)}\n")
         sort_file(path)
         with open(path, encoding="utf-8") as file:
             for session, lines in groupby(file, lambda line: line.partition("\t")[0]):
@@ -109,10 +108,12 @@ class RawCopy:
         with ExitStack() as stack:
             recording: Decoded | str = ""  # or why there is none
             for entry in entries:
-                name = f"{session}-{entry['id_']}"
+                name = f"{session}-{entry['id_']}" if session else entry["id_"]
                 row = Row(name, entry["original_text"], entry["normed_text"], entry["speaker_id"], entry["split"])
                 target = self._audio_dir / session[:4] / f"{safe_name(name)}.flac"
-                if name in seen:
+                if entry["problem"]:
+                    yield replace(row, missing=entry["problem"])
+                elif name in seen:
                     yield replace(row, missing=TWICE)
                 elif not source:
                     yield replace(row, missing=f"has no recording {session}_original.ogg")

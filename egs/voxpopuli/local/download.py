@@ -47,7 +47,7 @@ def years_of(copy: RawCopy | None, url: str, target: Path, language: str, split:
         path = copy.annotation
     else:
         path = fetch(Archive(f"{url}/annotations/asr/asr_{language}.tsv.gz"), target / "transcribed_data" / language)
-    return {entry["session_id"][:4] for entry in read_annotation(path) if entry["split"] == split}
+    return {entry["session_id"][:4] for entry in read_annotation(path, split) if entry["session_id"]}
 
 
 if __name__ == "__main__":

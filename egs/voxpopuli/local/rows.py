@@ -1,19 +1,16 @@
 """Rows of VoxPopuli's tables: the prepared ones, and the annotation of the recordings."""
 
-import csv
-import gzip
 import re
-import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
-from omni_asr.errors import UserError
-from omni_asr.kaldi.tables import stream_lines
+from omni_asr.corpora import delimited
 
-FIELD_LIMIT = 1 << 30
-"""Characters of a field of the annotation; a list of chunks is longer than the csv module expects."""
+ANNOTATION = ("id_", "session_id", "speaker_id", "original_text", "normed_text", "vad", "split")
+PREPARED = ("id", "raw_text", "normalized_text", "speaker_id", "split")
+SPLITS = ("train", "dev", "test", "invalid")
+_SESSION = re.compile(r"\d{8}-\d{4}-\S+")
 
 
 @dataclass(frozen=True)
@@ -35,54 +32,38 @@ class Row:
 def read_table(path: Path, split: str) -> Iterator[Row]:
     """Rows of ``asr_<split>.tsv``: a header, then fields between tabs, in which quotes mean nothing.
 
-    A line with more or fewer fields than the header is a row that says so in ``missing``.
+    A row with another number of fields says so in ``missing``; it is of the split that the file is of.
 
     Raises:
         UserError: the header lacks a column.
     """
-    names = ("id", "raw_text", "normalized_text", "speaker_id", "split")
-    columns: dict[str, int] = {}
-    for number, line in enumerate(stream_lines(path), 1):
-        fields = line.rstrip("\r").split("\t")
-        if number == 1:
-            columns = {name: index for index, name in enumerate(fields)}
-            _need(columns, names, path)
-        elif len(fields) == len(columns):
-            name, raw, normalized, speaker, own_split = (fields[columns[name]] for name in names)
-            yield Row(name, raw, normalized, speaker, own_split)
-        elif line.strip():
-            broken = f"has {len(fields)} fields, where the header has {len(columns)}"
-            yield Row(f"{path.stem}-line-{number}", "", "", "", split, missing=broken)
+    for row in delimited.read_tsv(path, PREPARED):
+        name = row.fields["id"]
+        if not row.problem:
+            yield Row(name, *(row.fields[column] for column in PREPARED[1:]))
+        else:
+            known = name if _SESSION.match(name) else f"line{row.line}"
+            yield Row(known, "", "", "", split, missing=row.problem)
 
 
-def read_annotation(path: Path) -> Iterator[dict[str, str]]:
-    """Rows of ``asr_en.tsv.gz``: fields between ``|``, quoted as csv files are.
+def read_annotation(path: Path, split: str) -> Iterator[dict[str, str]]:
+    """Rows of a split in ``asr_en.tsv.gz``: fields between ``|``, quoted as csv files are.
+
+    A row with another number of fields has a ``problem``. It is of the split that it names, or of each if it names
+    none; a session that is not known is empty.
 
     Raises:
         UserError: the file is damaged, or lacks a column.
     """
-    csv.field_size_limit(FIELD_LIMIT)
-    try:
-        with _open(path) as file:
-            reader = csv.DictReader(file, delimiter="|")
-            names = ("id_", "session_id", "speaker_id", "original_text", "normed_text", "vad", "split")
-            _need(reader.fieldnames or (), names, path)
-            for entry in reader:
-                yield {name: entry[name] or "" for name in names}
-    except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); fetch it again") from None
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return open(path, encoding="utf-8", newline="")
-
-
-def _need(columns: Collection[str], names: tuple[str, ...], path: Path) -> None:
-    missing = [name for name in names if name not in columns]
-    if missing:
-        raise UserError(f"{path} has no column {missing[0]}; is it a file of VoxPopuli?")
+    for row in delimited.read_quoted(path, ANNOTATION, "|"):
+        entry = {name: row.fields.get(name, "") for name in ANNOTATION}
+        entry["problem"] = row.problem
+        if row.problem:
+            entry["split"] = next((value for value in row.fields.values() if value in SPLITS), split)
+            if not _SESSION.match(entry["session_id"]):
+                entry |= {"session_id": "", "id_": f"line{row.line}"}
+        if entry["split"] == split:
+            yield entry
 
 
 def safe_name(text: str) -> str:

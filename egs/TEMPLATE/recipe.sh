@@ -36,6 +36,7 @@ test_sets=${test_sets-test}                      # Data directories to decode an
 token_type=${token_type-unigram}                 # Output units: char, bpe or unigram
 vocab_size=${vocab_size-500}                     # Number of units; without meaning for char
 speed_perturb=${speed_perturb-false}             # Train on every utterance at 0.9, 1.0 and 1.1 of its speed
+pipes=${pipes-}                                  # Commands in wav.scp and feats.scp: allow or refuse; as OMNI_ASR_PIPES says when empty, or allow
 max_removed=${max_removed-0.05}                  # Share of utterances that features or training may do without
 regime=${regime-}                                # Score also in this regime, beside the corpus's own: whisper; or none
 score_by=${score_by-length}                      # Break results down by length or tables of the test sets, e.g. "length utt2snr"
@@ -76,6 +77,10 @@ done
 check_choice token_type char bpe unigram
 [[ -z ${regime} ]] || check_choice regime whisper none
 [[ ${regime} != none ]] || regime=
+if [[ -n ${pipes} ]]; then  # every program of the run, and the jobs that these start, see it
+    check_choice pipes allow refuse
+    export OMNI_ASR_PIPES=${pipes}
+fi
 [[ -z ${profile} || ${profile} =~ ^[0-9]+:[0-9]+$ ]] || fail "--profile must be a range of steps such as 20:25, not '${profile}'"
 [[ ${checkpoint} =~ ^(average|best|last|running|ema|[0-9]+)$ ]] ||
     fail "--checkpoint must be average, best, last, running, ema or the number of a step, not '${checkpoint}'"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from omni_asr.audio.resample import resample
 from omni_asr.audio.source import AudioError, Recording
 from omni_asr.kaldi.data_dir import DataDir, Segment
+from omni_asr.kaldi.pipes import check_pipes
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class AudioReader:
     as in Kaldi; audio of one channel is taken as it is, because pipes often choose already.
 
     Raises:
-        UserError: a table of the data directory is missing or broken.
+        UserError: a table of the data directory is missing or broken, or has a command where commands are refused.
     """
 
     def __init__(self, data_dir: str | os.PathLike[str], rate: int = 16000, channel: int | None = None) -> None:
@@ -52,6 +53,7 @@ class AudioReader:
         self.channel = channel
         self.notes: Counter[str] = Counter()
         """How often something was mended, by what it was."""
+        check_pipes(self.data.path / "wav.scp")
         self._recordings = self.data.table("wav.scp")
         self._segments = self.data.segments
         self._channels = self.data.channels

@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--conf", metavar="FILE", help="Kaldi options, e.g. --num-mel-bins=80, one a line")
     parser.add_argument("--channel", type=int, metavar="N", help="channel to take of audio with several, from 0")
     parser.add_argument("--no-compress", action="store_true", help="store floats instead of compressed matrices")
+    parser.add_pipes()
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that pipes end and temporary files go
 

@@ -129,6 +129,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--exp-dir", required=True, help="experiment directory to write")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs of this machine; 0 trains on the CPU")
     parser.add_argument("--profile", type=step_range, metavar="A:B", help="trace the steps A to B into EXP_DIR/profile")
+    parser.add_pipes()
     return parser.parse_args(argv)
 
 

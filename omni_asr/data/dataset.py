@@ -25,6 +25,7 @@ from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.ark import read_matrix
 from omni_asr.kaldi.matrix import ArkFiles, Header, decode
+from omni_asr.kaldi.pipes import check_pipes
 from omni_asr.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ class UtteranceSet:
         shards: utterances of each archive.
 
     Raises:
-        UserError: a file is missing or does not match the others.
+        UserError: a file is missing or does not match the others, or features come from a command where commands are
+            refused.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class UtteranceSet:
         fallback: str | os.PathLike[str] | None = None,
     ) -> None:
         self.data_dir = Path(data_dir)
+        check_pipes(self.data_dir / "feats.scp")
         self.manifest = open_manifest(data_dir, tokenizer, fallback)
         self.files = ArkFiles()
         self._see(None)

@@ -5,6 +5,7 @@ An archive and its table appear together when the writer closes without an excep
 """
 
 import contextlib
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -19,10 +20,15 @@ from numpy.typing import NDArray
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.matrix import LONGEST_HEADER, parse_header
+from omni_asr.kaldi.pipes import PipeError, is_command, run_pipe
 from omni_asr.kaldi.tables import write_table
 
 SPEECH_FEATURES = 2
 """Kaldi's compression method for filterbanks."""
+PICKLED = b"PKL"
+"""Start of a Python object in kaldiio's own archives."""
+DAMAGED = (OSError, ValueError, AssertionError, RuntimeError, struct.error, UnicodeDecodeError)
+"""Exceptions of kaldiio for what is no matrix."""
 
 
 class ArkWriter:
@@ -73,17 +79,46 @@ def read_matrix(value: str) -> NDArray[Any]:
     """The matrix that a scp value names: ``file:offset``, a file, with or without a row range, or a pipe.
 
     Raises:
-        UserError: the archive is missing or does not hold a matrix there.
+        UserError: the archive is missing or does not hold a matrix there; a pipe fails or is refused.
     """
     try:
-        matrix = kaldiio.load_mat(value)
+        with _opened(value) as (file, rows):
+            matrix = _read_entry(file, value)
+            matrix = matrix if rows is None or not isinstance(matrix, np.ndarray) else matrix[rows]
     except FileNotFoundError:
         raise UserError(f"the archive of {value} does not exist; compute the features again") from None
-    except (OSError, ValueError, AssertionError, RuntimeError, struct.error, UnicodeDecodeError):
+    except DAMAGED:
         raise UserError(f"no matrix at {value}, or not a whole one; compute the features again") from None
+    except PipeError as error:
+        raise UserError(f"{value}: {error}") from None
     if not isinstance(matrix, np.ndarray):
         raise UserError(f"{value} holds audio, not a matrix")
     return matrix
+
+
+@contextlib.contextmanager
+def _opened(value: str) -> Iterator[tuple[IO[bytes], Any]]:
+    """File of a scp value at the place of its matrix, and the rows of it; the output of a command is in memory."""
+    if is_command(value):
+        yield io.BytesIO(run_pipe(value)), None
+        return
+    path, offset, rows = kaldiio.matio._parse_arkpath(value)
+    with open(path, "rb") as file:
+        file.seek(offset or 0)
+        yield file, rows
+
+
+def _read_entry(file: IO[bytes], where: str) -> Any:
+    """What stands at a place of an archive, by kaldiio, but nothing pickled: reading that runs any code in it.
+
+    Raises:
+        UserError: a pickled object stands there.
+    """
+    kind = file.read(len(PICKLED))
+    file.seek(-len(kind), os.SEEK_CUR)
+    if kind == PICKLED:
+        raise UserError(f"{where} holds a pickled object, which may run any code when read; it is not a matrix")
+    return kaldiio.matio.read_kaldi(file)
 
 
 def num_frames(value: str) -> int:
@@ -101,6 +136,8 @@ def num_frames(value: str) -> int:
 def read_ark(path: str | os.PathLike[str]) -> Iterator[tuple[str, NDArray[Any]]]:
     """Ids and matrices of an archive, in its order."""
     try:
-        yield from kaldiio.load_ark(os.fspath(path))
+        with open(path, "rb") as file:
+            while (key := kaldiio.matio.read_token(file)) is not None:
+                yield key, _read_entry(file, f"{key} of {os.fspath(path)}")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None

@@ -38,7 +38,7 @@ class FeaturesConfig:
     """Log-mel filterbanks by Kaldi's definition. Read from the data directory, not from the training YAML."""
 
     sample_rate: int = 16000
-    """Rate of the model in Hz; audio at other rates is resampled."""
+    """Rate of the model in Hz; audio of a higher rate is resampled, of a lower one only with --allow_upsample."""
     num_mel_bins: int = 80
     """Number of mel bands."""
     frame_length_ms: float = 25.0

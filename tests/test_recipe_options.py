@@ -40,6 +40,14 @@ def test_share_that_may_go_holds_for_features_and_training(finished):
     assert train.endswith(" --set data.max_removed=0.5"), "the last one counts"
 
 
+def test_permission_to_upsample_reaches_the_features(recipe):
+    recipe.run("--stop_stage", 2)
+    assert not any("--allow-upsample" in call for call in recipe.calls())
+    recipe.run("--stage", 2, "--stop_stage", 2, "--force", "true", "--allow_upsample", "true")
+    calls = [line for line in recipe.calls() if line.startswith("make_fbank ")]
+    assert calls and all(line.startswith("make_fbank --allow-upsample --conf ") for line in calls)
+
+
 def test_commands_are_refused_in_every_program_of_a_run(recipe):
     recipe.write("local/data.sh", 'echo "data ${OMNI_ASR_PIPES-unset}" >> calls; exit 1\n')
     for options, env, expected in (

@@ -36,6 +36,7 @@ test_sets=${test_sets-test}                      # Data directories to decode an
 token_type=${token_type-unigram}                 # Output units: char, bpe or unigram
 vocab_size=${vocab_size-500}                     # Number of units; without meaning for char
 speed_perturb=${speed_perturb-false}             # Train on every utterance at 0.9, 1.0 and 1.1 of its speed
+allow_upsample=${allow_upsample-false}           # Take audio of a lower rate than conf/fbank.conf says, such as telephone speech
 pipes=${pipes-}                                  # Commands in wav.scp and feats.scp: allow or refuse; as OMNI_ASR_PIPES says when empty, or allow
 max_removed=${max_removed-0.05}                  # Share of utterances that features or training may do without
 regime=${regime-}                                # Score also in this regime, beside the corpus's own: whisper; or none
@@ -247,7 +248,8 @@ perturb() {
 
 make_features() {
     local name=$1 dir=data/$1 marker=data/.done/fbank_$1 extracted=data/.done/extracted_$1
-    local conf jobs=${nj} utterances description
+    local conf jobs=${nj} utterances description upsample=()
+    [[ ${allow_upsample} == false ]] || upsample=(--allow-upsample)
     conf=$(own conf/fbank.conf)
     description=$(describe "@${conf}" "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/utt2spk")
     if complete "${marker}" "${description}" "${dir}"/{feats.scp,utt2num_frames,fbank.conf}; then
@@ -275,7 +277,7 @@ make_features() {
         begin_step "${extracted}"
         run python -m omni_asr.bin.split "${dir}" "${jobs}"
         run "${feats_cmd[@]}" "JOB=1:${jobs}" "fbank/log/${name}.JOB.log" \
-            python -m omni_asr.bin.make_fbank --conf "${conf}" "${dir}/split${jobs}/JOB" "fbank/${name}.JOB"
+            python -m omni_asr.bin.make_fbank "${upsample[@]}" --conf "${conf}" "${dir}/split${jobs}/JOB" "fbank/${name}.JOB"
         change rm -rf "${dir}/split${jobs}"
         finish_step "${extracted}" "${description} ${jobs} jobs"
     fi

@@ -16,6 +16,7 @@ config=conf/base.yaml
 token_type=unigram
 vocab_size=300
 speed_perturb=true
+allow_upsample=true                 # it is of 8 kHz, the features of 16 kHz
 regime=whisper                      # beside the sets' own scoring: papers that compare with Whisper
 PYTHON_MODULES=whisper_normalizer   # beside what every recipe needs
 download_opts=(sets)

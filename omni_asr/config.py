@@ -83,6 +83,8 @@ class DataConfig:
     """Longer utterances are removed and listed."""
     max_removed: Share = 0.05
     """Share of the training utterances that filters may remove before training refuses to start."""
+    max_unknown: Share = 0.01
+    """Share of the words of training and validation text that units may fail to spell before training refuses."""
     workers: Count = 0
     """Processes that load batches; 0 loads in the training process."""
     shards: bool = False
@@ -235,6 +237,8 @@ class DecodeConfig:
 
     batch_frames: Positive = 60000
     """Budget of a batch in padded frames of the filterbank."""
+    max_unknown: Share = 0.01
+    """Share of the words of the set's text that the model's units may fail to spell before decoding refuses."""
 
 
 @dataclass

@@ -39,6 +39,7 @@ speed_perturb=${speed_perturb-false}             # Train on every utterance at 0
 allow_upsample=${allow_upsample-false}           # Take audio of a lower rate than conf/fbank.conf says, such as telephone speech
 pipes=${pipes-}                                  # Commands in wav.scp and feats.scp: allow or refuse; as OMNI_ASR_PIPES says when empty, or allow
 max_removed=${max_removed-0.05}                  # Share of utterances that features or training may do without
+max_unknown=${max_unknown-0.01}                  # Share of the words of training, validation or test text that units may fail to spell
 regime=${regime-}                                # Score also in this regime, beside the corpus's own: whisper; or none
 score_by=${score_by-length}                      # Break results down by length or tables of the test sets, e.g. "length utt2snr"
 worst=${worst-30}                                # Worst utterances on each test set's page of errors; 0: no pages
@@ -86,7 +87,9 @@ fi
 [[ ${checkpoint} =~ ^(average|best|last|running|ema|[0-9]+)$ ]] ||
     fail "--checkpoint must be average, best, last, running, ema or the number of a step, not '${checkpoint}'"
 [[ ${tag} =~ ^[A-Za-z0-9._-]*$ ]] || fail "--tag is part of a folder's name: letters, digits, '.', '_' and '-', not '${tag}'"
-[[ ${max_removed} =~ ^(0?\.[0-9]+|0|1|0\.|1\.0*)$ ]] || fail "--max_removed must be from 0 to 1, not '${max_removed}'"
+for _name in max_removed max_unknown; do
+    [[ ${!_name} =~ ^(0?\.[0-9]+|0|1|0\.|1\.0*)$ ]] || fail "--${_name} must be from 0 to 1, not '${!_name}'"
+done
 for _index in "${!corpus_dir[@]}"; do corpus_dir[_index]=$(found "${corpus_dir[_index]}"); done
 config=$(found "${config}")
 [[ -e ${config} || ! -e ${template}/${config} ]] || config=${template}/${config}  # a size that every recipe has
@@ -131,7 +134,7 @@ features_of_train=${train_set}
 _units=${token_type}
 [[ ${token_type} == char ]] || _units+=${vocab_size}
 lang_dir=${lang_dir-data/lang_${_units}${train_sets:+_${train_set}}}
-train_overrides=(--set "data.max_removed=${max_removed}") decode_overrides=()
+train_overrides=(--set "data.max_unknown=${max_unknown}" --set "data.max_removed=${max_removed}") decode_overrides=()
 [[ -z ${weights} ]] || train_overrides+=(--set "data.weights=${weights}")
 for _override in "${set[@]}"; do
     case ${_override} in
@@ -375,7 +378,7 @@ stage_4() {  # words for every test set
         log "stage 4: decoding ${name}"
         run "${decode_cmd[@]}" --gpu "${one_gpu}" "${exp_dir}/log/decode_${name}.log" \
             python -m omni_asr.bin.decode --model "${decoding_model}" --checkpoint "${checkpoint}" \
-            --ngpu "${one_gpu}" "${decode_overrides[@]}" "data/${name}" "${exp_dir}/.new_${name}"
+            --ngpu "${one_gpu}" --set "decode.max_unknown=${max_unknown}" "${decode_overrides[@]}" "data/${name}" "${exp_dir}/.new_${name}"
         put_in_place "${exp_dir}/.new_${name}" "${out}"
         finish_step "${marker}" "${description}"
     done

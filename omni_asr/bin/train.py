@@ -1,6 +1,7 @@
 """Train a recogniser.
 
-Writes EXP_DIR/{config.yaml,train.log,train.jsonl,checkpoints,model.pt}. Started again, it goes on from the last
+Writes EXP_DIR/{config.yaml,train.log,train.jsonl,checkpoints,model.pt}; removed_utts and unknown_utts_{train,valid}
+list what cannot be trained on and what the units cannot spell. Started again, it goes on from the last
 checkpoint; when training is complete it says so. Started by torchrun, its processes train one model together.
 """
 
@@ -81,6 +82,9 @@ def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, device: t
         start_from(model, config.train.init, tokenizer)
     train_set.check_archives(config.data.shards)
     train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts" if ranks.first else None)
+    for name, utterances in (("train", train_set), ("valid", valid_set)):
+        listing = exp_dir / f"unknown_utts_{name}" if ranks.first else None
+        utterances.refuse_unknown(tokenizer, config.data.max_unknown, listing)
     corpora = corpora_of(train_set, config.data.weights)
     if ranks.first:
         open_experiment(exp_dir, config, command_line())

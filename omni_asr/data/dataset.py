@@ -27,6 +27,7 @@ from omni_asr.kaldi.ark import read_matrix
 from omni_asr.kaldi.matrix import ArkFiles, Header, decode
 from omni_asr.kaldi.pipes import check_pipes
 from omni_asr.text.tokenizer import Tokenizer
+from omni_asr.text.unknown import count_unknown, refuse_unknown
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +153,21 @@ class UtteranceSet:
         if empty_N.any():
             log.info("%s: %d of %d utterances have no text and are left out", self.data_dir, empty_N.sum(), len(self))
             self._see(np.flatnonzero(~empty_N).astype(np.int32))
+
+    def refuse_unknown(self, tokenizer: Tokenizer, most: float, listing: Path | None) -> None:
+        """Count the words that the units cannot spell; list their utterances in ``listing``, if one is given.
+
+        Costs one pass over the unit ids where there is none.
+
+        Raises:
+            UserError: they are more than the share ``most``.
+        """
+        rows = self.manifest.rows_with(tokenizer.unknown_id)
+        if self.kept is not None:
+            rows = np.intersect1d(rows, self.kept, assume_unique=True)
+        texts = ((utt, text.split()) for utt, text in zip(self.utts, self.texts, strict=True))
+        counts = count_unknown(texts if len(rows) else (), tokenizer, listing)
+        refuse_unknown(counts, tokenizer, f"{self.data_dir}/text", listing, most, "data.max_unknown")
 
     def remove_unusable(self, config: DataConfig, stack: int, listing: Path | None) -> None:
         """Drop what cannot be trained on and write the removed ids with their reasons to ``listing``, if one is given.

@@ -82,9 +82,10 @@ def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, device: t
         start_from(model, config.train.init, tokenizer)
     train_set.check_archives(config.data.shards)
     train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts" if ranks.first else None)
-    for name, utterances in (("train", train_set), ("valid", valid_set)):
-        listing = exp_dir / f"unknown_utts_{name}" if ranks.first else None
-        utterances.refuse_unknown(tokenizer, config.data.max_unknown, listing)
+    if begins:  # a training that goes on has the same text and units
+        for name, utterances in {"train": train_set, "valid": valid_set}.items():
+            listing = exp_dir / f"unknown_utts_{name}" if ranks.first else None
+            utterances.refuse_unknown(tokenizer, config.data.max_unknown, listing)
     corpora = corpora_of(train_set, config.data.weights)
     if ranks.first:
         open_experiment(exp_dir, config, command_line())

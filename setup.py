@@ -10,7 +10,6 @@ INIT = (HERE / "omni_asr/__init__.py").read_text(encoding="utf-8")
 
 EXTRAS = {
     "mini": ["espeakng-loader>=0.2.4"],
-    "lm": ["kenlm>=0.3", "flashlight-text>=0.0.7"],
     "report": ["matplotlib>=3.9", "tensorboard>=2.18"],
     "normalize": ["whisper-normalizer>=0.1"],
     "dev": [

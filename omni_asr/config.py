@@ -39,7 +39,7 @@ class FeaturesConfig:
     """Log-mel filterbanks by Kaldi's definition. Read from the data directory, not from the training YAML."""
 
     sample_rate: int = 16000
-    """Rate of the model in Hz; audio at other rates is resampled."""
+    """Rate of the model in Hz; audio of a higher rate is resampled, of a lower one only with --allow_upsample."""
     num_mel_bins: int = 80
     """Number of mel bands."""
     frame_length_ms: float = 25.0
@@ -84,6 +84,8 @@ class DataConfig:
     """Longer utterances are removed and listed."""
     max_removed: Share = 0.05
     """Share of the training utterances that filters may remove before training refuses to start."""
+    max_unknown: Share = 0.01
+    """Share of the words of training and validation text that units may fail to spell before training refuses."""
     workers: Count = 0
     """Processes that load batches; 0 loads in the training process."""
     shards: bool = False
@@ -236,6 +238,8 @@ class DecodeConfig:
 
     batch_frames: Positive = 60000
     """Budget of a batch in padded frames of the filterbank."""
+    max_unknown: Share = 0.01
+    """Share of the words of the set's text that the model's units may fail to spell before decoding refuses."""
 
 
 @dataclass

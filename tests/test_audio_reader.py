@@ -23,7 +23,7 @@ def peak(samples, rate=16000):
 def results(folder, **options):
     return {
         item.utterance: item.reason if isinstance(item, Failure) else item.samples
-        for item in AudioReader(folder, **options)
+        for item in AudioReader(folder, allow_upsample=True, **options)
     }
 
 

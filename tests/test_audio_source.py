@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from omni_asr.audio.source import AudioError, Recording, run_pipe
+from omni_asr.audio.source import AudioError, Recording
+from omni_asr.kaldi.pipes import run_pipe
 
 RATE = 16000
 SINE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
@@ -166,7 +167,7 @@ def test_failing_pipes_are_named():
 def test_an_interrupted_pipe_leaves_no_process(tmp_path, root):
     script, pid = tmp_path / "run.py", tmp_path / "pid"
     command = f"(echo $BASHPID > {pid}; exec sleep 600) | cat"
-    script.write_text(f"from omni_asr.audio.source import run_pipe\nrun_pipe({command!r})\n")
+    script.write_text(f"from omni_asr.kaldi.pipes import run_pipe\nrun_pipe({command!r})\n")
     environment = os.environ | {"PYTHONPATH": str(root)}
     process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL, env=environment)
     assert wait_for(lambda: pid.is_file() and pid.read_text().strip() != "")

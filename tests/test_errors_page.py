@@ -72,6 +72,15 @@ def sound(article):
     return soundfile.read(io.BytesIO(base64.b64decode(data)))
 
 
+def test_refused_commands_leave_a_page_without_audio(folder, monkeypatch):
+    monkeypatch.setenv("OMNI_ASR_PIPES", "")
+    wav = {name: f"{name}.wav" for name in TEXT} | {"b-1": "touch marker; cat b-1.wav |"}
+    write_table(folder / "data/test/wav.scp", wav)
+    text, found = run("--pipes", "refuse")
+    assert "data:audio" not in text and not (folder / "marker").exists()
+    assert "audio: data/test/wav.scp:3: 'b-1' has a command, and commands are refused" in found.seen
+
+
 def test_what_it_shows(folder, capsys):
     text, found = run()
     assert capsys.readouterr().out.strip() == "exp/omni/decode_test/scoring/errors.html"

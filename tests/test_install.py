@@ -1,3 +1,4 @@
+import ast
 import importlib.util
 import re
 import shutil
@@ -164,9 +165,25 @@ def test_the_table_of_an_environment_without_anything(root):
     )
     assert done.returncode == 1
     assert re.search(r"^torch +BROKEN +torch is not installed +-> tools/install.sh$", done.stdout, re.MULTILINE)
-    assert re.search(r"^\[lm\] +- +optional: lacks kenlm, flashlight-text +-> .*\.\[lm\]'$", done.stdout, re.MULTILINE)
+    assert re.search(r"^\[normalize\] +- +optional: lacks .* +-> .*\.\[normalize\]'$", done.stdout, re.MULTILINE)
     assert "Traceback" not in done.stdout + done.stderr
     assert "broken: torch, torchaudio" in done.stderr
+
+
+def test_every_extra_is_in_the_table_and_imported(root, monkeypatch):
+    tool = load_tool(root, "check_install")
+    modules: dict[str, dict[str, str]] = {}
+    monkeypatch.setattr(tool, "check_extra", lambda name, names: modules.update({name: names}))
+    tool.all_rows()
+    text = (root / "setup.py").read_text(encoding="utf-8")
+    extras = ast.literal_eval(re.search(r"^EXTRAS = (\{.*?^\})", text, re.MULTILINE | re.DOTALL)[1])
+    assert list(modules) == list(extras)
+    files = [path for folder in ("omni_asr", "egs") for path in (root / folder).rglob("*.py")]
+    source = "".join(path.read_text(encoding="utf-8") for path in files)
+    for name in set(extras) - {"dev"}:
+        assert list(modules[name].values()) == [line.partition(">=")[0] for line in extras[name]]
+        for module in modules[name]:
+            assert re.search(rf"(import|from|import_module\(\").*\b{module}\b", source), f"nothing imports {module}"
 
 
 def test_only_the_core_decides_the_exit_status(check_install, capsys):

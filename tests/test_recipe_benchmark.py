@@ -93,7 +93,7 @@ def test_corpora_are_found_by_the_names_that_people_have(benchmark):
     assert call == (
         f"--stage 1 --stop_stage 5 --model {benchmark.model} --exp_dir exp/omni_base --test_sets test_clean test_other "
         "--regime whisper --results exp/RESULTS.md --checkpoint average --nj 1 --ngpu 0 --cmd local --max_removed 0.05 "
-        f"--force false --corpus_dir {corpora}/librispeech"
+        f"--max_unknown 0.01 --force false --corpus_dir {corpora}/librispeech"
     )
     named = {
         "wsj": "LDC/ldc93s6b --corpus_dir @/LDC/LDC94S13B",

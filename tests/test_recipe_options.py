@@ -40,6 +40,26 @@ def test_share_that_may_go_holds_for_features_and_training(finished):
     assert train.endswith(" --set data.max_removed=0.5"), "the last one counts"
 
 
+def test_permission_to_upsample_reaches_the_features(recipe):
+    recipe.run("--stop_stage", 2)
+    assert not any("--allow-upsample" in call for call in recipe.calls())
+    recipe.run("--stage", 2, "--stop_stage", 2, "--force", "true", "--allow_upsample", "true")
+    calls = [line for line in recipe.calls() if line.startswith("make_fbank ")]
+    assert calls and all(line.startswith("make_fbank --allow-upsample --conf ") for line in calls)
+
+
+def test_commands_are_refused_in_every_program_of_a_run(recipe):
+    recipe.write("local/data.sh", 'echo "data ${OMNI_ASR_PIPES-unset}" >> calls; exit 1\n')
+    for options, env, expected in (
+        (["--pipes", "refuse"], {}, "refuse"),
+        (["--pipes", "allow"], {"OMNI_ASR_PIPES": "refuse"}, "allow"),
+        ([], {"OMNI_ASR_PIPES": "refuse"}, "refuse"),
+        ([], {"pipes": "refuse"}, "unset"),
+    ):
+        recipe.run("--stop_stage", 1, *options, status=1, env=env)
+        assert f"data {expected}" in recipe.calls()
+
+
 def test_the_corpus_s_own_regime_alone(recipe):
     recipe.write("run.sh", (recipe.dir / "run.sh").read_text().replace("nj=2\n", "nj=2\nregime=whisper\n"))
     recipe.run("--stop_stage", 5)
@@ -122,6 +142,7 @@ def test_help_has_the_options_of_recipe_and_template(recipe):
         (["--skip_stages", "4 x"], "--skip_stages has 'x'; stages are numbers from 0 to 6"),
         (["--stage", "4", "--router", "omnii"], "exp/omnii_base/model.pt is missing; stage 3 makes it (--stage 3)"),
         (["--token_type", "word"], "--token_type must be one of char bpe unigram, not 'word'"),
+        (["--pipes", "no"], "--pipes must be one of allow refuse, not 'no'"),
         (["--max_removed", "5%"], "--max_removed must be from 0 to 1, not '5%'"),
         (["--set", "model.router=dense"], "--set model.router=dense stands beside --router omni; use --router alone"),
         (["--set", "train.seed=3"], "--set train.seed=3 stands beside --seed 1; use --seed alone"),

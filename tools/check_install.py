@@ -169,7 +169,6 @@ def all_rows() -> list[Row]:
     rows += [
         check_extra("mini", {"espeakng_loader": "espeakng-loader"}),
         check_extra("report", {"matplotlib": "matplotlib", "tensorboard": "tensorboard"}),
-        check_extra("lm", {"kenlm": "kenlm", "flashlight.lib.text": "flashlight-text"}),
         check_extra("normalize", {"whisper_normalizer": "whisper-normalizer"}),
         check_extra("dev", DEV),
         check_program("sclite", "a second opinion on scores", "sctk", [SCTK]),

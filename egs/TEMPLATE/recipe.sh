@@ -36,7 +36,10 @@ test_sets=${test_sets-test}                      # Data directories to decode an
 token_type=${token_type-unigram}                 # Output units: char, bpe or unigram
 vocab_size=${vocab_size-500}                     # Number of units; without meaning for char
 speed_perturb=${speed_perturb-false}             # Train on every utterance at 0.9, 1.0 and 1.1 of its speed
+allow_upsample=${allow_upsample-false}           # Take audio of a lower rate than conf/fbank.conf says, such as telephone speech
+pipes=${pipes-}                                  # Commands in wav.scp and feats.scp: allow or refuse; as OMNI_ASR_PIPES says when empty, or allow
 max_removed=${max_removed-0.05}                  # Share of utterances that features or training may do without
+max_unknown=${max_unknown-0.01}                  # Share of the words of training, validation or test text that units may fail to spell
 regime=${regime-}                                # Score also in this regime, beside the corpus's own: whisper; or none
 score_by=${score_by-length}                      # Break results down by length or tables of the test sets, e.g. "length utt2snr"
 worst=${worst-30}                                # Worst utterances on each test set's page of errors; 0: no pages
@@ -76,11 +79,17 @@ done
 check_choice token_type char bpe unigram
 [[ -z ${regime} ]] || check_choice regime whisper none
 [[ ${regime} != none ]] || regime=
+if [[ -n ${pipes} ]]; then  # every program of the run, and the jobs that these start, see it
+    check_choice pipes allow refuse
+    export OMNI_ASR_PIPES=${pipes}
+fi
 [[ -z ${profile} || ${profile} =~ ^[0-9]+:[0-9]+$ ]] || fail "--profile must be a range of steps such as 20:25, not '${profile}'"
 [[ ${checkpoint} =~ ^(average|best|last|running|ema|[0-9]+)$ ]] ||
     fail "--checkpoint must be average, best, last, running, ema or the number of a step, not '${checkpoint}'"
 [[ ${tag} =~ ^[A-Za-z0-9._-]*$ ]] || fail "--tag is part of a folder's name: letters, digits, '.', '_' and '-', not '${tag}'"
-[[ ${max_removed} =~ ^(0?\.[0-9]+|0|1|0\.|1\.0*)$ ]] || fail "--max_removed must be from 0 to 1, not '${max_removed}'"
+for _name in max_removed max_unknown; do
+    [[ ${!_name} =~ ^(0?\.[0-9]+|0|1|0\.|1\.0*)$ ]] || fail "--${_name} must be from 0 to 1, not '${!_name}'"
+done
 for _index in "${!corpus_dir[@]}"; do corpus_dir[_index]=$(found "${corpus_dir[_index]}"); done
 config=$(found "${config}")
 [[ -e ${config} || ! -e ${template}/${config} ]] || config=${template}/${config}  # a size that every recipe has
@@ -125,7 +134,7 @@ features_of_train=${train_set}
 _units=${token_type}
 [[ ${token_type} == char ]] || _units+=${vocab_size}
 lang_dir=${lang_dir-data/lang_${_units}${train_sets:+_${train_set}}}
-train_overrides=(--set "data.max_removed=${max_removed}") decode_overrides=()
+train_overrides=(--set "data.max_unknown=${max_unknown}" --set "data.max_removed=${max_removed}") decode_overrides=()
 [[ -z ${weights} ]] || train_overrides+=(--set "data.weights=${weights}")
 for _override in "${set[@]}"; do
     case ${_override} in
@@ -242,7 +251,8 @@ perturb() {
 
 make_features() {
     local name=$1 dir=data/$1 marker=data/.done/fbank_$1 extracted=data/.done/extracted_$1
-    local conf jobs=${nj} utterances description
+    local conf jobs=${nj} utterances description upsample=()
+    [[ ${allow_upsample} == false ]] || upsample=(--allow-upsample)
     conf=$(own conf/fbank.conf)
     description=$(describe "@${conf}" "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/utt2spk")
     if complete "${marker}" "${description}" "${dir}"/{feats.scp,utt2num_frames,fbank.conf}; then
@@ -270,7 +280,7 @@ make_features() {
         begin_step "${extracted}"
         run python -m omni_asr.bin.split "${dir}" "${jobs}"
         run "${feats_cmd[@]}" "JOB=1:${jobs}" "fbank/log/${name}.JOB.log" \
-            python -m omni_asr.bin.make_fbank --conf "${conf}" "${dir}/split${jobs}/JOB" "fbank/${name}.JOB"
+            python -m omni_asr.bin.make_fbank "${upsample[@]}" --conf "${conf}" "${dir}/split${jobs}/JOB" "fbank/${name}.JOB"
         change rm -rf "${dir}/split${jobs}"
         finish_step "${extracted}" "${description} ${jobs} jobs"
     fi
@@ -368,7 +378,7 @@ stage_4() {  # words for every test set
         log "stage 4: decoding ${name}"
         run "${decode_cmd[@]}" --gpu "${one_gpu}" "${exp_dir}/log/decode_${name}.log" \
             python -m omni_asr.bin.decode --model "${decoding_model}" --checkpoint "${checkpoint}" \
-            --ngpu "${one_gpu}" "${decode_overrides[@]}" "data/${name}" "${exp_dir}/.new_${name}"
+            --ngpu "${one_gpu}" --set "decode.max_unknown=${max_unknown}" "${decode_overrides[@]}" "data/${name}" "${exp_dir}/.new_${name}"
         put_in_place "${exp_dir}/.new_${name}" "${out}"
         finish_step "${marker}" "${description}"
     done

@@ -31,6 +31,8 @@ nj=$(env -u OMP_NUM_THREADS nproc)  # Parallel jobs, and threads of decoding
 ngpu=auto                   # GPUs for decoding: 0 or 1; auto: one if this machine has it
 cmd=local                   # Where jobs run: a back end of `omni-asr launch`, with its options
 max_removed=0.05            # Share of utterances that a set may lose
+max_unknown=0.01            # Share of the words of a set's text that the model's units may fail to spell
+pipes=                      # Commands in wav.scp and feats.scp: allow or refuse; as OMNI_ASR_PIPES says when empty, or allow
 force=false                 # Do again what is complete
 dry_run=false               # Print the commands of the recipes and run nothing
 # shellcheck source=../TEMPLATE/utils/parse_options.sh
@@ -76,7 +78,7 @@ evaluate() {
     change link_recipe "${recipe}"
     run "data/${recipe}/run.sh" --stage 1 --stop_stage 5 --model "${model}" --exp_dir "exp/${name}" --test_sets "${sets}" \
         --regime whisper --results exp/RESULTS.md --checkpoint "${checkpoint}" --nj "${nj}" --ngpu "${ngpu}" --cmd "${cmd}" \
-        --max_removed "${max_removed}" --force "${force}" "${options[@]}"
+        --max_removed "${max_removed}" --max_unknown "${max_unknown}" --force "${force}" ${pipes:+--pipes "${pipes}"} "${options[@]}"
 }
 
 # A program has said what is wrong.

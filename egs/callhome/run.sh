@@ -17,6 +17,7 @@ token_type=unigram
 vocab_size=300
 speed_perturb=true
 plain_paths=false                   # Name files of two channels by their paths: other toolkits then read one channel for both
+allow_upsample=true                 # it is of 8 kHz, the features of 16 kHz
 regime=whisper                      # beside the sets' own scoring: papers that compare with Whisper
 PYTHON_MODULES=whisper_normalizer   # beside what every recipe needs
 download_opts=(sets)

@@ -19,6 +19,7 @@ config=conf/base.yaml
 token_type=unigram          # ten words: nearly every unit is a whole digit
 vocab_size=28
 speed_perturb=true
+allow_upsample=true         # it is of 8 kHz, the features of 16 kHz
 download_opts=()
 data_opts=(split held_out)
 

@@ -17,6 +17,7 @@ config=conf/base.yaml
 token_type=unigram
 vocab_size=200
 speed_perturb=true          # three times the voices for the price of features
+allow_upsample=true         # test_phone is of 8 kHz
 PYTHON_MODULES=espeakng_loader  # beside what every recipe needs
 download_opts=(size)
 data_opts=()

@@ -20,6 +20,7 @@ token_type=unigram
 vocab_size=1000
 speed_perturb=true
 plain_paths=false                  # Name files of two channels by their paths: other toolkits then read one channel for both
+allow_upsample=true                # it is of 8 kHz, the features of 16 kHz
 regime=whisper                     # beside Hub5's own scoring: the published columns are made so
 PYTHON_MODULES=whisper_normalizer  # beside what every recipe needs
 download_opts=(sets transcripts_dir)

@@ -100,7 +100,7 @@ def _read_audio(found: Errors, data_dir: Path, scored: Path) -> dict[str, str]:
 
     Utterances are those of the data directory, or parts of its recordings by ``segments`` in the folder of results.
     """
-    reader, sources = AudioReader(data_dir), {}
+    reader, sources = AudioReader(data_dir, allow_upsample=True), {}  # to be heard
     parts = DataDir(scored).segments
     known = set(reader.data.utterances)
     for name in sorted(utterance.id for utterance in found.worst):  # neighbours of one recording share the open file

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from omni_asr.config import FeaturesConfig
@@ -35,8 +36,11 @@ FIXED = {
 }
 """Kaldi options that are understood at Kaldi's default only."""
 
-IGNORED = {"allow-upsample", "allow-downsample", "energy-floor", "raw-energy", "channel", "vtln-low", "vtln-high"}
-"""Kaldi options without a meaning here: audio is always resampled, energy is not computed."""
+UPSAMPLE = "allow-upsample"
+"""Kaldi's permission for audio of a lower rate; it changes no feature, so it is no field: see :func:`may_upsample`."""
+
+IGNORED = {"allow-downsample", "energy-floor", "raw-energy", "channel", "vtln-low", "vtln-high"}
+"""Kaldi options without a meaning here: a higher rate is always brought down, energy is not computed."""
 
 WINDOWS = ("povey", "hamming", "hanning", "blackman", "rectangular")
 
@@ -48,23 +52,17 @@ def read_fbank_conf(path: str | os.PathLike[str]) -> FeaturesConfig:
         UserError: an unknown option (the nearest is named), a bad value, or an option that is not supported.
     """
     values: dict[str, object] = {}
-    for number, line in enumerate(read_lines(path), 1):
-        option = line.partition("#")[0].strip()
-        if not option:
-            continue
-        name, equals, text = option.removeprefix("--").partition("=")
-        name, text = name.strip().replace("_", "-"), text.strip() if equals else "true"
-        where = f"{path}:{number}"
-        if not option.startswith("--"):
-            raise UserError(f"{where}: expected '--name=value', found {option!r}")
+    for where, name, text in _options(path):
         if name in IGNORED:
             continue
-        if name in FIXED:
+        if name == UPSAMPLE:
+            _boolean(where, name, text)
+        elif name in FIXED:
             _check_fixed(where, name, text)
         elif name in FIELDS:
             values[FIELDS[name]] = _convert(where, name, text)
         else:
-            nearest = difflib.get_close_matches(name, [*FIELDS, *FIXED], n=1)
+            nearest = difflib.get_close_matches(name, [*FIELDS, *FIXED, UPSAMPLE], n=1)
             hint = f"did you mean --{nearest[0]}?" if nearest else f"known: {', '.join('--' + key for key in FIELDS)}"
             raise UserError(f"{where}: unknown option --{name}; {hint}")
     config = FeaturesConfig(**values)  # type: ignore[arg-type]
@@ -76,6 +74,28 @@ def columns_of(data_dir: str | os.PathLike[str]) -> int | None:
     """Width of the features by the ``fbank.conf`` of a data directory; None where there is none."""
     path = Path(data_dir) / "fbank.conf"
     return read_fbank_conf(path).num_mel_bins if path.exists() else None
+
+
+def may_upsample(path: str | os.PathLike[str]) -> bool:
+    """Whether the file allows audio of a lower rate than ``--sample-frequency``, as Kaldi's ``--allow-upsample`` does.
+
+    Raises:
+        UserError: the value is neither true nor false.
+    """
+    return any([_boolean(where, name, text) for where, name, text in _options(path) if name == UPSAMPLE][-1:])
+
+
+def _options(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, str]]:
+    """Place, name with dashes, and value of each option."""
+    for number, line in enumerate(read_lines(path), 1):
+        option = line.partition("#")[0].strip()
+        if not option:
+            continue
+        where = f"{path}:{number}"
+        if not option.startswith("--"):
+            raise UserError(f"{where}: expected '--name=value', found {option!r}")
+        name, equals, text = option.removeprefix("--").partition("=")
+        yield where, name.strip().replace("_", "-"), text.strip() if equals else "true"
 
 
 def write_fbank_conf(path: str | os.PathLike[str], config: FeaturesConfig) -> None:
@@ -120,9 +140,7 @@ def _check_fixed(where: str, name: str, text: str) -> None:
 def _convert(where: str, name: str, text: str) -> object:
     kind = type(getattr(FeaturesConfig, FIELDS[name]))
     if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise UserError(f"{where}: --{name} must be true or false, not {text!r}")
-        return text.lower() == "true"
+        return _boolean(where, name, text)
     if kind is str:
         return text
     try:
@@ -133,3 +151,9 @@ def _convert(where: str, name: str, text: str) -> object:
     except (ValueError, OverflowError):
         words = "a whole number" if kind is int else "a number"
         raise UserError(f"{where}: --{name} must be {words}, not {text!r}") from None
+
+
+def _boolean(where: str, name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise UserError(f"{where}: --{name} must be true or false, not {text!r}")
+    return text.lower() == "true"

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 from omni_asr.audio.fbank import Fbank
@@ -25,20 +26,23 @@ def make_fbank(
     config: FeaturesConfig,
     channel: int | None = None,
     compress: bool = True,
+    allow_upsample: bool = False,
 ) -> tuple[int, int]:
-    """Write ``<prefix>.{ark,scp,utt2num_frames,failed,conf}``; return how many utterances succeeded and failed.
+    """Write ``<prefix>.{ark,scp,utt2num_frames,failed,rates,conf}``; return how many utterances succeeded and failed.
 
     The scp names the archive by its absolute path, so that it is found from every folder.
 
     Raises:
-        UserError: the data directory is broken, or a place for the output is missing a right to write.
+        UserError: the data directory is broken, or a place for the output is missing a right to write; audio is of a
+            lower rate than the features and ``allow_upsample`` is not given.
     """
     prefix = os.path.abspath(prefix)
-    reader = AudioReader(data_dir, config.sample_rate, channel)
+    reader = AudioReader(data_dir, config.sample_rate, channel, allow_upsample)
     fbank = Fbank(config)
     total, started = len(reader.data.utterances), time.monotonic()
     frames: dict[str, str] = {}
     failures: dict[str, str] = {}
+    rates: Counter[str] = Counter()
     said, samples = started, 0
     Path(f"{prefix}.scp").unlink(missing_ok=True)
     with ArkWriter(f"{prefix}.ark", f"{prefix}.scp", compression_method=2 if compress else None) as write:
@@ -53,6 +57,7 @@ def make_fbank(
                 if not failure:
                     write(audio.utterance, features)
                     frames[audio.utterance] = str(len(features))
+                    rates[str(audio.source_rate)] += 1
             if failure:
                 log.warning("%s: %s", audio.utterance, failure)
                 failures[audio.utterance] = failure
@@ -61,6 +66,7 @@ def make_fbank(
                 _report(len(frames), len(failures), total, samples / config.sample_rate, said - started)
         write_table(f"{prefix}.utt2num_frames", frames)
         write_table(f"{prefix}.failed", failures)
+        write_table(f"{prefix}.rates", {rate: str(count) for rate, count in rates.items()})
         write_fbank_conf(f"{prefix}.conf", config)
     _report(len(frames), len(failures), total, samples / config.sample_rate, time.monotonic() - started)
     return len(frames), len(failures)

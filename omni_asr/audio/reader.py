@@ -1,6 +1,7 @@
 """Audio of the utterances of a Kaldi data directory."""
 
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from omni_asr.audio.resample import resample
 from omni_asr.audio.source import AudioError, Recording
 from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import DataDir, Segment
+from omni_asr.kaldi.pipes import check_pipes, is_command
+from omni_asr.kaldi.speed import split_stages
 from omni_asr.kaldi.tables import to_number
 
 log = logging.getLogger(__name__)
@@ -23,10 +26,14 @@ MAX_OVERSHOOT = 0.5
 
 @dataclass(frozen=True)
 class Audio:
-    """Samples (float32, one dimension, scaled as 16-bit integers, at the reader's rate) of an utterance."""
+    """Samples (float32, one dimension, scaled as 16-bit integers, at the reader's rate) of an utterance.
+
+    ``source_rate`` is the rate of its recording.
+    """
 
     utterance: str
     samples: NDArray[np.float32]
+    source_rate: int
 
 
 @dataclass(frozen=True)
@@ -44,16 +51,27 @@ class AudioReader:
     channels, the one that ``channel`` (from 0) or ``reco2file_and_channel`` names is taken, else the first with a note,
     as in Kaldi; audio of one channel is taken as it is, because pipes often choose already.
 
+    Audio of a higher rate is brought down to ``rate``. Audio of a lower one is an error unless ``allow_upsample``, as
+    in Kaldi: it has nothing above half of its own rate, which a model of wideband speech has never met.
+
     Raises:
-        UserError: a table of the data directory is missing or broken.
+        UserError: a table of the data directory is missing or broken, or has a command where commands are refused.
     """
 
-    def __init__(self, data_dir: str | os.PathLike[str], rate: int = 16000, channel: int | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str],
+        rate: int = 16000,
+        channel: int | None = None,
+        allow_upsample: bool = False,
+    ) -> None:
         self.data = DataDir(data_dir)
         self.rate = rate
         self.channel = channel
+        self.allow_upsample = allow_upsample
         self.notes: Counter[str] = Counter()
         """How often something was mended, by what it was."""
+        check_pipes(self.data.path / "wav.scp")
         self._recordings = self.data.table("wav.scp")
         self._segments = self.data.segments
         self._channels = self.data.channels
@@ -62,43 +80,51 @@ class AudioReader:
         self._open: tuple[str, Recording | AudioError] | None = None
 
     def __iter__(self) -> Iterator[Audio | Failure]:
-        groups: dict[str, list[str]] = {}
-        for utterance in self.data.utterances:
-            segment = self._segments.get(utterance) if self._segments is not None else None
-            groups.setdefault(segment.recording if segment else utterance, []).append(utterance)
-        for utterances in groups.values():
+        for utterances in self._groups().values():
             for utterance in sorted(utterances, key=self._start):  # an MP3 is read from front to back only
                 yield self.read(utterance)
         for note, count in self.notes.items():
             log.info("%s: %s (%d utterances)", self.data.path, note, count)
+
+    def _groups(self) -> dict[str, list[str]]:
+        """Utterances of each recording."""
+        groups: dict[str, list[str]] = {}
+        for utterance in self.data.utterances:
+            segment = self._segments.get(utterance) if self._segments is not None else None
+            groups.setdefault(segment.recording if segment else utterance, []).append(utterance)
+        return groups
 
     def _start(self, utterance: str) -> float:
         segment = self._segments.get(utterance) if self._segments is not None else None
         return segment.start if segment is not None else 0.0
 
     def read(self, utterance: str) -> Audio | Failure:
-        """Audio of one utterance, in any order; neighbours of one recording share the open file."""
+        """Audio of one utterance, in any order; neighbours of one recording share the open file.
+
+        Raises:
+            UserError: its rate is too low.
+        """
         try:
-            return Audio(utterance, self._read(utterance))
+            return self._read(utterance)
         except AudioError as error:
             return Failure(utterance, str(error))
 
     def read_part(self, name: str, segment: Segment) -> Audio | Failure:
-        """Audio of any part of a recording, under any name."""
+        """Audio of any part of a recording, under any name; raises as :meth:`read`."""
         try:
-            return Audio(name, self._read_part(segment))
+            return self._read_part(name, segment)
         except AudioError as error:
             return Failure(name, str(error))
 
-    def _read(self, utterance: str) -> NDArray[np.float32]:
+    def _read(self, utterance: str) -> Audio:
         if self._segments is None:
             recording = self._recording(utterance)
             self._check_length(recording, self._lengths.get(utterance))
-            return self._samples(utterance, recording, 0, recording.frames)
+            return self._audio(utterance, utterance, recording, 0, recording.frames)
         segment = self._segments.get(utterance)
         if segment is None:
             raise AudioError("the utterance has no line in segments")
-        return self._read_part(segment)
+        return self._read_part(utterance, segment)
 
     def _check_length(self, recording: Recording, seconds: str | None) -> None:
         """Find audio that was cut, which some formats and decoders do not tell, by its line of utt2dur."""
@@ -110,13 +136,33 @@ class AudioReader:
         if duration + min(MAX_OVERSHOOT, expected / 10) < expected:
             raise AudioError(f"the audio ends at {duration:.3f} s, but utt2dur has {expected:g} s: it was cut")
 
-    def _read_part(self, segment: Segment) -> NDArray[np.float32]:
+    def _read_part(self, utterance: str, segment: Segment) -> Audio:
         recording = self._recording(segment.recording)
-        return self._samples(segment.recording, recording, *self._bounds(recording, segment))
+        return self._audio(utterance, segment.recording, recording, *self._bounds(recording, segment))
 
-    def _samples(self, name: str, recording: Recording, start: int, stop: int) -> NDArray[np.float32]:
+    def _audio(self, utterance: str, name: str, recording: Recording, start: int, stop: int) -> Audio:
+        if recording.rate < self.rate and not self.allow_upsample:
+            self._refuse_rate(name, recording.rate)
         samples = recording.read(start, stop, self._choose_channel(name, recording))
-        return resample(samples, recording.rate, self.rate, recording.speed)
+        return Audio(utterance, resample(samples, recording.rate, self.rate, recording.speed), recording.rate)
+
+    def _refuse_rate(self, first: str, rate: int) -> None:
+        """Raise with the number of utterances of a lower rate, from the headers of files; commands are not run."""
+        low, total, least = 0, 0, ""
+        for name, utterances in self._groups().items():
+            total += len(utterances)
+            value = self._recordings.get(name, "")
+            if name == first:
+                low += len(utterances)
+            elif is_command(split_stages(value)[0]):
+                least = "at least "
+            elif _rate_of(value) < self.rate:
+                low += len(utterances)
+        raise UserError(
+            f"{self.data.path}: audio of {least}{low} of {total} utterances has a lower rate than {self.rate} Hz, the "
+            f"first is {first} of {rate} Hz; if that is meant, give --allow_upsample true (make-fbank: "
+            f"--allow-upsample), else another --sample-frequency in conf/fbank.conf"
+        )
 
     def _recording(self, name: str) -> Recording:
         if self._open is None or self._open[0] != name:
@@ -164,3 +210,13 @@ class AudioReader:
         if self._open is not None and isinstance(self._open[1], Recording):
             self._open[1].close()
         self._open = None
+
+
+def _rate_of(value: str) -> float:
+    """Rate of a recording; infinite where it cannot be read."""
+    try:
+        recording = Recording(value)
+    except AudioError:
+        return math.inf
+    recording.close()
+    return recording.rate

@@ -4,10 +4,6 @@ import contextlib
 import io
 import os
 import re
-import signal
-import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from omni_asr.kaldi.pipes import PipeError, is_command, run_pipe
 from omni_asr.kaldi.speed import is_ark_value, split_stages
 
 MP3_SLACK = 0.5
@@ -127,8 +124,8 @@ class Recording:
 
 def _open(location: str) -> str | BinaryIO:
     """What libsndfile is to read: a path, or a file in memory."""
-    if location.endswith("|"):
-        return io.BytesIO(run_pipe(location.removesuffix("|").strip()))
+    if is_command(location):
+        return io.BytesIO(_run(location))
     try:
         if is_ark_value(location) and not os.path.exists(location):
             return io.BytesIO(_read_ark_entry(location))
@@ -140,57 +137,11 @@ def _open(location: str) -> str | BinaryIO:
         raise AudioError(f"{error.strerror}: {error.filename}") from None
 
 
-def run_pipe(command: str) -> bytes:
-    """Standard output of a command line run by bash; the command dies with us.
-
-    Raises:
-        AudioError: the command, or a stage of it, fails or prints nothing; with the last line of its stderr.
-    """
-    process = None
+def _run(location: str) -> bytes:
     try:
-        with _interrupted_later():
-            process = subprocess.Popen(
-                ["bash", "-o", "pipefail", "-c", command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        output, errors = process.communicate()
-    except BaseException:
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):  # it may have ended just now
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        raise
-    lines = errors.decode("utf-8", "replace").strip().splitlines()
-    tail = f": {lines[-1].strip()[:300]}" if lines else ""
-    if process.returncode:
-        raise AudioError(f"the pipe fails with status {process.returncode}{tail}")
-    if not output:
-        raise AudioError(f"the pipe gives no output{tail}")
-    return output
-
-
-@contextlib.contextmanager
-def _interrupted_later() -> Iterator[None]:
-    """Let signals whose handlers raise an exception come after the block, which would lose what it has started.
-
-    A child would inherit a mask that blocks them. Threads other than the main one are not interrupted.
-    """
-    received: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    on_main_thread = threading.current_thread() is threading.main_thread()
-    raising = {number: handler for number, handler in handlers.items() if on_main_thread and callable(handler)}
-    try:
-        for number in raising:
-            signal.signal(number, lambda number, _: received.append(number))
-        yield
-    finally:
-        for number, handler in raising.items():
-            signal.signal(number, handler)
-        for late in received:
-            signal.raise_signal(late)
+        return run_pipe(location)
+    except PipeError as error:
+        raise AudioError(str(error)) from None
 
 
 def _read_ark_entry(value: str) -> bytes:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from omni_asr.errors import UserError
+from omni_asr.kaldi import pipes
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -29,10 +30,22 @@ class ArgumentParser(argparse.ArgumentParser):
         args = sys.argv[1:] if args is None else list(args)
         return super().parse_args([_with_dashes(argument) for argument in args], namespace)
 
+    def add_pipes(self) -> None:
+        """Add ``--pipes`` to a program that reads ``wav.scp`` or ``feats.scp``."""
+        text = f"commands in wav.scp and feats.scp; without it {pipes.VARIABLE} of the environment decides, else allow"
+        self.add_argument("--pipes", choices=pipes.CHOICES, action=_SetPipes, default=argparse.SUPPRESS, help=text)
+
     def error(self, message: str) -> None:  # type: ignore[override]
         """Exit with status 2 and one line."""
         print(f"{self.prog}: error: {message} (--help lists the options)", file=sys.stderr)
         sys.exit(2)
+
+
+class _SetPipes(argparse.Action):
+    """Sets the variable of the environment, which the processes of a program inherit."""
+
+    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
+        os.environ[pipes.VARIABLE] = values
 
 
 def _with_dashes(argument: str) -> str:

@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--disturb", type=int, default=100, metavar="N", help="utterances of disturbed decodings; 0: none"
     )
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs to use; 0 runs on the CPU")
+    parser.add_pipes()
     options = parser.parse_args(argv)
     if options.disturb < 0:
         raise UserError("--disturb must be at least 0")

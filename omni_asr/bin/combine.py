@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(__doc__)
     parser.add_argument("out", metavar="OUT_DIR", help="directory to write")
     parser.add_argument("sources", metavar="DATA_DIR", nargs="+", help="directories to join")
+    parser.add_pipes()
     args = parser.parse_args(argv)
     print(f"{args.out}: {combine(args.out, args.sources, _seconds)} utterances of {len(args.sources)} directories")
 

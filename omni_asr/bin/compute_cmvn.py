@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(__doc__)
     parser.add_argument("data_dir", metavar="DATA_DIR", help="Kaldi data directory with feats.scp")
     parser.add_argument("out", metavar="OUT.ark", help="archive to write")
+    parser.add_pipes()
     args = parser.parse_args(argv)
     utterances, frames = compute_cmvn(args.data_dir, args.out)
     print(f"{args.out}: statistics of {utterances} utterances, {frames} frames")

@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--checkpoint", default="average", help="of an experiment: average, best, last, running, ema, or a step"
     )
+    parser.add_pipes()
     options = parser.parse_args(argv)
     foreign = next((text for text in options.set if not text.startswith("decode.")), None)
     if foreign is not None:

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="file to write; by default errors.html in the folder of the results")
     parser.add_argument("data_dir", type=Path, help="data directory with wav.scp, or segments, and utt2spk")
     parser.add_argument("decode_dir", type=Path, help="directory that omni-asr score wrote into")
+    parser.add_pipes()
     options = parser.parse_args(argv)
     if options.most < 1:
         raise UserError(f"--most {options.most}: at least one utterance was expected")

@@ -1,7 +1,8 @@
 """Compute the filterbanks of a data directory (one job).
 
 Writes OUT_PREFIX.ark and .scp, .utt2num_frames, .conf (the options used), and .failed (the utterances without features,
-each with its reason).
+each with its reason), .rates (how many utterances are of which sample rate). Audio of a lower rate than the features is
+refused unless --allow-upsample or the options allow it, as in Kaldi.
 
 Example: omni-asr make-fbank --conf conf/fbank.conf data/train/split4/1 fbank/train.1
 """
@@ -22,17 +23,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--conf", metavar="FILE", help="Kaldi options, e.g. --num-mel-bins=80, one a line")
     parser.add_argument("--channel", type=int, metavar="N", help="channel to take of audio with several, from 0")
     parser.add_argument("--no-compress", action="store_true", help="store floats instead of compressed matrices")
+    parser.add_argument("--allow-upsample", action="store_true", help="take audio of a lower rate than the features")
+    parser.add_pipes()
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that pipes end and temporary files go
 
     import torch
 
-    from omni_asr.audio.fbank_conf import read_fbank_conf
+    from omni_asr.audio.fbank_conf import may_upsample, read_fbank_conf
     from omni_asr.audio.make_fbank import make_fbank
 
     torch.set_num_threads(1)
     config = read_fbank_conf(args.conf) if args.conf else FeaturesConfig()
-    make_fbank(args.data_dir, args.prefix, config, args.channel, not args.no_compress)
+    upsample = args.allow_upsample or bool(args.conf) and may_upsample(args.conf)
+    make_fbank(args.data_dir, args.prefix, config, args.channel, not args.no_compress, upsample)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("out_dir", metavar="OUT_DIR", help="data directory to write")
     parser.add_argument("--utts-per-shard", type=int, default=5000, metavar="N", help="utterances in an archive")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of the shuffling")
+    parser.add_pipes()
     args = parser.parse_args(argv)
     if args.utts_per_shard < 1:
         parser.error(f"--utts-per-shard must be at least 1, not {args.utts_per_shard}")

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     mode.add_argument("--utt-list", metavar="FILE", help="utterances named in the first field of each line")
     mode.add_argument("--spk-list", metavar="FILE", help="utterances of the speakers named in each line")
     parser.add_argument("--seed", type=int, default=1, help="of random choices (default: 1)")
+    parser.add_pipes()
     args = parser.parse_args(argv)
     by_list = args.utt_list or args.spk_list
     if len(args.arguments) != (2 if by_list else 3) or not (by_list or args.arguments[1].isdecimal()):

@@ -1,6 +1,7 @@
 """Train a recogniser.
 
-Writes EXP_DIR/{config.yaml,train.log,train.jsonl,checkpoints,model.pt}. Started again, it goes on from the last
+Writes EXP_DIR/{config.yaml,train.log,train.jsonl,checkpoints,model.pt}; removed_utts and unknown_utts_{train,valid}
+list what cannot be trained on and what the units cannot spell. Started again, it goes on from the last
 checkpoint; when training is complete it says so. Started by torchrun, its processes train one model together.
 """
 
@@ -81,6 +82,10 @@ def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, device: t
         start_from(model, config.train.init, tokenizer)
     train_set.check_archives(config.data.shards)
     train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts" if ranks.first else None)
+    if begins:  # a training that goes on has the same text and units
+        for name, utterances in {"train": train_set, "valid": valid_set}.items():
+            listing = exp_dir / f"unknown_utts_{name}" if ranks.first else None
+            utterances.refuse_unknown(tokenizer, config.data.max_unknown, listing)
     corpora = corpora_of(train_set, config.data.weights)
     if ranks.first:
         open_experiment(exp_dir, config, command_line())
@@ -129,6 +134,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--exp-dir", required=True, help="experiment directory to write")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs of this machine; 0 trains on the CPU")
     parser.add_argument("--profile", type=step_range, metavar="A:B", help="trace the steps A to B into EXP_DIR/profile")
+    parser.add_pipes()
     return parser.parse_args(argv)
 
 

@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-feats", action="store_true", help="without features; matrices are not read")
     parser.add_argument("--no-text", action="store_true", help="text need not be there")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp need not be there")
+    parser.add_pipes()
     args = parser.parse_args(argv)
     counts = validate(args.data_dir, not args.no_feats, not args.no_text, not args.no_wav)
     if not args.no_feats:

@@ -27,7 +27,9 @@ from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.ark import read_matrix
 from omni_asr.kaldi.matrix import ArkFiles, Header, decode, feature_fault, stored_fault
+from omni_asr.kaldi.pipes import check_pipes
 from omni_asr.text.tokenizer import Tokenizer
+from omni_asr.text.unknown import count_unknown, refuse_unknown
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,8 @@ class UtteranceSet:
         shards: utterances of each archive.
 
     Raises:
-        UserError: a file is missing or does not match the others.
+        UserError: a file is missing or does not match the others, or features come from a command where commands are
+            refused.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class UtteranceSet:
         fallback: str | os.PathLike[str] | None = None,
     ) -> None:
         self.data_dir = Path(data_dir)
+        check_pipes(self.data_dir / "feats.scp")
         self.manifest = open_manifest(data_dir, tokenizer, fallback)
         self.files = ArkFiles()
         self._see(None)
@@ -196,6 +200,21 @@ class UtteranceSet:
             self._see(np.flatnonzero(~empty_N).astype(np.int32))
         if (self.needed > -(-self.frames // stack)).all():
             raise UserError(f"every utterance of {self.data_dir} is too short for its text; validate with another set")
+
+    def refuse_unknown(self, tokenizer: Tokenizer, most: float, listing: Path | None) -> None:
+        """Count the words that the units cannot spell; list their utterances in ``listing``, if one is given.
+
+        Costs one pass over the unit ids where there is none.
+
+        Raises:
+            UserError: they are more than the share ``most``.
+        """
+        rows = self.manifest.rows_with(tokenizer.unknown_id)
+        if self.kept is not None:
+            rows = np.intersect1d(rows, self.kept, assume_unique=True)
+        texts = ((utt, text.split()) for utt, text in zip(self.utts, self.texts, strict=True))
+        counts = count_unknown(texts if len(rows) else (), tokenizer, listing)
+        refuse_unknown(counts, tokenizer, f"{self.data_dir}/text", listing, most, "data.max_unknown")
 
     def remove_unusable(self, config: DataConfig, stack: int, listing: Path | None) -> None:
         """Drop what cannot be trained on and write the removed ids with their reasons to ``listing``, if one is given.

@@ -51,6 +51,8 @@ COLUMNS = {
 """Arrays of a manifest and their types."""
 BLOCK = 20000
 """Utterances that are held in memory while building."""
+BLOCK_OF_UNITS = 1 << 24
+"""Units that are compared together."""
 MOST_KEPT = 4
 """Manifests of one directory that are kept, for different tokenizers."""
 ABANDONED = 86400.0
@@ -86,6 +88,13 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def rows_with(self, unit: int) -> NDArray[np.int64]:
+        """Numbers of the utterances whose text has a unit, in order."""
+        flat, bounds = self.tokens.flat, self.tokens.bounds
+        parts = range(0, len(flat), BLOCK_OF_UNITS)
+        places = [start + np.flatnonzero(flat[start : start + BLOCK_OF_UNITS] == unit) for start in parts]
+        return np.unique(np.searchsorted(bounds, np.concatenate([np.empty(0, np.int64), *places]), "right") - 1)
 
     def digest(self, archives: bool) -> str:
         """Digest of ids, lengths and unit ids of all utterances; with ``archives``, also of what archive has which."""

@@ -18,8 +18,12 @@ from omni_asr.data.sampler import plan_batches
 from omni_asr.decoding.greedy import Hypothesis, greedy_decode
 from omni_asr.devices import autocast
 from omni_asr.files import atomic_write
+from omni_asr.kaldi.tables import read_entries
 from omni_asr.models.package import Package
 from omni_asr.models.routers import LoadCounter
+from omni_asr.scoring.align import both_cases
+from omni_asr.scoring.markup import bare_words
+from omni_asr.text.unknown import count_unknown, refuse_unknown
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +31,19 @@ log = logging.getLogger(__name__)
 def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> None:
     """Decode every utterance of ``data_dir`` greedily.
 
+    Where there is a ``text``, ``unknown_utts`` lists the utterances with words in it that the units cannot spell.
+
     Writes ``score`` (log-probability of the best path per frame), ``tokens.jsonl`` (units with start and end in
     seconds), ``load.json`` (share of frames of each expert of each MoE layer), ``model_info.json`` (what the model says
     of itself) and, last, ``text``.
 
     Raises:
-        UserError: features are missing or were made with other options than the model's; log-probabilities are not
-            finite.
+        UserError: features are missing or were made with other options than the model's; more words of the text than
+            ``decode.max_unknown`` cannot be spelled; log-probabilities are not finite.
     """
     utterances = UtteranceSet(data_dir, tokenizer=None, fallback=Path(out_dir, "manifest"))
     check_features(utterances, package.config.features)
+    _check_text(package, Path(data_dir), Path(out_dir))
     dataset = BatchDataset(utterances)
     device = next(package.model.parameters()).device
     config = package.config.decode
@@ -58,6 +65,17 @@ def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir
     log.info(
         "%d utterances, %.2f h in %.1f s: %.0f x real time", len(utterances), hours, elapsed, hours * 3600 / elapsed
     )
+
+
+def _check_text(package: Package, data_dir: Path, out_dir: Path) -> None:
+    """Count the words of the references that the model cannot output: scoring takes them for errors."""
+    text = data_dir / "text"
+    if not text.is_file():
+        return
+    texts = ((utt, bare_words(value)) for _, utt, value in read_entries(text, may_be_empty=True))
+    listing, most = out_dir / "unknown_utts", package.config.decode.max_unknown
+    counts = count_unknown(texts, package.tokenizer, listing, both_cases)
+    refuse_unknown(counts, package.tokenizer, str(text), listing, most, "decode.max_unknown")
 
 
 def _write(package: Package, hypotheses: dict[str, Hypothesis], load: dict, out_dir: Path, order: list[str]) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.matrix import Header, read_header
+from omni_asr.kaldi.pipes import PipeError, is_command, run_pipe
 from omni_asr.kaldi.tables import write_table
 
 SPEECH_FEATURES = 2
@@ -78,35 +79,45 @@ def read_matrix(value: str) -> NDArray[Any]:
     """The matrix that a scp value names: ``file:offset``, a file, with or without a row range, or a pipe.
 
     Raises:
-        UserError: the archive is missing or does not hold a matrix there.
+        UserError: the archive is missing or does not hold a matrix there; a pipe fails or is refused.
     """
-    path, offset, part = kaldiio.matio._parse_arkpath(value)
     try:
-        with kaldiio.open_like_kaldi(path, "rb") as opened:
-            file = io.BytesIO(opened.read()) if _is_pipe(path) else opened
-            file.seek(offset or 0)
+        with _opened(value) as (file, rows):
             matrix = _read(file, value)
-            return matrix if part is None else matrix[part]
     except FileNotFoundError:
         raise UserError(f"the archive of {value} does not exist; compute the features again") from None
     except UNREADABLE:
         raise UserError(f"no matrix at {value}, or not a whole one; compute the features again") from None
+    except PipeError as error:
+        raise UserError(f"{value}: {error}") from None
+    return matrix if rows is None else matrix[rows]
 
 
-def _is_pipe(path: str) -> bool:
-    return "|" in (path.strip()[:1], path.strip()[-1:])
+@contextlib.contextmanager
+def _opened(value: str) -> Iterator[tuple[BinaryIO, Any]]:
+    """File of a scp value at the place of its matrix, and the rows of it; the output of a command is in memory."""
+    if is_command(value):
+        yield io.BytesIO(run_pipe(value)), None
+        return
+    path, offset, rows = kaldiio.matio._parse_arkpath(value)
+    with open(path, "rb") as file:
+        file.seek(offset or 0)
+        yield file, rows
 
 
 def _read(file: BinaryIO, place: str) -> NDArray[Any]:
-    """The binary or text matrix at the position of a file; what else kaldiio may read there is no matrix of Kaldi's.
+    """The binary or text matrix at the position of a file.
 
     Raises:
-        UserError: it is larger than the file.
+        UserError: it is larger than the file, or a pickled object, which kaldiio reads and which runs any code in it.
         ValueError: there is no matrix.
     """
     start = file.tell()
-    is_text = file.read(LONGEST_BLANK).lstrip().startswith(b"[")
+    begin = file.read(LONGEST_BLANK)
     file.seek(start)
+    if begin.startswith(b"PKL"):
+        raise UserError(f"{place} holds a pickled object, which may run any code when read; it is not a matrix")
+    is_text = begin.lstrip().startswith(b"[")
     if read_header(file, place) is None and not is_text:
         raise ValueError("no matrix")
     with np.errstate(all="ignore"):  # values of a damaged matrix may overflow
@@ -131,7 +142,7 @@ def stored_header(value: str) -> Header | None:
         UserError: the archive ends within the matrix.
     """
     path, colon, offset = value.rpartition(":")
-    if colon and offset.isdecimal() and not _is_pipe(value):
+    if colon and offset.isdecimal() and not is_command(value):
         with contextlib.suppress(OSError), open(path, "rb") as file:
             file.seek(int(offset))
             return read_header(file, value)
@@ -147,7 +158,7 @@ def read_ark(path: str | os.PathLike[str]) -> Iterator[tuple[str, NDArray[Any]]]
     try:
         with open(path, "rb") as file:
             while (key := kaldiio.matio.read_token(file)) is not None:
-                yield key, _read(file, f"{path}:{file.tell()}")
+                yield key, _read(file, f"{key} of {os.fspath(path)}")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except UNREADABLE:

@@ -14,6 +14,7 @@ from omni_asr.audio.fbank_conf import columns_of
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import ArkWriter, read_ark, read_matrix
 from omni_asr.kaldi.matrix import LARGEST, feature_fault
+from omni_asr.kaldi.pipes import check_pipes
 from omni_asr.kaldi.tables import read_table
 
 LEAST_DEVIATION = 1e-4
@@ -31,6 +32,7 @@ def compute_cmvn(data_dir: str | os.PathLike[str], out: str | os.PathLike[str]) 
     sums: np.ndarray | None = None
     squares: np.ndarray | None = None
     frames = 0
+    check_pipes(path)
     table = read_table(path)
     for key, value in table.items():
         matrix = read_matrix(value).astype(np.float64)

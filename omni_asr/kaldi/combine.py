@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import COPIED, DataDir, kind_of, misplaced_speaker, write_data_dir
+from omni_asr.kaldi.pipes import check_pipes
 from omni_asr.kaldi.tables import read_lines
 from omni_asr.kaldi.validate import PARTIAL
 
@@ -57,6 +58,8 @@ def _table(data: DataDir, name: str, seconds_of: Seconds | None) -> dict[str, st
         durations = data.table("utt2dur") if data.has("utt2dur") else None
         if durations is None and seconds_of is None:
             raise UserError(f"{data.path} has neither segments nor utt2dur, and another directory has segments")
+        if durations is None:
+            check_pipes(data.path / "wav.scp")
         table = {}
         for utterance, value in data.table("wav.scp").items():
             seconds = durations[utterance] if durations else f"{seconds_of(value):.6f}" if seconds_of else ""

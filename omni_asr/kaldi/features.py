@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,23 @@ def collect_features(
             file.write("".join(f"{line}\n" for line in conf))
         scp.write(data.path / "feats.scp")
     return kept, removed
+
+
+def source_rates(jobs: int, prefix: str) -> dict[int, int]:
+    """Utterances of all jobs by the sample rate of their recordings.
+
+    Raises:
+        UserError: the table of a job is missing or broken.
+    """
+    rates: Counter[int] = Counter()
+    for job in range(1, jobs + 1):
+        for number, rate, count in read_entries(f"{prefix}.{job}.rates"):
+            if not rate.isdecimal() or not count.isdecimal():
+                raise UserError(
+                    f"{prefix}.{job}.rates:{number}: expected '<rate> <utterances>', found '{rate} {count}'"
+                )
+            rates[int(rate)] += int(count)
+    return dict(sorted(rates.items()))
 
 
 def _options(prefix: str, jobs: int) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import num_frames
 from omni_asr.kaldi.data_dir import DataDir, write_data_dir
+from omni_asr.kaldi.pipes import check_pipes
 from omni_asr.kaldi.tables import sort_key, to_number
 
 
@@ -85,6 +86,7 @@ def utterance_lengths(data: DataDir) -> dict[str, float]:
         closed = {key: segment for key, segment in data.segments.items() if not segment.is_open}
         lengths = {key: segment.end - segment.start for key, segment in closed.items()}
     elif data.has("feats.scp"):
+        check_pipes(data.path / "feats.scp")
         lengths = {key: float(num_frames(value)) for key, value in data.table("feats.scp").items()}
     else:
         raise UserError(f"{data.path} has no utt2num_frames, utt2dur, segments or feats.scp to take lengths from")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import MAY_BE_EMPTY, DataDir, kind_of, unordered
+from omni_asr.kaldi.pipes import check_pipes
 from omni_asr.kaldi.sorted_tables import Key, differences, keys_of, read_keys, sort_keys
 from omni_asr.kaldi.tables import read_entries, sort_key, split_line, stream_lines
 
@@ -215,6 +216,8 @@ def _check_values(data: DataDir) -> None:
                 raise UserError(f"{data.path / name}:{number}: {key!r} has {value!r}; expected {form}")
     for _ in data.read_channels():
         pass
+    for name in ("wav.scp", "feats.scp"):
+        check_pipes(data.path / name)
 
 
 def _positive(kind: Callable[[str], float]) -> Callable[[str], bool]:

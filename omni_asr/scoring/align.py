@@ -82,6 +82,11 @@ def raise_case(text: str) -> str:
     return text.upper() if text.isascii() else text.translate(_ASCII_UPPER)
 
 
+def both_cases(text: str) -> tuple[str, str, str]:
+    """A text as it is, in lower and in upper case: alike in scoring."""
+    return text, fold_case(text), raise_case(text)
+
+
 _ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _ASCII_UPPER = {code + 32: code for code in _ASCII_LOWER}
 

@@ -158,6 +158,24 @@ def parse_word(token: str, markup: Markup) -> Word:
     return Word(text, key if markup.case_sensitive else fold_case(key), optional, markup.fragments and fragment)
 
 
+def bare_words(text: str) -> Iterator[str]:
+    """Words of a transcript without marks and events, to look at their spelling; of an alternation all branches.
+
+    Left out are ``<...>``, ``[...]`` and words that begin with ``%``; parentheses and hyphens at the ends go.
+    """
+    if "{" in text:
+        text = text.replace("/", " ")
+    for token in split_blanks(_EVENT_OR_BRACE.sub(" ", text)):
+        if token == NULL or token.startswith(("%", "(%")):
+            continue
+        word = parse_word(token, Markup()).text.strip("()-")
+        if word:
+            yield word
+
+
+_EVENT_OR_BRACE = re.compile(r"<[^<>]*>|\[[^\[\]]*\]|[{}]")
+
+
 def _tokens(text: str) -> Iterator[str]:
     """Words, and whole alternations from brace to brace."""
     at = 0

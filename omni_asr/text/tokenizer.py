@@ -34,6 +34,8 @@ class Tokenizer(ABC):
 
     type: str
     units: list[str]
+    unknown_id: int
+    """Of ``<unk>``."""
 
     @property
     def size(self) -> int:
@@ -43,6 +45,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def encode(self, text: str) -> list[int]:
         """Return the ids of a transcript; what the units cannot spell becomes ``<unk>``."""
+
+    @abstractmethod
+    def unknown(self, text: str) -> list[str]:
+        """Return the pieces of a transcript that become ``<unk>``, in order."""
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
@@ -61,10 +67,15 @@ class CharTokenizer(Tokenizer):
     def __init__(self, units: Sequence[str]) -> None:
         self.units = list(units)
         self.ids = {unit: index for index, unit in enumerate(self.units)}
+        self.unknown_id = self.ids.get(UNKNOWN, -1)
 
     def encode(self, text: str) -> list[int]:
         """See :meth:`Tokenizer.encode`."""
         return [self.ids.get(unit, self.ids[UNKNOWN]) for unit in SPACE.join(text.split())]
+
+    def unknown(self, text: str) -> list[str]:
+        """See :meth:`Tokenizer.unknown`."""
+        return [unit for unit in "".join(text.split()) if unit not in self.ids]
 
     def decode(self, ids: Sequence[int]) -> str:
         """See :meth:`Tokenizer.decode`."""
@@ -85,10 +96,16 @@ class SentencePieceTokenizer(Tokenizer):
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         pieces = [self.processor.id_to_piece(index) for index in range(self.processor.get_piece_size())]
         self.units = [BLANK, *pieces]
+        self.unknown_id = self.processor.unk_id() + 1
 
     def encode(self, text: str) -> list[int]:
         """See :meth:`Tokenizer.encode`."""
         return [index + 1 for index in self.processor.encode(" ".join(text.split()))]
+
+    def unknown(self, text: str) -> list[str]:
+        """See :meth:`Tokenizer.unknown`; a run of such characters is one piece."""
+        pieces = self.processor.encode(" ".join(text.split()), out_type=str)
+        return [piece for piece, index in zip(pieces, self.encode(text), strict=True) if index == self.unknown_id]
 
     def decode(self, ids: Sequence[int]) -> str:
         """See :meth:`Tokenizer.decode`."""

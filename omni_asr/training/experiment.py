@@ -31,6 +31,7 @@ LOCK = ".training"
 FREE_KEYS = {
     "data.workers",
     "data.max_removed",
+    "data.max_unknown",
     "model.backend",
     "model.recompute",
     "optim.accumulate",
@@ -42,6 +43,7 @@ FREE_KEYS = {
     "train.timeout",
     "train.threads",
     "decode.batch_frames",
+    "decode.max_unknown",
 }
 """Options that may change between two starts of one experiment, because they do not change what is learnt.
 

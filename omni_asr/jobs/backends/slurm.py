@@ -37,7 +37,7 @@ FORGOTTEN = "FORGOTTEN"
 HELD = ("held", "Held", "NeverSatisfied", "BadConstraints", "Limit")
 """Parts of squeue's reasons for which a job may wait for ever."""
 
-ENVIRONMENT = "PATH PYTHONPATH PYTHONUTF8 LC_ALL OMNI_ASR_COMMAND".split()
+ENVIRONMENT = "PATH PYTHONPATH PYTHONUTF8 LC_ALL OMNI_ASR_COMMAND OMNI_ASR_PIPES".split()
 """Variables that jobs need, whatever a site's ``--export`` holds back."""
 
 

@@ -13,6 +13,8 @@ from omni_asr.audio.errors import AudioError
 
 FORMATS = "AIFF AU CAF FLAC HTK MP3 MPEG NIST OGG RF64 W64 WAV WAVEX".split()
 """What libsndfile calls the formats in which audio that was cut is seen; of others it reads what is left in silence."""
+ESTIMATED = ("MPEG_LAYER_I", "MPEG_LAYER_II")
+"""Subtypes whose number of samples libsndfile may overestimate, so that decoding must tell it."""
 UNKNOWN = 1 << 40
 """libsndfile gives lengths above this where a header holds none."""
 BLOCK = 1 << 20
@@ -43,7 +45,7 @@ class Decoder:
             if (file.samplerate, file.channels) != (self.rate, self.channels):
                 form = f"{file.samplerate} Hz and {file.channels} channels, unlike the first"
                 raise AudioError(f"stream {number} of {len(files)} in the file has {form}; convert it")
-        self._ends = list(itertools.accumulate(file.frames for file in files))
+        self._ends = list(itertools.accumulate(map(_count, streams, files)))
         """Number of samples up to the end of each stream."""
         self.frames: int = self._ends[-1]
         if self.frames == 0:
@@ -124,6 +126,18 @@ def _open(stream: str | bytes) -> _SoundFile:
     if file.frames > UNKNOWN:
         raise AudioError(f"the {file.format} header holds no length; write WAV to a pipe, as with ffmpeg's '-f wav -'")
     return file
+
+
+def _count(stream: str | bytes, file: _SoundFile) -> int:
+    """Number of samples of a stream."""
+    if file.subtype not in ESTIMATED:
+        frames: int = file.frames
+        return frames
+    count = 0
+    with _open(stream) as whole:
+        while block := len(whole.read(BLOCK, dtype="float32")):
+            count += block
+    return count
 
 
 def _starts_with(path: str, magic: bytes) -> bool:

@@ -4,7 +4,7 @@ An encoder that can go back to the start of its file writes a first frame withou
 that gives the number of the others; LAME adds how many samples to cut at both ends. Without it libsndfile estimates the
 length from the size of the first frame, and reads no further.
 
-Layers I and II have no such frame; the estimate is right where nothing but frames of one bitrate is in the file.
+Layers I and II have no such frame; for one bitrate the estimate is right or too large.
 
 Sources: ISO/IEC 11172-3 and 13818-3; ``check_lame_tag`` of libmpg123 for the first frame.
 """
@@ -77,7 +77,7 @@ class Stream:
     count: int | None
     """Byte where the first frame gives this number, or counts itself too; None where it does not."""
     is_exact: bool
-    """Whether libsndfile knows this number: the first frame gives it, or its estimate is right."""
+    """Whether libsndfile reads them all."""
 
 
 def streams(content: Content) -> list[bytes]:
@@ -168,9 +168,10 @@ def _read_stream(content: Content, start: int, infos: set[int]) -> Stream:
     if promised is not None and promised - frames > (0 if is_trimmed or is_cut else 1):
         raise AudioError(f"truncated: the first frame promises {promised} MPEG frames, {frames} are there")
     count = None if tag is None or promised is None else tag + COUNT
-    has_one_bitrate = len({key >> 3 & 15 for key in sizes if sizes[key]}) == 1
-    is_estimate_right = header.layer != 3 and has_one_bitrate and start == 0 and position == end
-    return Stream(header, start, first, position, frames, count, frames == promised or is_estimate_right)
+    bitrates = {key >> 3 & 15 for key in sizes if sizes[key]}
+    if header.layer != 3 and len(bitrates) > 1:
+        raise AudioError(f"MPEG audio of layer {header.layer} with several bitrates {BY_FFMPEG}")
+    return Stream(header, start, first, position, frames, count, frames == promised or header.layer != 3)
 
 
 def _size_within(word: int, first: Header) -> int:
@@ -194,7 +195,7 @@ def _file(content: Content, stream: Stream) -> bytes:
     """A file of one stream whose first frame gives the right number of frames."""
     header = stream.header
     if header.layer != 3:
-        raise AudioError(f"MPEG audio of layer {header.layer} with tags or several bitrates {BY_FFMPEG}")
+        return EMPTY_ID3 + content[stream.start : stream.stop]
     if stream.count is not None:
         behind = stream.count + WORD.size
         number = WORD.pack(stream.frames)

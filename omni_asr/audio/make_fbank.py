@@ -33,13 +33,13 @@ def make_fbank(
         UserError: the data directory is broken, or a place for the output is missing a right to write.
     """
     prefix = os.path.abspath(prefix)
+    Path(f"{prefix}.scp").unlink(missing_ok=True)  # of an earlier run, before anything can fail
     reader = AudioReader(data_dir, config.sample_rate, channel)
     fbank = Fbank(config)
     total, started = len(reader.data.utterances), time.monotonic()
     frames: dict[str, str] = {}
     failures: dict[str, str] = {}
     said, samples = started, 0
-    Path(f"{prefix}.scp").unlink(missing_ok=True)
     with ArkWriter(f"{prefix}.ark", f"{prefix}.scp", compression_method=2 if compress else None) as write:
         for audio in reader:
             failure = audio.reason if isinstance(audio, Failure) else ""

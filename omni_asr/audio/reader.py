@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from omni_asr.audio.resample import resample
 from omni_asr.audio.source import AudioError, Recording
+from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import DataDir, Segment
 
 log = logging.getLogger(__name__)
 
+BLOCK = 1 << 22
+"""Samples of each channel that are in memory when a recording is read to its end."""
 MAX_OVERSHOOT = 0.5
 """Seconds that a segment may end after its recording, as Kaldi's extract-segments allows; it is clipped."""
 
@@ -43,10 +46,12 @@ class AudioReader:
     as in Kaldi; audio of one channel is taken as it is, because pipes often choose already.
 
     Raises:
-        UserError: a table of the data directory is missing or broken.
+        UserError: a table of the data directory is missing or broken, or the channel is below 0.
     """
 
     def __init__(self, data_dir: str | os.PathLike[str], rate: int = 16000, channel: int | None = None) -> None:
+        if channel is not None and channel < 0:
+            raise UserError(f"channel {channel} does not exist; they count from 0")
         self.data = DataDir(data_dir)
         self.rate = rate
         self.channel = channel
@@ -60,15 +65,37 @@ class AudioReader:
         self._open: tuple[str, Recording | AudioError] | None = None
 
     def __iter__(self) -> Iterator[Audio | Failure]:
-        groups: dict[str, list[str]] = {}
-        for utterance in self.data.utterances:
-            segment = self._segments.get(utterance) if self._segments is not None else None
-            groups.setdefault(segment.recording if segment else utterance, []).append(utterance)
-        for utterances in groups.values():
+        for utterances in self._by_recording().values():
             for utterance in sorted(utterances, key=self._start):  # an MP3 is read from front to back only
                 yield self.read(utterance)
         for note, count in self.notes.items():
             log.info("%s: %s (%d utterances)", self.data.path, note, count)
+
+    def check(self) -> Iterator[Failure]:
+        """Read every recording to its end, and look up where its utterances lie; yield what fails."""
+        utterances = self._by_recording()
+        for name in dict.fromkeys([*self._recordings, *utterances]):
+            try:
+                recording = self._recording(name)
+                channel = self._choose_channel(name, recording)
+                for start in range(0, recording.frames, BLOCK):
+                    recording.read(start, min(start + BLOCK, recording.frames), channel)
+            except AudioError as error:
+                yield Failure(name, str(error))
+                continue
+            for utterance in utterances.get(name, ()):
+                try:
+                    self._locate(utterance)
+                except AudioError as error:
+                    yield Failure(utterance, str(error))
+
+    def _by_recording(self) -> dict[str, list[str]]:
+        """Utterances by their recordings."""
+        groups: dict[str, list[str]] = {}
+        for utterance in self.data.utterances:
+            segment = self._segments.get(utterance) if self._segments is not None else None
+            groups.setdefault(segment.recording if segment else utterance, []).append(utterance)
+        return groups
 
     def _start(self, utterance: str) -> float:
         segment = self._segments.get(utterance) if self._segments is not None else None
@@ -89,14 +116,19 @@ class AudioReader:
             return Failure(name, str(error))
 
     def _read(self, utterance: str) -> NDArray[np.float32]:
+        name, start, stop = self._locate(utterance)
+        return self._samples(name, self._recording(name), start, stop)
+
+    def _locate(self, utterance: str) -> tuple[str, int, int]:
+        """Recording of an utterance, and its samples [start, stop) there."""
         if self._segments is None:
             recording = self._recording(utterance)
             self._check_length(recording, self._lengths.get(utterance))
-            return self._samples(utterance, recording, 0, recording.frames)
+            return utterance, 0, recording.frames
         segment = self._segments.get(utterance)
         if segment is None:
             raise AudioError("the utterance has no line in segments")
-        return self._read_part(segment)
+        return segment.recording, *self._bounds(self._recording(segment.recording), segment)
 
     def _check_length(self, recording: Recording, seconds: str | None) -> None:
         """Find audio that was cut, which some formats and decoders do not tell, by its line of utt2dur."""

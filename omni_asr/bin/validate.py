@@ -3,7 +3,8 @@
 Exits with status 1 and one line that names the first violation (file:line): sorting by LC_ALL=C, unique ids, consistent
 sets of ids, speakers in the order of utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space.
 Utterances that do not begin with their speaker are a warning; those listed in removed_utts may lack features. Files
-such as text.old or utt2spk.bak are no tables.
+such as text.old or utt2spk.bak are no tables. With --audio every recording is read to its end, and everything that
+cannot be read is listed.
 
 Example: omni-asr validate --no-feats data/train
 """
@@ -22,9 +23,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-feats", action="store_true", help="feats.scp need not be there")
     parser.add_argument("--no-text", action="store_true", help="text need not be there")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp need not be there")
+    parser.add_argument("--audio", action="store_true", help="read every recording to its end as well")
     args = parser.parse_args(argv)
     counts = validate(args.data_dir, not args.no_feats, not args.no_text, not args.no_wav)
     print(f"{args.data_dir}: valid, {counts['utt']} utterances, {counts['spk']} speakers, {counts['reco']} recordings")
+    if args.audio:
+        check_audio(args.data_dir)
+
+
+def check_audio(data_dir: str) -> None:
+    """Read every recording to its end, and print what cannot be read.
+
+    Raises:
+        UserError: something cannot be read.
+    """
+    from omni_asr.audio.reader import AudioReader
+    from omni_asr.errors import UserError
+
+    failures = 0
+    for failure in AudioReader(data_dir).check():
+        print(f"{data_dir}: {failure.utterance}: {failure.reason}")
+        failures += 1
+    if failures:
+        raise UserError(f"{data_dir}: recordings or utterances that cannot be read, listed above: {failures}")
+    print(f"{data_dir}: every recording can be read to its end")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 Source: RFC 9639.
 """
 
-from omni_asr.audio.containers.content import Content, skip_id3
+import re
+
+from omni_asr.audio.containers.content import Content
 
 MAGIC = b"fLaC"
-HEADERS = (b"\0\0\0\x22", b"\x80\0\0\x22")
-"""Of the block STREAMINFO, which comes first: with others behind it, and without."""
+START = re.compile(MAGIC + b"[\0\x80]\0\0\x22")
+"""How a file starts, up to its block STREAMINFO, behind which others come, or none."""
 INFO, INFO_SIZE = 8, 34
 """Where STREAMINFO lies in a file, and its bytes."""
 TOTAL_BITS = 36
@@ -22,9 +24,9 @@ def streams(content: Content) -> list[bytes]:
 
     Decoding tells of samples that the header promises and that are not there.
     """
-    starts = [skip_id3(content, 0)]
-    while (following := _next_start(content, starts[-1] + INFO)) >= 0:
-        starts.append(following)
+    starts = [match.start() for match in START.finditer(content)]
+    if not starts:
+        return []
     files = []
     is_right = len(starts) == 1
     for start, stop in zip(starts, [*starts[1:], len(content)], strict=True):
@@ -33,12 +35,6 @@ def streams(content: Content) -> list[bytes]:
         is_right = is_right and samples == promised
         files.append((start, stop, samples))
     return [] if is_right else [_file(content, *file) for file in files]
-
-
-def _next_start(content: Content, position: int) -> int:
-    """Byte where another file starts, or -1."""
-    found = [content.find(MAGIC + header, position) for header in HEADERS]
-    return min((start for start in found if start >= 0), default=-1)
 
 
 def _fields(content: Content, start: int) -> int:

@@ -30,9 +30,9 @@ RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8
 SAME_STREAM = 0xFFFE0C00
 """Bits of a header that all frames of a stream share: sync, version, layer and sample rate."""
 BY_FFMPEG = "is of unknown length here; read it by 'ffmpeg -v error -i FILE -f wav - |'"
-INFO = re.compile(rb"Xing|Info")
 COUNT = 8
 """Byte, from ``Xing`` or ``Info`` on, where the number of frames stands."""
+INFO = (re.compile(b"Xing"), re.compile(b"Info"))  # one by one, since alternatives take ten times as long
 WORD = struct.Struct(">I")
 DECODER_DELAY = 529
 """Samples that libmpg123 cuts in addition to the encoder's delay, and cuts less at the end."""
@@ -90,7 +90,7 @@ def streams(content: Content) -> list[bytes]:
     header = _header(content, start)
     if header is not None and not header.size:
         raise AudioError(f"MPEG audio of free format {BY_FFMPEG}")
-    infos = {match.start() for match in INFO.finditer(content)}
+    infos = {match.start() for tag in INFO for match in tag.finditer(content)}
     found: list[Stream] = []
     position = _find_frame(content, start)
     while position is not None:

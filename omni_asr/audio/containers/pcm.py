@@ -1,7 +1,8 @@
-"""WAV, RF64, Wave64, AIFF, CAF, AU and SPHERE: a header or chunk promises how many bytes of samples there are.
+"""WAV, RF64, Wave64, AIFF, CAF, AU and SPHERE: the header gives the number of bytes of samples.
 
-Programs that write to a pipe do not know yet: they leave 0, or promise about 2 or 4 GiB. The samples then go to the end
-of the file, as for Kaldi and ffmpeg. libsndfile reads the bytes that are there, or takes 0 at its word.
+A program that writes to a pipe does not know it yet: it writes 0, or a size of about 2 or 4 GiB. The samples then go to
+the end of the file, as in Kaldi and ffmpeg. libsndfile takes 0 literally, and reads a file that was cut up to its end
+without an error.
 
 Sources: RFC 2361 and EBU 3306 (WAV, RF64); Apple's specifications of AIFF-C and CAF; ``sphere.doc`` of NIST.
 """
@@ -19,7 +20,8 @@ SMALL, LARGE = struct.Struct("<I"), struct.Struct("<Q")
 SMALL_BIG, LARGE_BIG = struct.Struct(">I"), struct.Struct(">Q")
 SIZES_OF_STREAMS = {4: 0x7F000000, 8: 1 << 62}
 """Sizes from these on, in fields of 4 and 8 bytes, promise nothing."""
-NIST_FIELD = re.compile(rb"^(sample_count|channel_count|sample_n_bytes|sample_coding) -\S+ +(\S+)", re.MULTILINE)
+NIST_NUMBER = re.compile(rb"^(sample_count|channel_count|sample_n_bytes) -i +(\d+)", re.MULTILINE)
+NIST_CODING = re.compile(rb"^sample_coding -s\d+ +(\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ LAYOUTS = {
 SOUND = (b"data", b"SSND")
 """Names of the chunk with the samples."""
 MAGICS = {*LAYOUTS, b".snd", b"dns.", b"NIST"}
-"""How the files begin that are read here."""
+"""First bytes of the files that are read here."""
 
 
 @dataclass(frozen=True)
@@ -69,38 +71,38 @@ class Samples:
 
     @property
     def is_open(self) -> bool:
-        """Whether a program wrote the header that did not know the length."""
+        """Whether the program that wrote the header did not know the length."""
         return self.promised + self.added >= SIZES_OF_STREAMS[self.size.size]
 
 
 def streams(content: Content) -> list[bytes]:
-    """The file that libsndfile reads to its end, or none where it does so with the file itself.
+    """A file that libsndfile reads to its end; none where it does so with the file itself.
 
     Raises:
         AudioError: fewer bytes of samples are there than the header promises, or more.
     """
     layout = LAYOUTS.get(content[:4])
-    samples = _find_nist(content) if content[:4] == b"NIST" else _find_au(content)
     if layout is not None:
         samples = _find_chunk(content, layout)
-    if samples is None:
+    else:
+        samples = _find_nist(content) if content[:4] == b"NIST" else _find_au(content)
+    if samples is None or samples.start > len(content):
         return []
     there = len(content) - samples.start
     if samples.is_open and there < samples.promised:
-        return [] if content[:4] in (b"RIFF", b"RIFX") else [_mended(content, samples, layout)]
+        is_read_whole = content[:4] in (b"RIFF", b"RIFX")  # by libsndfile
+        return [] if is_read_whole else [_mended(content, samples, layout)]
     if there < samples.promised:
         raise AudioError(f"truncated: the header promises {samples.promised} bytes of samples, {there} are there")
     stop = samples.start + samples.promised
     if _is_known(content, stop, layout):
-        # Of these libsndfile reads what follows as samples.
-        return [content[:stop]] if content[:4] in (b"riff", b"NIST") and stop < len(content) else []
+        goes_on = content[:4] in (b"riff", b"NIST")  # libsndfile takes what follows for samples, too
+        return [content[:stop]] if goes_on and stop < len(content) else []
     is_second_file = content[stop : stop + 4] in MAGICS
     if samples.promised or is_second_file:
+        promise = f"the header promises {samples.promised} bytes of samples"
         follow = f"{len(content) - stop} bytes that are not a chunk follow"
-        raise AudioError(
-            f"the header promises {samples.promised} bytes of samples, and {follow}; "
-            "where they are audio, correct the header, else cut the file"
-        )
+        raise AudioError(f"{promise}, and {follow}; where they are audio, correct the header, else cut the file")
     return [_mended(content, samples, layout)]
 
 
@@ -114,11 +116,13 @@ def _find_chunk(content: Content, layout: Layout) -> Samples | None:
         if name == b"ds64":
             ds64 = body + 8
         if name in SOUND:
-            if ds64 is not None and size == 0xFFFFFFFF:
+            if ds64 is not None and size == 0xFFFFFFFF and ds64 + LARGE.size <= body:
                 (promised,) = LARGE.unpack_from(content, ds64)
                 return Samples(body, promised, ds64, LARGE)
             added = layout.before + layout.counted
             return Samples(body + layout.before, max(0, size - added), field, layout.size, added)
+        if size < layout.counted:
+            break
         position = _aligned(body + size - layout.counted, layout)
     return None
 
@@ -133,16 +137,17 @@ def _find_au(content: Content) -> Samples | None:
 
 
 def _find_nist(content: Content) -> Samples | None:
-    """Samples of a SPHERE file that is not compressed and tells how many there are."""
+    """Samples of a SPHERE file; nothing where they are compressed, or the header does not give their number."""
     text = content[8:16].strip()
     start = int(text) if text.isdigit() else 0
-    fields = dict(NIST_FIELD.findall(content[:start]))
-    coding = fields.get(b"sample_coding", b"pcm")
-    if b"," in coding or b"sample_count" not in fields:
+    header = content[:start]
+    numbers = {name: int(value) for name, value in NIST_NUMBER.findall(header)}
+    coding = NIST_CODING.search(header)
+    is_pcm = coding is None or coding[1] == b"pcm"
+    if not numbers.get(b"sample_count") or (coding is not None and b"," in coding[1]):
         return None
-    width = int(fields.get(b"sample_n_bytes", b"2" if coding == b"pcm" else b"1"))
-    promised = int(fields[b"sample_count"]) * int(fields.get(b"channel_count", b"1")) * width
-    return Samples(start, promised, 0, LARGE) if promised else None
+    width = numbers.get(b"sample_n_bytes", 2 if is_pcm else 1)
+    return Samples(start, numbers[b"sample_count"] * numbers.get(b"channel_count", 1) * width, 0, LARGE)
 
 
 def _aligned(position: int, layout: Layout) -> int:
@@ -175,7 +180,7 @@ def _are_chunks(content: Content, position: int, layout: Layout) -> bool:
 
 
 def _mended(content: Content, samples: Samples, layout: Layout | None) -> bytes:
-    """The file with the number of bytes that are there in its header."""
+    """The file with the true size in its header."""
     mended = bytearray(content)
     largest = (1 << 8 * samples.size.size) - 1
     there = len(content) - samples.start + samples.added

@@ -143,7 +143,7 @@ def _find_nist(content: Content) -> Samples | None:
     header = content[:start]
     numbers = {name: int(value) for name, value in NIST_NUMBER.findall(header)}
     coding = NIST_CODING.search(header)
-    is_pcm = coding is None or coding[1] == b"pcm"
+    is_pcm = coding is None or coding[1].lower() == b"pcm"
     if not numbers.get(b"sample_count") or (coding is not None and b"," in coding[1]):
         return None
     width = numbers.get(b"sample_n_bytes", 2 if is_pcm else 1)

@@ -9,6 +9,7 @@ from kaldi_helpers import write_dir
 
 from omni_asr.audio.reader import Audio, AudioReader
 from omni_asr.audio.source import AudioError, Recording
+from omni_asr.bin.combine import main as combine
 from omni_asr.bin.validate import main as validate
 from omni_asr.corpora.audio import probe
 from omni_asr.errors import UserError
@@ -112,6 +113,10 @@ def test_programs_see_the_true_length(tmp_path, capsys):
     folder = write_dir(tmp_path / "d", **tables)
     lengths = [len(audio.samples) for audio in AudioReader(folder) if isinstance(audio, Audio)]
     assert lengths == [RATE, round(1.01 * RATE)]
+    whole = write_dir(tmp_path / "e", wav_scp=f"w {tmp_path}/a.mp3", utt2spk="w w", spk2utt="w w")
+    combine([str(tmp_path / "f"), str(folder), str(whole)])
+    seconds = probe(tmp_path / "a.mp3").seconds
+    assert (tmp_path / "f/segments").read_text().splitlines()[-1] == f"w w 0 {seconds:.6f}"
     validate(["--no-feats", "--no-text", "--audio", str(folder)])
     assert "every recording can be read to its end" in capsys.readouterr().out
 

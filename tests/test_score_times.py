@@ -79,7 +79,7 @@ def test_hub5_protocol(corpus, capsys):
 def test_a_recording_without_a_channel(corpus, capsys):
     (corpus / "data/reco2file_and_channel").write_text("sw_1-A sw_1\nen_2-B en_2 B\n")
     assert run_program(score.main, ARGUMENTS) == 1
-    assert "data/reco2file_and_channel: 'sw_1-A' needs a file and a channel" in capsys.readouterr().err
+    assert "data/reco2file_and_channel:1: expected '<recording> <file> <channel>'" in capsys.readouterr().err
 
 
 def test_without_a_glm_words_are_what_they_are(corpus, capsys):

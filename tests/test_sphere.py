@@ -70,6 +70,7 @@ def test_headers(tmp_path, changes, options, expected):
         ({"sample_count -i": -1}, {}, "is broken .*not positive"),
         ({"sample_count -i": 101}, {}, "it is truncated: 200 of 202 bytes of samples"),
         ({"channel_count -i": 2}, {}, "it is truncated: 200 of 400 bytes of samples"),
+        ({}, {"data": bytes(200) + b"x" * 600}, "it has 800 bytes of samples, but 200 by its header"),
         ({"sample_coding -s3": SHORTEN}, {"data": b""}, "it is truncated, or not compressed by shorten"),
         (
             {"sample_coding -s3": "pcm,embedded-wavpack"},

@@ -37,6 +37,7 @@ def make_fbank(
             lower rate than the features and ``allow_upsample`` is not given.
     """
     prefix = os.path.abspath(prefix)
+    Path(f"{prefix}.scp").unlink(missing_ok=True)  # of an earlier run, before anything can fail
     reader = AudioReader(data_dir, config.sample_rate, channel, allow_upsample)
     fbank = Fbank(config)
     total, started = len(reader.data.utterances), time.monotonic()
@@ -44,7 +45,6 @@ def make_fbank(
     failures: dict[str, str] = {}
     rates: Counter[str] = Counter()
     said, samples = started, 0
-    Path(f"{prefix}.scp").unlink(missing_ok=True)
     with ArkWriter(f"{prefix}.ark", f"{prefix}.scp", compression_method=2 if compress else None) as write:
         for audio in reader:
             failure = audio.reason if isinstance(audio, Failure) else ""

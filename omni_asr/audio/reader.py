@@ -20,6 +20,8 @@ from omni_asr.kaldi.tables import to_number
 
 log = logging.getLogger(__name__)
 
+BLOCK = 1 << 22
+"""Samples of each channel that are in memory when a recording is read to its end."""
 MAX_OVERSHOOT = 0.5
 """Seconds that a segment may end after its recording, as Kaldi's extract-segments allows; it is clipped."""
 
@@ -55,7 +57,8 @@ class AudioReader:
     in Kaldi: it has nothing above half of its own rate, which a model of wideband speech has never met.
 
     Raises:
-        UserError: a table of the data directory is missing or broken, or has a command where commands are refused.
+        UserError: a table of the data directory is missing or broken, or has a command where commands are refused; the
+            channel is below 0.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class AudioReader:
         channel: int | None = None,
         allow_upsample: bool = False,
     ) -> None:
+        if channel is not None and channel < 0:
+            raise UserError(f"channel {channel} does not exist; they count from 0")
         self.data = DataDir(data_dir)
         self.rate = rate
         self.channel = channel
@@ -80,14 +85,32 @@ class AudioReader:
         self._open: tuple[str, Recording | AudioError] | None = None
 
     def __iter__(self) -> Iterator[Audio | Failure]:
-        for utterances in self._groups().values():
+        for utterances in self._by_recording().values():
             for utterance in sorted(utterances, key=self._start):  # an MP3 is read from front to back only
                 yield self.read(utterance)
         for note, count in self.notes.items():
             log.info("%s: %s (%d utterances)", self.data.path, note, count)
 
-    def _groups(self) -> dict[str, list[str]]:
-        """Utterances of each recording."""
+    def check(self) -> Iterator[Failure]:
+        """Read every recording to its end, and look up where its utterances lie; yield what fails."""
+        utterances = self._by_recording()
+        for name in dict.fromkeys([*self._recordings, *utterances]):
+            try:
+                recording = self._recording(name)
+                channel = self._choose_channel(name, recording)
+                for start in range(0, recording.frames, BLOCK):
+                    recording.read(start, min(start + BLOCK, recording.frames), channel)
+            except AudioError as error:
+                yield Failure(name, str(error))
+                continue
+            for utterance in utterances.get(name, ()):
+                try:
+                    self._locate(utterance)
+                except AudioError as error:
+                    yield Failure(utterance, str(error))
+
+    def _by_recording(self) -> dict[str, list[str]]:
+        """Utterances by their recordings."""
         groups: dict[str, list[str]] = {}
         for utterance in self.data.utterances:
             segment = self._segments.get(utterance) if self._segments is not None else None
@@ -117,14 +140,18 @@ class AudioReader:
             return Failure(name, str(error))
 
     def _read(self, utterance: str) -> Audio:
+        return self._audio(utterance, *self._locate(utterance))
+
+    def _locate(self, utterance: str) -> tuple[str, int, int]:
+        """Recording of an utterance, and its samples [start, stop) there."""
         if self._segments is None:
             recording = self._recording(utterance)
             self._check_length(recording, self._lengths.get(utterance))
-            return self._audio(utterance, utterance, recording, 0, recording.frames)
+            return utterance, 0, recording.frames
         segment = self._segments.get(utterance)
         if segment is None:
             raise AudioError("the utterance has no line in segments")
-        return self._read_part(utterance, segment)
+        return segment.recording, *self._bounds(self._recording(segment.recording), segment)
 
     def _check_length(self, recording: Recording, seconds: str | None) -> None:
         """Find audio that was cut, which some formats and decoders do not tell, by its line of utt2dur."""
@@ -137,10 +164,11 @@ class AudioReader:
             raise AudioError(f"the audio ends at {duration:.3f} s, but utt2dur has {expected:g} s: it was cut")
 
     def _read_part(self, utterance: str, segment: Segment) -> Audio:
-        recording = self._recording(segment.recording)
-        return self._audio(utterance, segment.recording, recording, *self._bounds(recording, segment))
+        bounds = self._bounds(self._recording(segment.recording), segment)
+        return self._audio(utterance, segment.recording, *bounds)
 
-    def _audio(self, utterance: str, name: str, recording: Recording, start: int, stop: int) -> Audio:
+    def _audio(self, utterance: str, name: str, start: int, stop: int) -> Audio:
+        recording = self._recording(name)
         if recording.rate < self.rate and not self.allow_upsample:
             self._refuse_rate(name, recording.rate)
         samples = recording.read(start, stop, self._choose_channel(name, recording))
@@ -149,7 +177,7 @@ class AudioReader:
     def _refuse_rate(self, first: str, rate: int) -> None:
         """Raise with the number of utterances of a lower rate, from the headers of files; commands are not run."""
         low, total, least = 0, 0, ""
-        for name, utterances in self._groups().items():
+        for name, utterances in self._by_recording().items():
             total += len(utterances)
             value = self._recordings.get(name, "")
             if name == first:

@@ -9,6 +9,7 @@ import shlex
 import shutil
 from dataclasses import dataclass
 
+from omni_asr.audio.containers.pcm import STRAY
 from omni_asr.audio.source import AudioError
 from omni_asr.errors import UserError
 
@@ -90,9 +91,18 @@ def read_sphere(path: str | os.PathLike[str]) -> Sphere:
     expected = sphere.samples * sphere.channels * width
     if not sphere.compressed and length - size < expected:
         raise AudioError(f"it is truncated: {length - size} of {expected} bytes of samples")
+    if not sphere.compressed and length - size >= expected + STRAY and not _is_blank(path, size + expected):
+        raise AudioError(f"it has {length - size} bytes of samples, but {expected} by its header")
     if sphere.compressed and samples != SHORTEN:
         raise AudioError("it is truncated, or not compressed by shorten as its header says")
     return sphere
+
+
+def _is_blank(path: str | os.PathLike[str], position: int) -> bool:
+    """Whether only zeros, with which some programs fill the last block, follow a position."""
+    with open(path, "rb") as file:
+        file.seek(position)
+        return not file.read().strip(b"\0")
 
 
 def _header_size(start: bytes) -> int:

@@ -40,6 +40,19 @@ class Segment:
         return 0 <= self.start < (float("inf") if self.is_open else self.end) and self.end < float("inf")
 
 
+def channel_index(name: str) -> int:
+    """Number of a channel, from 0, by its name in tables and stm files: A, B, ... or 1, 2, ..., as for NIST's programs.
+
+    Raises:
+        ValueError: the name is another one; 0 among them, since the second channel of such a table may be 1 or 2.
+    """
+    if re.fullmatch("[A-Za-z]", name):
+        return ord(name.upper()) - ord("A")
+    if re.fullmatch("[1-9][0-9]*", name):
+        return int(name) - 1
+    raise ValueError(f"{name!r} does not name a channel; the first is 'A' or '1', the second 'B' or '2'")
+
+
 def kind_of(name: str) -> str | None:
     """What the ids of a file are: ``utt``, ``spk``, ``reco`` or ``stm``; None for a file that is no such table.
 
@@ -130,22 +143,31 @@ class DataDir:
             yield number, utterance, segment
 
     @functools.cached_property
-    def channels(self) -> dict[str, int]:
-        """Channel of each recording (A or 1 is 0, B or 2 is 1) by reco2file_and_channel; empty without that file."""
-        return dict(self.read_channels())
+    def places(self) -> dict[str, tuple[str, str]]:
+        """File and channel of each recording by reco2file_and_channel; empty without that file."""
+        return {recording: (file, channel) for recording, file, channel in self.read_places()}
 
-    def read_channels(self) -> Iterator[tuple[str, int]]:
-        """Recording and channel of each line of reco2file_and_channel, one after the other.
+    @functools.cached_property
+    def channels(self) -> dict[str, int]:
+        """Channel of each recording by reco2file_and_channel, from 0; empty without that file."""
+        return {recording: channel_index(channel) for recording, (_, channel) in self.places.items()}
+
+    def read_places(self) -> Iterator[tuple[str, str, str]]:
+        """Recording, file and channel of each line of reco2file_and_channel, one after the other.
 
         Raises:
-            UserError: a line is malformed.
+            UserError: a line is malformed, or its channel is none; names the line.
         """
         path = self.path / "reco2file_and_channel"
         for number, recording, value in read_entries(path) if path.is_file() else ():
-            letter = value.split()[-1]
-            if len(value.split()) != 2 or not (letter.isdecimal() or len(letter) == 1):
+            fields = value.split()
+            if len(fields) != 2:
                 raise UserError(f"{path}:{number}: expected '<recording> <file> <channel>' such as 'A' or '1'")
-            yield recording, int(letter) - 1 if letter.isdecimal() else ord(letter.upper()) - ord("A")
+            try:
+                channel_index(fields[1])
+            except ValueError as error:
+                raise UserError(f"{path}:{number}: {error}") from None
+            yield recording, fields[0], fields[1]
 
     def recordings_of(self, utterances: Collection[str]) -> set[str]:
         """Recordings that utterances are parts of."""

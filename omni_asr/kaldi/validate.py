@@ -214,7 +214,7 @@ def _check_values(data: DataDir) -> None:
         for number, key, value in read_entries(data.path / name) if data.has(name) else ():
             if not holds(value):
                 raise UserError(f"{data.path / name}:{number}: {key!r} has {value!r}; expected {form}")
-    for _ in data.read_channels():
+    for _ in data.read_places():
         pass
     for name in ("wav.scp", "feats.scp"):
         check_pipes(data.path / name)

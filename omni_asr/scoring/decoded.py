@@ -120,15 +120,7 @@ def files_and_channels(data: DataDir, recordings: Iterable[str]) -> dict[str, tu
     Raises:
         UserError: a line of that file has not one file and one channel.
     """
-    table = data.table("reco2file_and_channel") if data.has("reco2file_and_channel") else {}
-    places = {}
-    for recording in recordings:
-        match table.get(recording, f"{recording} A").split():
-            case [file, channel]:
-                places[recording] = file, channel
-            case _:
-                raise UserError(f"{data.path}/reco2file_and_channel: {recording!r} needs a file and a channel")
-    return places
+    return {recording: data.places.get(recording, (recording, "A")) for recording in recordings}
 
 
 def _spread(words: list[str], segment: Segment, where: str) -> list[TimedWord]:

@@ -19,6 +19,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from omni_asr.audio import source
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import write_data_dir
@@ -81,14 +82,16 @@ def read_recordings(folder: Path) -> tuple[list[Recording], dict[str, str]]:
 def read_samples(path: Path) -> Samples:
     """Samples within +-1. Raises ``ValueError`` with a reason for a file that is no mono recording at 8 kHz."""
     try:
-        samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
-    except (OSError, RuntimeError):
-        raise ValueError("cannot be read as audio" if path.stat().st_size else "is empty") from None
+        audio = source.Recording(str(path))
+        samples = audio.read(0, audio.frames) / 32768.0
+        audio.close()
+    except source.AudioError as error:
+        raise ValueError(f"cannot be read: {error}") from None
     if len(samples) < RATE // 100:
-        raise ValueError("is empty" if not len(samples) else "lasts less than 10 ms")
-    if rate != RATE or samples.shape[1] != 1:
-        raise ValueError(f"has {samples.shape[1]} channels at {rate} Hz, not 1 at {RATE}")
-    return samples[:, 0]
+        raise ValueError("lasts less than 10 ms")
+    if audio.rate != RATE or audio.channels != 1:
+        raise ValueError(f"has {audio.channels} channels at {audio.rate} Hz, not 1 at {RATE}")
+    return samples.astype(np.float64)
 
 
 def set_of(recording: Recording, held_out: str | None) -> str:

@@ -1,21 +1,20 @@
 """A benchmark of several corpora: its columns, and what a model reached in each."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from omni_asr.errors import UserError
+from omni_asr.files import read_json, read_text, well_formed
 from omni_asr.kaldi.tables import read_lines, read_table
 from omni_asr.scoring.bootstrap import Interval, interval, mean_interval
 from omni_asr.scoring.per_utt import read_utterances
 from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES
 from omni_asr.scoring.results import read_rate
 from omni_asr.scoring.sclite import Utterance, by_speaker
+from omni_asr.yaml_files import read_yaml
 
 SLACK = 0.01
 """Share of a set's utterances or words by which versions of a corpus, such as AMI's 1.6.1 and 1.6.2, may differ."""
@@ -162,19 +161,14 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     Raises:
         UserError: it is missing, or not of that form.
     """
-    try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    tree = read_yaml(path)
+    with well_formed(path, "a benchmark", "see egs/benchmark/conf/columns.yaml"):
         systems = tuple(map(str, tree.get("systems", ())))
         columns = tuple(
             Column(**{**row, "published": tuple(row.get("published", [None] * len(systems)))})
             for row in tree["columns"]
         )
         plan = Plan(tree["regime"], systems, columns, tree.get("corpora", {}), str(tree.get("source", "")))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is no benchmark ({reason}); see egs/benchmark/conf/columns.yaml") from None
     if plan.regime not in REGIMES:
         raise UserError(f"{path}: there is no regime {plan.regime!r}; there are {', '.join(REGIMES)}")
     for column in columns:
@@ -189,13 +183,12 @@ def read_found(path: str | os.PathLike[str]) -> dict[str, Found]:
     Raises:
         UserError: the file is missing or damaged.
     """
-    try:
+    advice = "remove it and run egs/benchmark again"
+    tree = read_json(path, advice)
+    with well_formed(path, "what egs/benchmark writes", advice):
         return {
-            recipe: Found(tuple(row["folders"]), row["release"], row["problem"])
-            for recipe, row in json.loads(Path(path).read_text(encoding="utf-8")).items()
+            recipe: Found(tuple(row["folders"]), row["release"], row["problem"]) for recipe, row in tree.items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not what egs/benchmark writes ({error}); remove it and run that again") from None
 
 
 def measure(
@@ -224,10 +217,8 @@ def measure(
 
 
 def _info(decode_dir: Path) -> dict[str, Any]:
-    try:
-        info = json.loads((decode_dir / "model_info.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    path = decode_dir / "model_info.json"
+    info = read_json(path, "decode this set again (stage 4)") if path.exists() else {}
     return info if isinstance(info, dict) else {}
 
 
@@ -261,7 +252,7 @@ def _compared(measured: Measured, folder: Path) -> Measured:
     release, path = measured.release, folder / "conf" / "official_counts"
     names = [column.counts or column.set]
     if (data_dir / "release").exists():
-        release = (data_dir / "release").read_text(encoding="utf-8").strip()
+        release = read_text(data_dir / "release", "prepare this set again (stage 1)").strip()
         names.append(f"{names[0]}@{release}")
     official = _official(path, names) or Counts(column.utterances, column.words, column.table)
     words = None

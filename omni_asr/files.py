@@ -95,6 +95,12 @@ def reason_of(error: Exception, most: int = 120) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
+def shortened(value: object, most: int = 60) -> str:
+    """A value as an error shows it."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 class JsonLine(NamedTuple):
     """A line of a file with one JSON object a line."""
 
@@ -106,13 +112,12 @@ class JsonLine(NamedTuple):
 
 
 def read_json_lines(path: str | os.PathLike[str]) -> list[JsonLine]:
-    """Lines of a file that a program appends to; a last line without its end, which a kill leaves, is left out."""
+    """Lines of a file that a program appends to; the last has no line feed where a kill cut it."""
     lines = []
     for number, text in enumerate(Path(path).read_bytes().splitlines(keepends=True), 1):
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
             value = None
-        if text.endswith(b"\n"):
-            lines.append(JsonLine(number, text, value if isinstance(value, dict) else None))
+        lines.append(JsonLine(number, text, value if isinstance(value, dict) else None))
     return lines

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from omni_asr.errors import UserError
-from omni_asr.files import read_text
+from omni_asr.files import read_text, shortened
 
 DEEPEST = 32
 """Levels of nesting. A configuration has 3; PyYAML's recursion would end in a traceback at some 300."""
@@ -60,12 +60,6 @@ class StrictLoader(yaml.SafeLoader):
                 problem = f"{shortened(key)} is given a second time, first in line {lines[key]}; join the two"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
             lines[key] = key_node.start_mark.line + 1
-
-
-def shortened(value: object, most: int = 60) -> str:
-    """A value as an error shows it."""
-    text = repr(value)
-    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def parse_yaml(text: str) -> Any:

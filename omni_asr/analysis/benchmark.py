@@ -164,17 +164,20 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     tree = read_yaml(path)
     with well_formed(path, "a benchmark", "see egs/benchmark/conf/columns.yaml"):
         systems = tuple(map(str, tree.get("systems", ())))
-        columns = tuple(
-            Column(**{**row, "published": tuple(row.get("published", [None] * len(systems)))})
-            for row in tree["columns"]
-        )
-        plan = Plan(tree["regime"], systems, columns, tree.get("corpora", {}), str(tree.get("source", "")))
+        columns = tuple(_column(row, len(systems)) for row in tree["columns"])
+        plan = Plan(str(tree["regime"]), systems, columns, tree.get("corpora", {}), str(tree.get("source", "")))
     if plan.regime not in REGIMES:
         raise UserError(f"{path}: there is no regime {plan.regime!r}; there are {', '.join(REGIMES)}")
     for column in columns:
         if len(column.published) != len(systems):
             raise UserError(f"{path}: {column.name} has {len(column.published)} figures of {len(systems)} systems")
     return plan
+
+
+def _column(row: Mapping[str, Any], systems: int) -> Column:
+    published = row.get("published", [None] * systems)
+    rates = tuple(None if rate is None else float(rate) for rate in published)
+    return Column(**{**row, "published": rates})
 
 
 def read_found(path: str | os.PathLike[str]) -> dict[str, Found]:
@@ -186,9 +189,7 @@ def read_found(path: str | os.PathLike[str]) -> dict[str, Found]:
     advice = "remove it and run egs/benchmark again"
     tree = read_json(path, advice)
     with well_formed(path, "what egs/benchmark writes", advice):
-        return {
-            recipe: Found(tuple(row["folders"]), row["release"], row["problem"]) for recipe, row in tree.items()
-        }
+        return {recipe: Found(tuple(row["folders"]), row["release"], row["problem"]) for recipe, row in tree.items()}
 
 
 def measure(

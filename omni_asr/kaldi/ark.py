@@ -23,6 +23,8 @@ from omni_asr.kaldi.tables import write_table
 
 SPEECH_FEATURES = 2
 """Kaldi's compression method for filterbanks."""
+UNREADABLE = (OSError, ValueError, AssertionError, RuntimeError, struct.error)
+"""Exceptions of kaldiio for what is not an archive."""
 
 
 class ArkWriter:
@@ -79,7 +81,7 @@ def read_matrix(value: str) -> NDArray[Any]:
         matrix = kaldiio.load_mat(value)
     except FileNotFoundError:
         raise UserError(f"the archive of {value} does not exist; compute the features again") from None
-    except (OSError, ValueError, AssertionError, RuntimeError, struct.error, UnicodeDecodeError):
+    except UNREADABLE:
         raise UserError(f"no matrix at {value}, or not a whole one; compute the features again") from None
     if not isinstance(matrix, np.ndarray):
         raise UserError(f"{value} holds audio, not a matrix")
@@ -99,8 +101,14 @@ def num_frames(value: str) -> int:
 
 
 def read_ark(path: str | os.PathLike[str]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Ids and matrices of an archive, in its order."""
+    """Ids and matrices of an archive, in its order.
+
+    Raises:
+        UserError: the archive is missing, or does not hold matrices to its end.
+    """
     try:
         yield from kaldiio.load_ark(os.fspath(path))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
+    except (*UNREADABLE, OverflowError, MemoryError):
+        raise UserError(f"{path} is not a Kaldi archive, or it is damaged; make it again") from None

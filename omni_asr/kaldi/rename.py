@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import DataDir, kind_of, misplaced_speaker, write_data_dir
 from omni_asr.kaldi.speed import add_speed
+from omni_asr.kaldi.tables import to_number
 from omni_asr.kaldi.validate import FEATURE_TABLES, PARTIAL
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,10 @@ def renamed(data: DataDir, utt: Rename, spk: Rename, reco: Rename) -> Tables:
             tables[name] = {rename(key): value for key, value in data.table(name).items()}
     if "utt2spk" in tables:
         tables["utt2spk"] = {key: spk(speaker) for key, speaker in tables["utt2spk"].items()}
-    for key, value in tables.get("segments", {}).items():
-        recording, start, end = value.split()[:3]
-        tables["segments"][key] = f"{reco(recording)} {start} {end}"
+    if data.segments is not None:  # which checks every line
+        for key, value in tables["segments"].items():
+            recording, start, end = value.split()
+            tables["segments"][key] = f"{reco(recording)} {start} {end}"
     tables.setdefault("utt2uniq", {utt(key): key for key in data.utterances})
     return tables
 
@@ -114,19 +116,19 @@ def _at_speed(data: DataDir, factor: float) -> Tables:
         return tables
     tables["wav.scp"] = {key: add_speed(value, factor) for key, value in tables["wav.scp"].items()}
     for name in {"utt2dur", "reco2dur"} & set(tables):
-        tables[name] = {key: _scaled(value, factor) for key, value in tables[name].items()}
+        where = data.path / name
+        seconds = {key: to_number(value, f"{where}: {key}", "length") for key, value in tables[name].items()}
+        tables[name] = {key: _scaled(length, factor) for key, length in seconds.items()}
     for key, value in tables.get("segments", {}).items():
         recording, start, end = value.split()
-        tables["segments"][key] = f"{recording} {_scaled(start, factor)} {_scaled_end(end, factor)}"
+        is_open = float(end) == -1
+        scaled_end = end if is_open else _scaled(float(end), factor)
+        tables["segments"][key] = f"{recording} {_scaled(float(start), factor)} {scaled_end}"
     return tables
 
 
-def _scaled_end(end: str, factor: float) -> str:
-    return end if float(end) == -1 else _scaled(end, factor)
-
-
-def _scaled(seconds: str, factor: float) -> str:
-    return f"{float(seconds) / factor:.6f}".rstrip("0").rstrip(".")
+def _scaled(seconds: float, factor: float) -> str:
+    return f"{seconds / factor:.6f}".rstrip("0").rstrip(".")
 
 
 def _different(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import num_frames
 from omni_asr.kaldi.data_dir import DataDir, write_data_dir
-from omni_asr.kaldi.tables import sort_key
+from omni_asr.kaldi.tables import sort_key, to_number
 
 
 def write_subset(data: DataDir, utterances: Collection[str], out: str | os.PathLike[str]) -> None:
@@ -79,8 +79,9 @@ def utterance_lengths(data: DataDir) -> dict[str, float]:
         UserError: there is none, or it lacks an utterance.
     """
     if data.has("utt2num_frames") or data.has("utt2dur"):
-        table = data.table("utt2num_frames" if data.has("utt2num_frames") else "utt2dur")
-        lengths = {key: float(value) for key, value in table.items()}
+        name = "utt2num_frames" if data.has("utt2num_frames") else "utt2dur"
+        table, path = data.table(name), data.path / name
+        lengths = {key: to_number(value, f"{path}: {key}", "length") for key, value in table.items()}
     elif data.segments is not None:
         closed = {key: segment for key, segment in data.segments.items() if not segment.is_open}
         lengths = {key: segment.end - segment.start for key, segment in closed.items()}

@@ -42,8 +42,8 @@ def short_number(value: Any) -> str:
 
 
 def number(value: Any, form: str) -> str:
-    """A number by Python's rules of formatting; nothing where it is none."""
-    if not isinstance(value, (int, float)):
+    """A number by Python's rules of formatting; nothing where it is none or not finite."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
         return ""
     return format(int(value) if form == "d" else value, form)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from omni_asr.config import ModelConfig
-from omni_asr.files import atomic_write
+from omni_asr.files import JsonLine, atomic_write, read_json_lines
 from omni_asr.training.checkpoint import Position
 from omni_asr.training.ranks import Ranks
 
@@ -31,8 +31,8 @@ class TrainLog:
         if not writes:
             return
         path = exp_dir / "train.jsonl"
-        kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= resume_step]
-        with atomic_write(path) as file:
+        kept = [line.text for line in read_records(path) if not line.value or line.value["step"] <= resume_step]
+        with atomic_write(path, "wb") as file:
             file.writelines(kept)
         self._records = open(path, "a", encoding="utf-8")
         self._board = _tensorboard(exp_dir / "tensorboard", resume_step)
@@ -79,11 +79,20 @@ def logging_to(exp_dir: Path, ranks: Ranks) -> Iterator[None]:
         handler.close()
 
 
-def _complete_lines(path: Path) -> list[str]:
-    """Lines that end; a run that was killed may leave half a line."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+def read_records(path: Path) -> list[JsonLine]:
+    """Whole lines of ``train.jsonl``; damaged ones have no value and are named in the log. None without a file."""
+    written = read_json_lines(path) if path.exists() else []
+    lines = [line for line in written if line.text.endswith(b"\n")]
+    records = [line if line.value and _is_record(line.value) else line._replace(value=None) for line in lines]
+    damaged = [line.number for line in records if line.value is None]
+    if damaged:
+        more = f" (and {len(damaged) - 1} lines more)" if len(damaged) > 1 else ""
+        log.warning("%s:%d is damaged%s; training needs no record of it, curves lack it", path, damaged[0], more)
+    return records
+
+
+def _is_record(value: dict[str, Any]) -> bool:
+    return isinstance(value.get("type"), str) and isinstance(value.get("step"), int)
 
 
 def _tensorboard(folder: Path, resume_step: int) -> Any:

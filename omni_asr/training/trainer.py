@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +25,12 @@ from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.loading import STOPPING, Interrupted
 from omni_asr.devices import autocast
 from omni_asr.errors import UserError
+from omni_asr.files import well_formed
 from omni_asr.models.asr_model import AsrModel, Losses, count_parameters
 from omni_asr.models.package import Contents, Info, pack, save_package
 from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.training.averages import Averages
-from omni_asr.training.checkpoint import Checkpoints, Position
+from omni_asr.training.checkpoint import STATE, STATE_ADVICE, Checkpoints, Position
 from omni_asr.training.experiment import commit, digests_of, read_command, refuse_other_data, write_info
 from omni_asr.training.failures import described, in_one_line, naming_what_is_too_large, save_batches
 from omni_asr.training.feed import Feed
@@ -356,8 +358,12 @@ class Trainer:
         found = self.checkpoints.load_state(step) if step >= 0 else None
         if found is None:
             return
-        position, state = found
-        vars(self.position).update(vars(position))
+        vars(self.position).update(vars(found[0]))
+        with well_formed(self.checkpoints.state(step), STATE, STATE_ADVICE):
+            self._take(found[1])
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`_save` saved."""
         if state["batches_per_step"] != self.feed.batches_per_step:
             raise UserError(
                 f"{self.exp_dir} makes steps of {state['batches_per_step']} batches, now they would have "

@@ -14,6 +14,7 @@ from omni_asr.scoring.per_utt import read_utterances
 from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES
 from omni_asr.scoring.results import read_rate
 from omni_asr.scoring.sclite import Utterance, by_speaker
+from omni_asr.scoring.transcripts import check_ids_meet
 from omni_asr.yaml_files import read_yaml
 
 SLACK = 0.01
@@ -234,6 +235,9 @@ def _read(measured: Measured, data_dir: Path, decode_dir: Path, regime: str) -> 
     dropped = sum(line.startswith(column.subset) for line in read_lines(folder / "dropped_utts"))
     if not utterances:
         return replace(measured, problem=f"no utterance of {data_dir} begins with {column.subset!r}")
+    if not rate.protocol.startswith("stm"):
+        own = read_table(data_dir / "utt2spk")
+        check_ids_meet([utterance.id for utterance in utterances], str(folder), own, str(data_dir))
     counts = by_speaker(utterances)[1].counts
     return replace(
         measured,

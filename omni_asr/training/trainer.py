@@ -44,7 +44,7 @@ from omni_asr.training.layout import (
     whole_state,
 )
 from omni_asr.training.logging import TrainLog, clock, progress_line
-from omni_asr.training.meters import Meters, StepSums, SumsVector
+from omni_asr.training.meters import Meters, StepSums, SumsVector, peak_memory
 from omni_asr.training.optim import learning_rate, make_optimizer
 from omni_asr.training.profiling import Profile
 from omni_asr.training.ranks import Ranks
@@ -331,7 +331,9 @@ class Trainer:
         self.log.record(
             "average" if what else "valid", {"step": position.step, "epoch": position.epoch + 1, **asdict(result)}
         )
-        log.info(f"valid {position.step}  ctc {result.ctc:.3f}  wer {result.wer:.2f} %{what}")
+        log.info(
+            f"valid {position.step}  ctc {result.ctc:.3f}  wer {result.wer:.2f} %{what}  {peak_memory(self.device) / 2**30:.1f} GiB"
+        )
         if result.load:
             loads = " ".join(f"{min(load_E):.2f}-{max(load_E):.2f}" for load_E in result.load)
             log.info(f"valid {position.step}  load by layer {loads}")
@@ -448,7 +450,8 @@ class Trainer:
             f"; going on from step {self.position.step}" if self.position.step else "",
         )
         log.info(
-            "in the log: ctc is in nats per unit; load is the least and the largest share of an expert in any layer"
+            "in the log: loss and ctc are in nats per unit; load is the least and the largest share of an expert in any "
+            "layer; xRT is times real time; data is the share of the time that training waited for it"
         )
         warmup = self.config.optim.warmup_steps
         if 4 * warmup > self.total_steps:

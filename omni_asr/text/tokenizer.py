@@ -112,6 +112,8 @@ def _sentencepiece(model: bytes) -> sentencepiece.SentencePieceProcessor:
     Raises:
         ValueError: it is not one.
     """
+    if not isinstance(model, bytes) or not model:  # for which sentencepiece makes a processor without a model
+        raise ValueError("there is no model of sentencepiece")
     try:
         return sentencepiece.SentencePieceProcessor(model_proto=model)
     except RuntimeError:

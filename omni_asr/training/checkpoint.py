@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write, flush_folder, well_formed
+from omni_asr.files import atomic_write, flush_folder, shortened, well_formed
 from omni_asr.models.package import Contents, Package, damage, load_package, load_tensors, open_package, save_package
 
 log = logging.getLogger("train")
@@ -45,6 +45,20 @@ class Position:
     """Time spent training."""
     best: list[tuple[float, float, int]] = field(default_factory=list)
     """(validation figure, the other figure, step) of the best weights, best first; lower is better, then later."""
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Position":
+        """Read the position that :meth:`Checkpoints.save_state` wrote.
+
+        Raises:
+            TypeError: the values are not of its types.
+        """
+        position = cls(**values)
+        numbers = (position.step, position.epoch, position.done, position.validated)
+        if not all(isinstance(number, int) for number in numbers):
+            raise TypeError(f"the position {shortened(numbers)} is not of whole numbers")
+        position.best = [(float(figure), float(other), int(step)) for figure, other, step in position.best]
+        return position
 
 
 class Checkpoints:
@@ -103,8 +117,7 @@ class Checkpoints:
         path = self.state(step)
         state = load_tensors(path, mmap=True)
         with well_formed(path, STATE, STATE_ADVICE):
-            position = Position(**state["position"])
-            position.best = [(float(figure), float(other), int(step)) for figure, other, step in position.best]
+            position = Position.of(state["position"])
         self._previous = {step for *_, step in position.best}
         return position, state
 

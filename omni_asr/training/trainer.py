@@ -331,9 +331,8 @@ class Trainer:
         self.log.record(
             "average" if what else "valid", {"step": position.step, "epoch": position.epoch + 1, **asdict(result)}
         )
-        log.info(
-            f"valid {position.step}  ctc {result.ctc:.3f}  wer {result.wer:.2f} %{what}  {peak_memory(self.device) / 2**30:.1f} GiB"
-        )
+        memory = peak_memory(self.device) / 2**30
+        log.info(f"valid {position.step}  ctc {result.ctc:.3f}  wer {result.wer:.2f} %{what}  {memory:.1f} GiB")
         if result.load:
             loads = " ".join(f"{min(load_E):.2f}-{max(load_E):.2f}" for load_E in result.load)
             log.info(f"valid {position.step}  load by layer {loads}")
@@ -450,8 +449,8 @@ class Trainer:
             f"; going on from step {self.position.step}" if self.position.step else "",
         )
         log.info(
-            "in the log: loss and ctc are in nats per unit; load is the least and the largest share of an expert in any "
-            "layer; xRT is times real time; data is the share of the time that training waited for it"
+            "in the log: loss and ctc are in nats per unit; load is the least and the largest share of an expert in "
+            "any layer; xRT is times real time; data is the share of the time that training waited for it"
         )
         warmup = self.config.optim.warmup_steps
         if 4 * warmup > self.total_steps:

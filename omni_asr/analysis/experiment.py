@@ -1,6 +1,5 @@
 """What an experiment folder holds, read for the report: missing parts are named, never fatal."""
 
-import contextlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -161,16 +160,17 @@ def _read_training(experiment: Experiment) -> None:
 
 
 def _rates(files: ResultFiles) -> tuple[Rate | None, Rate | None, Interval | None]:
-    """Rates in words and characters, and the interval of the first."""
+    """Rates in words and characters, and the interval of the first; nothing where that is damaged."""
     rates: list[Rate | None] = []
-    interval = None
     for unit in ("wer", "cer"):
         try:
             rates.append(read_rate(files.rate(unit)))
         except UserError:
             rates.append(None)
-    with contextlib.suppress(UserError):
+    try:
         interval = read_interval(files.folder / "ci", files.subset or "all") if rates[0] else None
+    except UserError:
+        return None, None, None
     return rates[0], rates[1], interval
 
 

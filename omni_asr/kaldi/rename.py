@@ -117,8 +117,8 @@ def _at_speed(data: DataDir, factor: float) -> Tables:
     tables["wav.scp"] = {key: add_speed(value, factor) for key, value in tables["wav.scp"].items()}
     for name in {"utt2dur", "reco2dur"} & set(tables):
         where = data.path / name
-        seconds = {key: to_number(value, f"{where}: {key}", "length") for key, value in tables[name].items()}
-        tables[name] = {key: _scaled(length, factor) for key, length in seconds.items()}
+        seconds = {key: to_number(value, f"{where}: {key}", "length") for key, value in data.table(name).items()}
+        tables[name] = {rename(key): _scaled(length, factor) for key, length in seconds.items()}
     for key, value in tables.get("segments", {}).items():
         recording, start, end = value.split()
         is_open = float(end) == -1

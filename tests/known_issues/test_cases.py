@@ -39,8 +39,8 @@ EXPECTED = {
     "01_one_damaged_float_wav": Case(
         "WORK",
         (
-            r"failed: 1   removed: 1$", r"validate rc=0$", r"compute-cmvn rc=0$", r"cmvn: 162 of 162 numbers are finite$",
-            r"train rc=0$", r"\S+ \(train\) finished ",
+            r"failed: 1   removed: 1$", r"validate rc=0$", r"compute-cmvn rc=0$",
+            r"cmvn: 162 of 162 numbers are finite$", r"train rc=0$", r"\S+ \(train\) finished ",
         ),
         r"valid \d+  ctc (0\.000|nan)|too short",
     ),
@@ -52,8 +52,9 @@ EXPECTED = {
     "03_channel_0_is_last_channel": Case(
         "WORK",
         (
-            r".*reco2file_and_channel A: first", r".*reco2file_and_channel 1: first", r".*reco2file_and_channel B: second",
-            r".*reco2file_and_channel 2: second", r"--channel 0: first", r"--channel 1: second", r"--channel 2: failed",
+            r".*reco2file_and_channel A: first", r".*reco2file_and_channel 1: first",
+            r".*reco2file_and_channel B: second", r".*reco2file_and_channel 2: second",
+            r"--channel 0: first", r"--channel 1: second", r"--channel 2: failed",
         ),
         r"reco2file_and_channel [0@]: second|--channel -1: (first|second)",
     ),
@@ -67,15 +68,15 @@ EXPECTED = {
         "WORK", tuple(rf"{name}{way} 198$" for name in ("ffmpeg", "sox", "true", "zero") for way in ("", "-pipe"))
     ),
     "rob_01_two_runs_lose_a_decoding": Case(
-        "RECIPE 2",
-        (r"trial 1: rc \d+ and \d+; decode_test is there", r"trial 2: rc \d+ and \d+; decode_test is there"),
+        "RECIPE 1",
+        (r"trial 1: rc \d+ and \d+; decode_test is there",),
         r"GONE|rc [1-9]\d* and [1-9]",
         changes_recipe=True,
     ),
     "rob_02_stage_2_does_not_mend_archives": Case(
         "RECIPE",
         (r"decode: error: ", r"stage 2 rc=0$", r"stage 2 without the archive rc=0$"),
-        r"nothing to do.*\n(.*\n)*stage 2 without",
+        r"features of test are complete, nothing to do",
         changes_recipe=True,
     ),
     "rob_03_yaml_section_twice": Case(
@@ -89,7 +90,9 @@ EXPECTED = {
         r"d(1|40): valid",
     ),
     "rob_05_validation_that_is_not_finite_is_the_best": Case(
-        "TRAIN DEV LANG CMVN WORK", (r"8 steps: train rc=1$", r"40 steps: train rc=1$", r".*error: .*finite"), r"nan best"
+        "TRAIN DEV LANG CMVN WORK",
+        (r"8 steps: train rc=1$", r"40 steps: train rc=1$", r"train: error: "),
+        r"finished \d+ steps|ctc 0\.000",
     ),
     "rob_06_archive_header_declares_too_much": Case(
         "EXP TEST WORK", (r"decode rc=1$", r"compute-cmvn rc=1$", r"decode: error: ", r"compute-cmvn: error: ")

@@ -54,18 +54,12 @@ class Tokenizer(ABC):
 
 
 class CharTokenizer(Tokenizer):
-    """One unit per character; the space is ``▁``.
-
-    Raises:
-        ValueError: the units do not begin with the blank, or there is none for unknown characters.
-    """
+    """One unit per character; the space is ``▁``."""
 
     type = "char"
 
     def __init__(self, units: Sequence[str]) -> None:
         self.units = list(units)
-        if self.units[:1] != [BLANK] or UNKNOWN not in self.units:
-            raise ValueError(f"the units do not begin with {BLANK} or lack {UNKNOWN}")
         self.ids = {unit: index for index, unit in enumerate(self.units)}
 
     def encode(self, text: str) -> list[int]:
@@ -240,7 +234,10 @@ def load_tokenizer(lang_dir: str | os.PathLike[str]) -> Tokenizer:
             tokenizer: Tokenizer = SentencePieceTokenizer(type, (lang_dir / "spm.model").read_bytes())
         elif type == "char":
             lines = read_text(lang_dir / "tokens.txt", advice).split("\n")
-            tokenizer = CharTokenizer([line.rsplit(" ", 1)[0] for line in lines if line])
+            units = [line.rsplit(" ", 1)[0] for line in lines if line]
+            if units[:1] != [BLANK] or UNKNOWN not in units:
+                raise ValueError(f"the units do not begin with {BLANK} or lack {UNKNOWN}")
+            tokenizer = CharTokenizer(units)
         else:
             raise ValueError(f"its type is {shortened(type)}, not char, bpe or unigram")
         return tokenizer

@@ -11,12 +11,13 @@ import os
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 
 from omni_asr.errors import UserError
+from omni_asr.files import shortened
+from omni_asr.yaml_files import parse_yaml, read_yaml, yaml_reason
 
 
 class Bounds(NamedTuple):
@@ -265,16 +266,10 @@ def load_config(path: str | os.PathLike[str] | None, overrides: Iterable[str] = 
     """Read a YAML file over the defaults, then apply ``section.key=value`` overrides.
 
     Raises:
-        UserError: the file is missing or not YAML, a key is unknown, or a value has the wrong type.
+        UserError: the file is missing or not YAML, a key is unknown or given twice, or a value has the wrong type.
     """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        try:
-            tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            raise UserError(f"cannot read the configuration {path}: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    tree = None if path is None else read_yaml(path)
+    tree = {} if tree is None else tree
     where = str(path or "--set")
     if not isinstance(tree, dict):
         raise UserError(f"{where}: expected sections such as 'model:', found {type(tree).__name__}")
@@ -302,9 +297,9 @@ def _apply(tree: dict[str, Any], overrides: Iterable[str]) -> None:
         if not (equals and dot and key):
             raise UserError(f"--set {text!r}: write section.key=value, e.g. --set optim.lr=2e-3")
         try:
-            tree.setdefault(section, {})[key] = yaml.safe_load(value)
+            tree.setdefault(section, {})[key] = parse_yaml(value)
         except yaml.YAMLError as error:
-            raise UserError(f"--set {text!r}: the value is not valid YAML: {' '.join(str(error).split())}") from None
+            raise UserError(f"--set {shortened(text)}: the value is not valid YAML: {yaml_reason(error)}") from None
 
 
 def config_from_dict(tree: Mapping[str, Any], where: str = "configuration") -> Config:
@@ -333,7 +328,7 @@ def _build(cls: type, tree: Mapping[str, Any], where: str, prefix: str) -> Any:
             raise UserError(f"{where}: unknown key {prefix}{key}; {hint}")
         if dataclasses.is_dataclass(hints[key]):
             if value is not None and not isinstance(value, Mapping):
-                raise UserError(f"{where}: section {prefix}{key} must hold keys, not {value!r}")
+                raise UserError(f"{where}: section {prefix}{key} must hold keys, not {shortened(value)}")
             values[key] = _build(typing.cast(type, hints[key]), value or {}, where, f"{prefix}{key}.")
         else:
             values[key] = _convert(value, hints[key], f"{where}: {prefix}{key}")
@@ -348,11 +343,11 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
             return value
         nearest = difflib.get_close_matches(str(value), map(str, choices), n=1)
         hint_text = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise UserError(f"{name} is {value!r}, but must be one of {', '.join(map(str, choices))}{hint_text}")
+        raise UserError(f"{name} is {shortened(value)}, but must be one of {', '.join(map(str, choices))}{hint_text}")
     if origin is tuple:
         if isinstance(value, (list, tuple)) and len(value) == len(choices):
             return tuple(_convert(item, choice, name) for item, choice in zip(value, choices, strict=True))
-        raise UserError(f"{name} must be a list of {len(choices)} values, not {value!r}")
+        raise UserError(f"{name} must be a list of {len(choices)} values, not {shortened(value)}")
     if origin is Annotated:
         return _bounded(_convert(value, choices[0], name), hint.__metadata__[0], name)
     if hint is float and not isinstance(value, bool):
@@ -361,11 +356,11 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
-            raise UserError(f"{name} must be a finite number, not {value!r}")
+            raise UserError(f"{name} must be a finite number, not {shortened(value)}")
         return number
     if type(value) is hint:
         return value
-    raise UserError(f"{name} must be of type {hint.__name__}, not {value!r}")
+    raise UserError(f"{name} must be of type {hint.__name__}, not {shortened(value)}")
 
 
 def _bounded(value: float, bounds: Bounds, name: str) -> float:
@@ -374,4 +369,4 @@ def _bounded(value: float, bounds: Bounds, name: str) -> float:
     limits = f"from {bounds.low:g} to {'below ' if bounds.below else ''}{bounds.high:g}"
     if bounds.high == float("inf"):
         limits = f"at least {bounds.low:g}"
-    raise UserError(f"{name} must be {limits}, not {value!r}")
+    raise UserError(f"{name} must be {limits}, not {shortened(value)}")

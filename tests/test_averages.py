@@ -1,5 +1,6 @@
 """Averages of weights over steps, and the checkpoints that hold them."""
 
+import json
 import re
 import shutil
 
@@ -117,8 +118,10 @@ def test_of_equal_word_error_rates_the_lower_ctc_and_then_the_later_is_better(tm
 
 def test_the_log_says_what_each_step_spent_its_time_on(trained):
     log = (trained[0] / "train.log").read_text()
-    found = re.search(r"data/forward/backward/optimizer (\d+)/(\d+)/(\d+)/(\d+) %  (\d+\.\d) GiB", log)
-    assert found and 97 <= sum(int(share) for share in found.groups()[:4]) <= 103 and float(found[5]) > 0
+    assert re.search(r"xRT  data \d+ %  left ", log) and re.search(r"wer \S+ %  \d+\.\d GiB", log)
+    records = [json.loads(line) for line in (trained[0] / "train.jsonl").read_text().splitlines()]
+    shares = next(record["time"] for record in records if record["type"] == "step")
+    assert list(shares) == ["data", "forward", "backward", "optimizer"] and 0.97 <= sum(shares.values()) <= 1.03
     assert re.search(r"best checkpoint: step \d+, WER [\d.]+; average of 2: .*model.pt", log)
     assert "next: stage 4 of the recipe, or omni-asr decode --model" in log
 

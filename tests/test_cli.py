@@ -1,3 +1,4 @@
+import importlib
 import os
 import subprocess
 import sys
@@ -6,7 +7,7 @@ import pytest
 
 import omni_asr
 from omni_asr import bin
-from omni_asr.bin import ArgumentParser, cli, run_program
+from omni_asr.bin import COMMANDS, ArgumentParser, cli, run_program
 
 
 def test_version(capsys):
@@ -130,3 +131,16 @@ def test_programs_that_compute_nothing_start_without_torch(root, module):
 
 def test_a_main_that_returns_nothing_succeeded():
     assert run_program(lambda argv: None) == 0
+
+
+@pytest.mark.parametrize("name", ["upcycle", "score", "subset", "errors", "launch"])
+def test_help_keeps_commands_as_they_can_be_copied(name, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.argv", ["omni-asr", name, "--help"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    shown = capsys.readouterr().out
+    docstring = importlib.import_module(f"omni_asr.bin.{name.replace('-', '_')}").__doc__
+    for paragraph in docstring.strip().split("\n\n"):
+        if paragraph.startswith(COMMANDS):
+            assert paragraph in shown

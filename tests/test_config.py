@@ -123,13 +123,13 @@ def test_a_file_without_sections(yaml_file, text):
 
 
 def test_a_file_that_is_not_yaml(yaml_file):
-    assert "is not valid YAML" in error_of(yaml_file("model: {dim: 8\noptim\n"))
+    assert "conf.yaml:3: not valid YAML" in error_of(yaml_file("model: {dim: 8\noptim\n"))
 
 
 def test_a_missing_file(tmp_path):
     message = error_of(tmp_path / "absent.yaml")
     assert "absent.yaml" in message
-    assert "No such file" in message
+    assert "does not exist" in message
 
 
 @pytest.mark.parametrize(("section", "source"), [("features", "fbank.conf"), ("tokens", "--token_type")])

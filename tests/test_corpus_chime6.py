@@ -167,7 +167,7 @@ def test_a_copy_of_the_tests_alone(corpus, tmp_path):
     [
         ("[]", ["--sets=test"], "--sets: there is no set test; there are train, dev, eval"),
         (None, ["--sets=eval"], "transcriptions/eval/S21.json is not in"),
-        ('[{"words": ', ["--sets=eval"], "S21.json: no JSON (Expecting value"),
+        ('[{"words": ', ["--sets=eval"], "S21.json is not JSON (Expecting value"),
         ('{"words": "a"}', ["--sets=eval"], "S21.json: expected a list of utterances"),
         ('[{"words": "a", "speaker": "P45"}]', ["--sets=eval"], "S21.json: utterance 1: time 'None' is not a number"),
         ('[{"words": "a"}]', ["--sets=eval"], "eval: 1 of 2 utterances are lost"),

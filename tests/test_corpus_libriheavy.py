@@ -247,14 +247,14 @@ def test_segments_of_a_long_recording_are_read_by_seeking(tmp_path):
     reader = AudioReader(tmp_path)
     decoded = 0
     recording = reader._recording("r")
-    read = recording._file.read
+    read = recording._decoder._file.read
 
     def counting(frames, **options):
         nonlocal decoded
         decoded += frames
         return read(frames, **options)
 
-    recording._file.read = counting
+    recording._decoder._file.read = counting
     for start in (3500, 10, 1800, 3599):
         audio = reader.read_part("x", Segment("r", start, start + 1))
         assert np.array_equal(audio.samples, ramp[start * rate : (start + 1) * rate])

@@ -74,10 +74,10 @@ def test_features_of_other_options_are_refused(model_path, tmp_path):
 
 def test_what_is_not_a_model_is_refused(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match="no omni_asr model, or it is damaged .it is torn."):
+    with pytest.raises(UserError, match="model.pt is a text file, not a model; name model.pt, or the experiment"):
         load_package(tmp_path, torch.device("cpu"))
     torch.save({"weights": torch.zeros(1)}, tmp_path / "model.pt")
-    with pytest.raises(UserError, match="no omni_asr model; it must be one that training wrote"):
+    with pytest.raises(UserError, match="not an omni_asr model; it must be one that training wrote"):
         load_package(tmp_path, torch.device("cpu"))
     with pytest.raises(UserError, match="stage 3"):
         load_package(tmp_path / "nowhere", torch.device("cpu"))

@@ -305,5 +305,5 @@ def test_routing_that_is_not_there_is_one_line(tmp_path, capsys):
     assert "routing.json does not exist; analyse the routing first (stage 6)" in capsys.readouterr().err
     (experiment / "routing.json").write_text("{}")
     assert run_program(results.main, arguments) == 1
-    assert "is not what omni-asr analyze-routing writes; run it again" in capsys.readouterr().err
+    assert "analyze-routing writes ('agreement' is missing); run it again" in capsys.readouterr().err
     assert not (tmp_path / "RESULTS.md").exists()

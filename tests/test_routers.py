@@ -11,6 +11,7 @@ from omni_asr.models import backends
 from omni_asr.models.asr_model import count_parameters
 from omni_asr.models.moe import MixtureOfExperts
 from omni_asr.models.routers import ROUTERS, Frames, OmniRouter, SwitchRouter, make_router
+from omni_asr.scoring import runs
 
 ROUTER_TYPES = ["switch", "omni"]
 INPUTS = 32
@@ -168,13 +169,55 @@ def test_a_training_step_gives_every_parameter_a_finite_gradient(router, changes
         assert all(load_E.sum().item() == pytest.approx(1) for load_E in losses.load_LE.values())
 
 
+NOISE = (
+    "a router that draws noise draws it under `if self.training`, as router_jitter in Router.forward does, and from "
+    "PyTorch's own generator (torch.randn_like): decoding must not change from call to call, and recomputed "
+    "activations draw the same again"
+)
+
+
+@pytest.mark.parametrize("name", list(ROUTERS))
+def test_noise_is_drawn_in_training_only(name):
+    assert_noise_in_training_only(make_router(small_config(router=name), 4, 2, INPUTS))
+
+
+def assert_noise_in_training_only(router):
+    frames = [Frames(torch.randn(6, 16), layer, torch.randn(6, INPUTS)) for layer in range(2)]
+    router.eval()
+    assert all(torch.equal(router.logits(one), router.logits(one)) for one in frames), NOISE
+    router.train()
+    with torch.random.fork_rng():
+        twice = [(torch.manual_seed(3), [router.logits(one) for one in frames])[1] for _ in range(2)]
+    assert all(torch.equal(a, b) for a, b in zip(*twice, strict=True)), NOISE
+
+
+def test_the_test_of_noise_tells_where_it_belongs():
+    class Noisy(OmniRouter):
+        def logits(self, frames):
+            logits_NE = super().logits(frames)
+            return logits_NE + 0.1 * torch.randn_like(logits_NE)
+
+    class NoisyInTraining(OmniRouter):
+        def logits(self, frames):
+            logits_NE = super().logits(frames)
+            return logits_NE + 0.1 * torch.randn_like(logits_NE) if self.training else logits_NE
+
+    assert_noise_in_training_only(NoisyInTraining(small_config(), 4, 2, INPUTS))
+    with pytest.raises(AssertionError, match="under `if self.training`, as router_jitter in Router.forward does"):
+        assert_noise_in_training_only(Noisy(small_config(), 4, 2, INPUTS))
+
+
+def test_every_router_has_a_place_in_tables():
+    assert ["dense", *ROUTERS] == runs.ROUTERS, "omni_asr/scoring/runs.py orders the rows of tables by this list"
+
+
 @pytest.mark.parametrize("router", list(ROUTERS))
 def test_an_utterance_alone_gives_the_same_as_in_a_batch(router):
     model = small_model(router=router, top_k=2, capacity_factor=0.5).eval()
     batch = random_batch([80, 61])
     together, _ = model.encode(batch.x_BTF, batch.lengths_B)
     alone, _ = model.encode(batch.x_BTF[1:, :61], batch.lengths_B[1:])
-    assert torch.allclose(together[1, : alone.shape[1]], alone[0], atol=1e-5)
+    assert torch.allclose(together[1, : alone.shape[1]], alone[0], atol=1e-5), "a decision depends on the batch"
 
 
 @pytest.mark.parametrize("router", list(ROUTERS))
@@ -189,7 +232,7 @@ def test_recomputed_activations_change_nothing_and_count_once(router):
         gradients = [p.grad for p in model.parameters() if p.requires_grad]
         results.append([losses.total.detach(), *losses.load_LE.values(), *gradients])
     for a, b in zip(*results, strict=True):
-        assert torch.allclose(a, b, atol=1e-6)
+        assert torch.allclose(a, b, atol=1e-6), NOISE
 
 
 def routers_of(**changes):

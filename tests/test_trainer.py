@@ -19,11 +19,13 @@ from training_helpers import LETTERS, broken_forward, losses, prepare, run, trai
 
 from omni_asr.bin import shard
 from omni_asr.bin import train as train_program
+from omni_asr.config import ModelConfig
 from omni_asr.errors import UserError
 from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.package import load_package
 from omni_asr.text.tokenizer import save_tokenizer, train_tokenizer
 from omni_asr.training.checkpoint import Checkpoints, Position
+from omni_asr.training.logging import progress_line
 from omni_asr.training.meters import Stopwatch
 from omni_asr.training.ranks import Ranks
 from omni_asr.training.trainer import Trainer
@@ -80,7 +82,7 @@ def test_what_a_finished_run_leaves(finished):
     info = json.loads((finished / "model_info.json").read_text())
     assert info["router"] == "omni" and info["params_total"] > info["params_active"] > 0 and info["steps"] > 0
     log = (finished / "train.log").read_text()
-    for word in ("x real time", "left 0:", "grad ", "load by layer", "wer "):
+    for word in (" xRT  data ", "left 0:", "grad ", "load by layer", "wer "):
         assert word in log
 
 
@@ -430,3 +432,14 @@ def test_training_on_shards_goes_on_exactly(corpus, tmp_path):
     plain = tmp_path / "plain"
     assert run(train_command(options, plain, "train.epochs=2", "train.log_every=1")).returncode == 0
     assert losses(plain)[1] != losses(whole)[1], "shards have another order than one pool of all"
+
+
+@pytest.mark.parametrize("capacity_factor", [0.0, 1.25])
+def test_step_lines_fit_160_columns(capacity_factor):
+    values = {"loss": 12.345, "load": [[0.0, 0.8]], "drop_rate": 0.123, "grad_norm": 13.62, "lr": 3e-3}
+    values |= {"times_real_time": 27940.0, "time": {"data": 0.19, "forward": 0.81}}
+    model = ModelConfig(capacity_factor=capacity_factor)
+    line = progress_line(Position(step=120_000, epoch=119), 500_000, values, 400_000.0, model)
+    assert len(f"2026-01-31T12:34:56 {line}") <= 160
+    assert line.startswith("step 120000/500000  epoch 120  loss 12.345  load 0.00-0.80  ")
+    assert line.endswith("  27940 xRT  data 19 %  left 111:06:40")

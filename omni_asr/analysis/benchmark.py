@@ -1,21 +1,21 @@
 """A benchmark of several corpora: its columns, and what a model reached in each."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from omni_asr.errors import UserError
+from omni_asr.files import read_json, read_text, well_formed
 from omni_asr.kaldi.tables import read_lines, read_table
 from omni_asr.scoring.bootstrap import Interval, interval, mean_interval
 from omni_asr.scoring.per_utt import read_utterances
 from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES
 from omni_asr.scoring.results import read_rate
 from omni_asr.scoring.sclite import Utterance, by_speaker
+from omni_asr.scoring.transcripts import check_ids_meet
+from omni_asr.yaml_files import read_yaml
 
 SLACK = 0.01
 """Share of a set's utterances or words by which versions of a corpus, such as AMI's 1.6.1 and 1.6.2, may differ."""
@@ -162,19 +162,11 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     Raises:
         UserError: it is missing, or not of that form.
     """
-    try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    tree = read_yaml(path)
+    with well_formed(path, "a benchmark", "see egs/benchmark/conf/columns.yaml"):
         systems = tuple(map(str, tree.get("systems", ())))
-        columns = tuple(
-            Column(**{**row, "published": tuple(row.get("published", [None] * len(systems)))})
-            for row in tree["columns"]
-        )
-        plan = Plan(tree["regime"], systems, columns, tree.get("corpora", {}), str(tree.get("source", "")))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is no benchmark ({reason}); see egs/benchmark/conf/columns.yaml") from None
+        columns = tuple(_column(row, len(systems)) for row in tree["columns"])
+        plan = Plan(str(tree["regime"]), systems, columns, tree.get("corpora", {}), str(tree.get("source", "")))
     if plan.regime not in REGIMES:
         raise UserError(f"{path}: there is no regime {plan.regime!r}; there are {', '.join(REGIMES)}")
     for column in columns:
@@ -183,19 +175,22 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     return plan
 
 
+def _column(row: Mapping[str, Any], systems: int) -> Column:
+    published = row.get("published", [None] * systems)
+    rates = tuple(None if rate is None else float(rate) for rate in published)
+    return Column(**{**row, "published": rates})
+
+
 def read_found(path: str | os.PathLike[str]) -> dict[str, Found]:
     """Read where the corpora were found, as ``egs/benchmark/local/find.py`` writes it.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    try:
-        return {
-            recipe: Found(tuple(row["folders"]), row["release"], row["problem"])
-            for recipe, row in json.loads(Path(path).read_text(encoding="utf-8")).items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not what egs/benchmark writes ({error}); remove it and run that again") from None
+    advice = "remove it and run egs/benchmark again"
+    tree = read_json(path, advice)
+    with well_formed(path, "what egs/benchmark writes", advice):
+        return {recipe: Found(tuple(row["folders"]), row["release"], row["problem"]) for recipe, row in tree.items()}
 
 
 def measure(
@@ -224,10 +219,8 @@ def measure(
 
 
 def _info(decode_dir: Path) -> dict[str, Any]:
-    try:
-        info = json.loads((decode_dir / "model_info.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    path = decode_dir / "model_info.json"
+    info = read_json(path, "decode this set again (stage 4)") if path.exists() else {}
     return info if isinstance(info, dict) else {}
 
 
@@ -242,6 +235,9 @@ def _read(measured: Measured, data_dir: Path, decode_dir: Path, regime: str) -> 
     dropped = sum(line.startswith(column.subset) for line in read_lines(folder / "dropped_utts"))
     if not utterances:
         return replace(measured, problem=f"no utterance of {data_dir} begins with {column.subset!r}")
+    if not rate.protocol.startswith("stm"):
+        own = read_table(data_dir / "utt2spk")
+        check_ids_meet([utterance.id for utterance in utterances], str(folder), own, str(data_dir))
     counts = by_speaker(utterances)[1].counts
     return replace(
         measured,
@@ -261,7 +257,7 @@ def _compared(measured: Measured, folder: Path) -> Measured:
     release, path = measured.release, folder / "conf" / "official_counts"
     names = [column.counts or column.set]
     if (data_dir / "release").exists():
-        release = (data_dir / "release").read_text(encoding="utf-8").strip()
+        release = read_text(data_dir / "release", "prepare this set again (stage 1)").strip()
         names.append(f"{names[0]}@{release}")
     official = _official(path, names) or Counts(column.utterances, column.words, column.table)
     words = None

@@ -20,6 +20,7 @@ from omni_asr.scoring.decoded import timed_words
 from omni_asr.scoring.reports import read_breakdown
 from omni_asr.scoring.result_files import ResultFiles
 from omni_asr.scoring.sclite import Utterance
+from omni_asr.scoring.transcripts import check_ids_meet
 
 AUDIO_BYTES = 24_000_000
 """Audio of a page, as FLAC in base64: some 15 minutes of speech at 16 kHz. What is over is left out."""
@@ -55,7 +56,7 @@ def read_errors(
     """Read a set that was scored in a regime (one of SUFFIXES); what else is missing is named in the notes.
 
     Raises:
-        UserError: the set is not scored.
+        UserError: the set is not scored, or the data directory is of another one.
     """
     folder, data = Path(decode_dir), Path(data_dir)
     experiment, name = Path(os.path.abspath(folder)).parent.name, Path(os.path.abspath(data)).name
@@ -63,6 +64,7 @@ def read_errors(
     decoded, missing = read_decoded(name, files)
     if not decoded.wer or not decoded.utterances:
         raise UserError(f"{decode_dir}: score this set first (stage 5); {missing[0]}")
+    _check_set(decoded, data, files.folder)
     found = Errors(decoded, experiment, worst_utterances(decoded.utterances, most), notes=missing)
     for path in sorted(files.folder.glob("by_*.md")):
         try:
@@ -78,6 +80,20 @@ def read_errors(
         except UserError as error:
             found.notes.append(f"audio: {error}")
     return found
+
+
+def _check_set(decoded: DecodedSet, data_dir: Path, scored: Path) -> None:
+    """Check that a decoding is of a data directory: by recordings where segments of an stm were scored.
+
+    Raises:
+        UserError: no id is in both.
+    """
+    data, parts = DataDir(data_dir), DataDir(scored).segments
+    if parts is not None:
+        recordings = {part.recording: None for part in parts.values()}
+        check_ids_meet(recordings, str(scored), data.table("wav.scp") if data.has("wav.scp") else {}, str(data_dir))
+    elif decoded.wer and not decoded.wer.protocol.startswith("stm"):
+        check_ids_meet([one.id for one in decoded.utterances], str(scored), data.utterances, str(data_dir))
 
 
 def _read_starts(found: Errors, path: Path) -> None:

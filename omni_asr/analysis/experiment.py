@@ -8,6 +8,7 @@ from typing import Any
 
 from omni_asr.analysis.routing_file import RoutingResults, read_routing
 from omni_asr.errors import UserError
+from omni_asr.files import MALFORMED, read_json_lines
 from omni_asr.kaldi.tables import read_ids, read_table, to_number
 from omni_asr.scoring.bootstrap import Interval, read_interval
 from omni_asr.scoring.per_utt import read_utterances
@@ -139,17 +140,17 @@ def _read_training(experiment: Experiment) -> None:
     """Lines of ``train.jsonl``; a step that was run again after a restart counts once, as it was last."""
     lines: dict[str, dict[int, dict[str, Any]]] = {"step": {}, "valid": {}}
     try:
-        text = (experiment.path / "train.jsonl").read_text(encoding="utf-8", errors="replace")
+        written = read_json_lines(experiment.path / "train.jsonl")
     except OSError:
         experiment.missing.append("train.jsonl does not exist: no curves, no load over training")
         return
     unreadable = 0
-    for line in text.splitlines():
+    for line in written:
         try:
-            record = json.loads(line)
+            record = line.value or {}
             lines.get(record["type"], {})[int(record["step"])] = record
-        except (ValueError, KeyError, TypeError):
-            unreadable += bool(line.strip())
+        except MALFORMED:
+            unreadable += 1
     if unreadable:
         experiment.missing.append(f"train.jsonl: {unreadable} lines could not be read and are left out")
     experiment.steps, experiment.valid = ([lines[kind][step] for step in sorted(lines[kind])] for kind in lines)
@@ -159,14 +160,18 @@ def _read_training(experiment: Experiment) -> None:
 
 
 def _rates(files: ResultFiles) -> tuple[Rate | None, Rate | None, Interval | None]:
-    """Rates in words and characters, and the interval of the first."""
+    """Rates in words and characters, and the interval of the first; nothing where that is damaged."""
     rates: list[Rate | None] = []
     for unit in ("wer", "cer"):
         try:
             rates.append(read_rate(files.rate(unit)))
         except UserError:
             rates.append(None)
-    return rates[0], rates[1], read_interval(files.folder / "ci", files.subset or "all") if rates[0] else None
+    try:
+        interval = read_interval(files.folder / "ci", files.subset or "all") if rates[0] else None
+    except UserError:
+        return None, None, None
+    return rates[0], rates[1], interval
 
 
 def _read_set(experiment: Experiment, name: str, suffix: str) -> DecodedSet:
@@ -215,7 +220,7 @@ def _read_scores(path: Path) -> dict[str, float]:
 def _read_load(path: Path) -> Load:
     try:
         return checked_load(json.loads(path.read_text(encoding="utf-8")).get("load"))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, *MALFORMED):
         return []
 
 
@@ -223,5 +228,5 @@ def checked_load(load: Any) -> Load:
     """The load as lists of numbers, or nothing where it is something else."""
     try:
         return [[float(share) for share in layer] for layer in load if len(layer)]
-    except (TypeError, ValueError):
+    except MALFORMED:
         return []

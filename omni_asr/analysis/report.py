@@ -8,7 +8,9 @@ from pathlib import Path
 from omni_asr.analysis import errors_page, page, routing_page
 from omni_asr.analysis.experiment import Experiment, checked_load, read_experiment, siblings
 from omni_asr.analysis.plots import load_over_training, require_matplotlib, training_curves
+from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
+from omni_asr.scoring.result_files import files_of
 
 
 def write_report(
@@ -17,15 +19,23 @@ def write_report(
     """Write ``exp_dir/report/index.html`` about training and the decoded sets, and return its path.
 
     Raises:
-        UserError: there is no such experiment, or matplotlib is not installed.
+        UserError: there is no such experiment, it has decoded other sets only, or matplotlib is not installed.
     """
     require_matplotlib()
     experiment = read_experiment(exp_dir, data_dir, list(sets))
+    _check_sets(experiment, sets)
     path = Path(exp_dir, "report", "index.html")
     with atomic_write(path) as file:
         command = shlex.join(["omni-asr", "report", str(exp_dir), *sets, "--data-dir", str(data_dir)])
         file.write(render(experiment, siblings(experiment, list(sets)), list(sets), command))
     return path
+
+
+def _check_sets(experiment: Experiment, sets: Sequence[str]) -> None:
+    """Keep a report from being replaced by one of sets that are not there; an experiment under way has none yet."""
+    decoded = sorted(path.name.removeprefix("decode_") for path in experiment.path.glob("decode_*") if path.is_dir())
+    if decoded and not any(files_of(experiment.path, name).decode_dir.is_dir() for name in sets):
+        raise UserError(f"{experiment.path} has decoded none of {', '.join(sets)}; there are {', '.join(decoded)}")
 
 
 def render(experiment: Experiment, others: Sequence[Experiment], sets: Sequence[str], command: str) -> str:

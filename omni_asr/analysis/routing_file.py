@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omni_asr.files import MALFORMED, reason_of
+
 Table = list[list[float | None]]
 """Rows of numbers, None where there is none; rows may differ in length."""
 Part = dict[str, Any]
@@ -50,7 +52,7 @@ def read_routing(path: Path, command: str) -> tuple[RoutingResults | None, list[
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         return None, [f"{path.name} does not exist: no pictures of the routing; run {command}"]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return None, [f"{path.name} is not JSON ({error}): no pictures of the routing; run again: {command}"]
     try:
         layers = content["layers"]
@@ -64,7 +66,7 @@ def read_routing(path: Path, command: str) -> tuple[RoutingResults | None, list[
             raise ValueError("no layers with experts")
     except MALFORMED as error:
         return None, [
-            f"{path.name}: layers cannot be read ({_reason(error)}): no pictures of the routing; run again: {command}"
+            f"{path.name}: layers cannot be read ({reason_of(error)}): no pictures of the routing; run again: {command}"
         ]
     unread = []
     for name, parse in PARTS.items():
@@ -73,7 +75,7 @@ def read_routing(path: Path, command: str) -> tuple[RoutingResults | None, list[
                 setattr(routing, name, parse(content[name], routing.experts))
         except MALFORMED as error:
             unread.append(
-                f"{path.name}: {name} cannot be read ({_reason(error)}) and is left out; run again: {command}"
+                f"{path.name}: {name} cannot be read ({reason_of(error)}) and is left out; run again: {command}"
             )
     return routing, unread
 
@@ -82,10 +84,6 @@ def printable(value: Any) -> str:
     """Text without line ends and other signs that cannot be drawn; a blank is made visible."""
     text = "".join(sign if sign.isprintable() else "·" for sign in str(value))
     return text if text.strip() else "␣" * len(text)
-
-
-def _reason(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _whole(value: Any) -> int | None:
@@ -190,7 +188,6 @@ def _example(part: Part, experts: list[int]) -> Part:
     }
 
 
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 OPTIONAL = ("perturbations", "example")
 """Parts that may be null: they take longer to compute."""
 PARTS: dict[str, Callable[[Part, list[int]], Part]] = {

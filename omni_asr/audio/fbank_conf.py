@@ -1,13 +1,14 @@
 """``conf/fbank.conf``: Kaldi's ``--name=value`` lines for :class:`FeaturesConfig`."""
 
 import difflib
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from omni_asr.config import FeaturesConfig
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, shortened
 from omni_asr.kaldi.tables import read_lines
 
 FIELDS = {
@@ -41,6 +42,18 @@ UPSAMPLE = "allow-upsample"
 
 IGNORED = {"allow-downsample", "energy-floor", "raw-energy", "channel", "vtln-low", "vtln-high"}
 """Kaldi options without a meaning here: a higher rate is always brought down, energy is not computed."""
+
+LIMITS = {
+    "sample-frequency": (1000, 384_000, "Hz"),  # no interface records faster
+    "num-mel-bins": (4, 1024, "bands"),  # a frame of 25 ms at 16 kHz has 257 points of the spectrum
+    "frame-length": (1, 1000, "ms"),  # speech changes many times a second
+    "frame-shift": (1, 1000, "ms"),
+    "preemphasis-coefficient": (0, 1, ""),  # the share of the sample before that is taken away
+    "dither": (0, 32768, ""),  # samples are scaled as 16-bit integers
+    "low-freq": (0, 192_000, "Hz"),
+    "high-freq": (-192_000, 192_000, "Hz"),
+}
+"""Least and largest value of each numeric option, and its unit."""
 
 WINDOWS = ("povey", "hamming", "hanning", "blackman", "rectangular")
 
@@ -112,14 +125,12 @@ def check_options(config: FeaturesConfig, where: str) -> None:
     Raises:
         UserError: names the first bad value.
     """
-    nyquist = config.sample_rate / 2
+    for name in LIMITS:
+        _check_limits(where, name, getattr(config, FIELDS[name]))
+    samples, nyquist = config.sample_rate * 0.001 * config.frame_length_ms, config.sample_rate / 2
     high = config.high_freq if config.high_freq > 0 else nyquist + config.high_freq
     checks = {
-        f"--sample-frequency={config.sample_rate} must be positive": config.sample_rate > 0,
-        f"--num-mel-bins={config.num_mel_bins} must be at least 4": config.num_mel_bins > 3,
-        f"--frame-shift={config.frame_shift_ms} must be positive": config.frame_shift_ms > 0,
-        f"--frame-length={config.frame_length_ms} must be positive": config.frame_length_ms > 0,
-        f"--dither={config.dither} must not be negative": config.dither >= 0,
+        f"--frame-length={config.frame_length_ms:g} is {samples:g} samples; at least 8 are needed": samples >= 8,
         f"--window-type={config.window_type} must be one of {', '.join(WINDOWS)}": config.window_type in WINDOWS,
         f"--low-freq={config.low_freq} and --high-freq={config.high_freq} leave no band below {nyquist:g} Hz": (
             0 <= config.low_freq < high <= nyquist
@@ -132,9 +143,15 @@ def check_options(config: FeaturesConfig, where: str) -> None:
 
 def _check_fixed(where: str, name: str, text: str) -> None:
     expected = FIXED[name]
-    same = float(text) == float(expected) if name == "vtln-warp" else text.lower() == expected
-    if not same:
+    if text.lower() != expected and not (name == "vtln-warp" and _is_one(text)):
         raise UserError(f"{where}: --{name}={text} is not supported; only --{name}={expected} is")
+
+
+def _is_one(text: str) -> bool:
+    try:
+        return float(text) == 1.0
+    except ValueError:
+        return False
 
 
 def _convert(where: str, name: str, text: str) -> object:
@@ -145,15 +162,26 @@ def _convert(where: str, name: str, text: str) -> object:
         return text
     try:
         number = float(text)
-        if kind is int and number != int(number):
+        if not math.isfinite(number) or kind is int and number != int(number):
             raise ValueError
-        return kind(number)
-    except (ValueError, OverflowError):
+    except ValueError:
         words = "a whole number" if kind is int else "a number"
-        raise UserError(f"{where}: --{name} must be {words}, not {text!r}") from None
+        raise UserError(f"{where}: --{name} must be {words}, not {shortened(text)}") from None
+    _check_limits(where, name, number)
+    return kind(number)
+
+
+def _check_limits(where: str, name: str, number: float) -> None:
+    """Reject a number that is out of range, whatever the other options."""
+    low, high, unit = LIMITS[name]
+    if low <= number <= high:
+        return
+    milliseconds = 1000 * number
+    hint = f"; did you mean {milliseconds:g}, {number:g} s?" if unit == "ms" and low <= milliseconds <= high else ""
+    raise UserError(f"{where}: --{name}={number:g} must be from {low:g} to {high:g} {unit}".rstrip() + hint)
 
 
 def _boolean(where: str, name: str, text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise UserError(f"{where}: --{name} must be true or false, not {text!r}")
+        raise UserError(f"{where}: --{name} must be true or false, not {shortened(text)}")
     return text.lower() == "true"

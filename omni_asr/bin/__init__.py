@@ -7,10 +7,31 @@ import argparse
 import logging
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 
 from omni_asr.errors import UserError
 from omni_asr.kaldi import pipes
+
+COMMANDS = ("Example:", "omni-asr ", " ")
+"""Beginnings of the paragraphs of a program's docstring that hold commands."""
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """argparse's help with paragraphs, commands that can be copied as they stand, and no defaults that say nothing."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        filled = []
+        for paragraph in text.strip().split("\n\n"):
+            is_command = paragraph.startswith(COMMANDS)
+            words = " ".join(paragraph.split())
+            filled.append(paragraph if is_command else textwrap.fill(words, width, break_on_hyphens=False))
+        return "\n\n".join(filled)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        default = action.default
+        says_nothing = default is None or default is False or default in ("", [])
+        return action.help if says_nothing else super()._get_help_string(action)
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -21,7 +42,7 @@ class ArgumentParser(argparse.ArgumentParser):
         super().__init__(
             prog=program if program != "omni-asr" else None,
             description=description,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=HelpFormatter,
             allow_abbrev=False,
         )
 

@@ -26,7 +26,6 @@ KNOWN = ("--mem", "--gpu", "--num-threads", "--max-jobs", "--max-jobs-run", "--n
 def make_parser() -> ArgumentParser:
     """The launcher's own options, without JOB=1:N and what follows."""
     parser = ArgumentParser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.usage = "%(prog)s BACK_END [options] [JOB=1:N] LOG COMMAND ..."
     parser.add_argument("back_end", help=f"one of: {', '.join(available())}")
     parser.add_argument("--mem", default="", help="memory of each job, e.g. 4G (local: not enforced)")

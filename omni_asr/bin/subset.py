@@ -30,14 +30,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Choose, write, and print how many utterances were taken."""
     parser = ArgumentParser(__doc__)
     parser.usage = "subset [options] SRC_DIR [N] DEST_DIR"
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("arguments", metavar="SRC_DIR [N] DEST_DIR", nargs="+", help="directories, and how many")
     mode = parser.add_mutually_exclusive_group()
     for name, what in MODES.items():
         mode.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=what)
     mode.add_argument("--utt-list", metavar="FILE", help="utterances named in the first field of each line")
     mode.add_argument("--spk-list", metavar="FILE", help="utterances of the speakers named in each line")
-    parser.add_argument("--seed", type=int, default=1, help="of random choices (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="of random choices")
     parser.add_pipes()
     args = parser.parse_args(argv)
     by_list = args.utt_list or args.spk_list

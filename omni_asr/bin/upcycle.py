@@ -1,7 +1,7 @@
 """Turn a trained dense model into a mixture of experts that gives the same outputs, to train on from.
 
 Every expert starts as a copy of the dense block, the router is fresh and near-uniform, and the experts' outputs are
-scaled to undo the gate. Train on with the same options:
+scaled to undo the gate. Train on with the same options.
 
 Example: omni-asr upcycle exp/dense_base exp/upcycled.pt --router omni --experts 12x8
          ./run.sh --stage 3 --router omni --tag upcycled --set model.experts=12x8 --set train.init=exp/upcycled.pt

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from omni_asr.corpora.progress import Progress
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import MALFORMED, atomic_write, reason_of
 
 log = logging.getLogger("download")
 
@@ -176,6 +176,10 @@ def _checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, RuntimeError)
+"""Exceptions that unpacking raises for an archive that is damaged, encrypted or of a later format."""
+
+
 def unpack(path: Path, folder: str | os.PathLike[str]) -> None:
     """Unpack a tar or zip file into a folder, once: a mark in ``folder/.unpacked`` says that it is complete.
 
@@ -191,8 +195,8 @@ def unpack(path: Path, folder: str | os.PathLike[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _extract(path, folder)
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-        reason = " ".join(str(error).split())
+    except (*DAMAGED, *MALFORMED) as error:
+        reason = reason_of(error)
         raise UserError(f"{path} is damaged and cannot be unpacked ({reason}); remove it and start again") from None
     except OSError as error:
         what = f"{path} cannot be unpacked into {folder}"

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from omni_asr.data.rows import Rows, Strings
 from omni_asr.data.table_walk import TableWalk, unique_entries
 from omni_asr.errors import UserError
+from omni_asr.files import MALFORMED
 from omni_asr.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Manifest:
         try:
             sizes: dict[str, int] = json.loads((self.path / "sizes.json").read_text())
             columns = {name: _open(self.path / name, type, sizes[name]) for name, type in COLUMNS.items()}
-        except (OSError, ValueError, KeyError):
+        except (OSError, *MALFORMED):
             raise UserError(f"{path} is not a whole manifest; remove it and start again") from None
         self.frames = columns["frames"]
         self.source = columns["source"]

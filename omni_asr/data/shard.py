@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from omni_asr.data.dataset import UtteranceSet
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, read_json, well_formed
 from omni_asr.kaldi.data_dir import COPIED, kind_of
 from omni_asr.kaldi.join import CORPORA
 
@@ -86,7 +86,8 @@ def _begin(source: UtteranceSet, out_dir: Path, utts_per_shard: int, seed: int) 
             raise UserError(f"{out_dir} is a data directory already; name another one")
         with atomic_write(note) as file:
             json.dump(made_from, file)
-    if json.loads(note.read_text()) != made_from:
+    advice = f"remove {out_dir} and start again"
+    if read_json(note, advice) != made_from:
         raise UserError(
             f"{out_dir} holds shards of other data, or with another size or seed; remove it or name another directory"
         )
@@ -101,7 +102,11 @@ def _write_shard(source: UtteranceSet, chosen: NDArray, ark: Path) -> NDArray[np
     """Write one archive; return where each matrix begins. What an earlier start wrote is kept."""
     index = ark.with_suffix(".offsets.npy")
     if index.exists() and ark.exists():
-        return np.load(index)
+        with well_formed(index, "the index of an archive", f"remove {ark} and start again"):
+            offsets = np.load(index)
+            if offsets.shape != (len(chosen),) or offsets.dtype != np.int64:
+                raise ValueError(f"it is of {offsets.size} matrices, not {len(chosen)}")
+            return offsets
     offsets = np.empty(len(chosen), np.int64)
     with atomic_write(ark, "wb") as file:
         for place, row in enumerate(chosen.tolist()):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omni_asr.errors import UserError
+from omni_asr.files import read_text
 
 PLACES = (Path("conf/slurm.conf"), Path("../TEMPLATE/conf/slurm.conf"))
 """Where the file is looked for: a recipe's own, then that of all recipes."""
@@ -70,7 +71,7 @@ def read_conf(path: Path) -> SlurmConf:
     command: list[str] = []
     rules: dict[tuple[str, str], list[str]] = {}
     defaults: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         try:
             words = shlex.split(line, comments=True)
         except ValueError as error:

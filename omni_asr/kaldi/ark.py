@@ -153,7 +153,7 @@ def read_ark(path: str | os.PathLike[str]) -> Iterator[tuple[str, NDArray[Any]]]
     """Ids and matrices of an archive, in its order.
 
     Raises:
-        UserError: the archive is missing, or holds something else.
+        UserError: the archive is missing, or does not hold matrices to its end.
     """
     try:
         with open(path, "rb") as file:
@@ -161,5 +161,5 @@ def read_ark(path: str | os.PathLike[str]) -> Iterator[tuple[str, NDArray[Any]]]
                 yield key, _read(file, f"{key} of {os.fspath(path)}")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except UNREADABLE:
-        raise UserError(f"{path} is not a whole archive of matrices; make it again") from None
+    except (*UNREADABLE, OverflowError, MemoryError):
+        raise UserError(f"{path} is not a Kaldi archive, or it is damaged; make it again") from None

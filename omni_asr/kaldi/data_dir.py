@@ -1,6 +1,7 @@
 """Kaldi data directories: reading one, and writing one whole."""
 
 import functools
+import math
 import os
 import re
 import shutil
@@ -138,6 +139,8 @@ class DataDir:
             try:
                 recording, start, end = value.split()
                 segment = Segment(recording, float(start), float(end))
+                if math.isnan(segment.start + segment.end):
+                    raise ValueError
             except ValueError:
                 raise UserError(f"{path}:{number}: expected '<utt> <recording> <start> <end>' in seconds") from None
             yield number, utterance, segment

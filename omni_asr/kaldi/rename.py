@@ -27,9 +27,10 @@ def renamed(data: DataDir, utt: Rename, spk: Rename, reco: Rename) -> Tables:
             tables[name] = {rename(key): value for key, value in data.table(name).items()}
     if "utt2spk" in tables:
         tables["utt2spk"] = {key: spk(speaker) for key, speaker in tables["utt2spk"].items()}
-    for key, value in tables.get("segments", {}).items():
-        recording, start, end = value.split()[:3]
-        tables["segments"][key] = f"{reco(recording)} {start} {end}"
+    if data.segments is not None:  # which checks every line
+        for key, value in tables["segments"].items():
+            recording, start, end = value.split()
+            tables["segments"][key] = f"{reco(recording)} {start} {end}"
     tables.setdefault("utt2uniq", {utt(key): key for key in data.utterances})
     return tables
 

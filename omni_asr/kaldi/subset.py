@@ -81,7 +81,8 @@ def utterance_lengths(data: DataDir) -> dict[str, float]:
     """
     if data.has("utt2num_frames") or data.has("utt2dur"):
         name = "utt2num_frames" if data.has("utt2num_frames") else "utt2dur"
-        lengths = {key: to_number(value, f"{data.path / name}: {key}") for key, value in data.table(name).items()}
+        table, path = data.table(name), data.path / name
+        lengths = {key: to_number(value, f"{path}: {key}", "length") for key, value in table.items()}
     elif data.segments is not None:
         closed = {key: segment for key, segment in data.segments.items() if not segment.is_open}
         lengths = {key: segment.end - segment.start for key, segment in closed.items()}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from omni_asr.config import Config, ModelConfig, config_from_dict, config_to_dict
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import MALFORMED, atomic_write, reason_of
 from omni_asr.models.asr_model import AsrModel
 from omni_asr.text.tokenizer import Tokenizer, tokenizer_from_state
 
@@ -53,9 +53,9 @@ class Package:
             model = AsrModel(config.model, config.features.num_mel_bins, tokenizer.size)
             check_finite(contents["state"], where)
             model.load_state_dict(contents["state"])
-            info = contents["info"]
-        except (KeyError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
+            info = dict(contents["info"])
+        except (*MALFORMED, RuntimeError) as error:
+            reason = reason_of(error)
             raise UserError(f"{where} was written by another version of omni_asr, train it again: {reason}") from None
         return cls(model.to(device).eval(), config, tokenizer, info)
 
@@ -94,16 +94,49 @@ def open_package(path: str | os.PathLike[str]) -> Contents:
     Raises:
         UserError: it is not a model of this toolkit.
     """
-    reason = damage(Path(path))
+    path = Path(path)
+    kind = other_kind(path)
+    if kind:
+        raise UserError(f"{path} is {kind}, not a model; name model.pt, or the experiment directory that holds it")
+    reason = damage(path)
     if reason:
-        raise UserError(f"{path} is no omni_asr model, or it is damaged ({reason}); it must be one that training wrote")
+        raise UserError(f"{path} is damaged ({reason}); copy it again, or train again")
+    contents: Contents = load_tensors(path)
+    if contents.get("format") != FORMAT:
+        raise UserError(f"{path} is not an omni_asr model; it must be one that training wrote")
+    return contents
+
+
+def other_kind(path: Path) -> str:
+    """Name of what a file is that PyTorch did not write; empty where PyTorch may have, even if it is damaged."""
+    with open(path, "rb") as file:
+        start = file.read(4096)
+    if start.startswith(b"PK") or not start:
+        return ""
+    if path.suffix in (".yaml", ".yml"):
+        return "a configuration"
     try:
-        contents: Contents = torch.load(path, map_location="cpu", weights_only=True)
-        known = isinstance(contents, dict) and contents.get("format") == FORMAT
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError):
-        known = False
-    if not known:
-        raise UserError(f"{path} is no omni_asr model; it must be one that training wrote")
+        start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 3:  # else the end of the piece cuts a character
+            return "some binary file"
+    return "a text file" if b"\0" not in start else "some binary file"
+
+
+def load_tensors(path: Path, mmap: bool = False) -> dict[str, Any]:
+    """Dictionary that ``torch.save`` wrote, of plain values and tensors alone: nothing in it is run.
+
+    Raises:
+        UserError: it cannot be read, or holds something else.
+    """
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except (OSError, MemoryError) as error:
+        raise UserError(f"cannot read {path}: {reason_of(error)}") from None
+    except (RuntimeError, pickle.UnpicklingError, EOFError, *MALFORMED):
+        contents = None
+    if not isinstance(contents, dict):
+        raise UserError(f"{path} does not hold plain values and tensors; only what training wrote is read")
     return contents
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from omni_asr.files import read_text, well_formed
 from omni_asr.scoring.align import Counts
 from omni_asr.scoring.sclite import Utterance, by_speaker
 
@@ -25,6 +26,7 @@ SEED = 0
 CELLS = 4_000_000  # counts drawn at once, 32 MB
 
 _LINE = re.compile(r"(\S+): %WER \S+ 95% Conf Interval \[ (\S+), (\S+) \], (\d+) (speakers|utterances)")
+_WITHOUT = re.compile(r"(\S+): %WER \S+ without interval, .*")
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,18 @@ def intervals(
 
 
 def read_interval(path: str | os.PathLike[str], name: str = "all") -> Interval | None:
-    """The interval of a set (``all``) or subset in a file of :func:`interval_line`; None where there is none."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+    """The interval of a set (``all``) or subset in a file of :func:`interval_line`; None where there is none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    advice = "score this set again (stage 5)"
+    lines = read_text(path, advice).splitlines() if Path(path).exists() else []
+    line = next((line for line in lines if line.startswith(f"{name}: ")), None)
+    if line is None or _WITHOUT.fullmatch(line):
         return None
-    match = next((_LINE.fullmatch(line) for line in lines if line.startswith(f"{name}: ")), None)
-    return Interval(float(match[2]), float(match[3]), int(match[4]), match[5]) if match else None
+    with well_formed(path, "a file of intervals", advice):
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise ValueError(line)
+        return Interval(float(match[2]), float(match[3]), int(match[4]), match[5])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, read_text
 
 NEW_FILE = "# Results\n\nThe tables are written by `omni-asr results`; text outside the marks is kept.\n"
 TEXT_COLUMNS = {"exp", "router", "config", "set", "regime", "protocol", "sets", "commit", "command"}
@@ -92,7 +92,7 @@ def changing(path: str | os.PathLike[str]) -> Iterator[ResultTables]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # A writer replaces the file, so whoever waited must look whether it is still the same.
             if path.exists() and os.path.samestat(os.fstat(lock.fileno()), os.stat(path)):
-                tables = ResultTables(path, path.read_text(encoding="utf-8") or NEW_FILE)
+                tables = ResultTables(path, read_text(path, "convert or move the file") or NEW_FILE)
                 yield tables
                 with atomic_write(path) as file:
                     file.write(tables.text)

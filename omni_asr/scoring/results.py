@@ -4,7 +4,6 @@ An experiment is called by its path from the folder ``exp`` that RESULTS.md lies
 ``exp/omni_base``. What was decoded by other weights than its own (``--checkpoint``, ``--model``) is an experiment too.
 """
 
-import json
 import os
 import re
 import statistics
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_asr.errors import UserError
+from omni_asr.files import read_json, read_text, well_formed
 from omni_asr.scoring.bootstrap import read_interval
 from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES
 from omni_asr.scoring.result_files import files_of
@@ -61,18 +61,17 @@ def read_rate(path: str | os.PathLike[str]) -> Rate:
     Raises:
         UserError: the file is missing, has no such line or names a regime that there is not.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError:
-        raise UserError(f"{path} does not exist; score this set first (stage 5)") from None
+    text = read_text(path, "score this set first (stage 5)")
     match, regime, protocol = (pattern.search(text) for pattern in (_RATE, _REGIME, _PROTOCOL))
     if not match:
         raise UserError(f"{path} has no %WER or %CER line; score this set again (stage 5)")
-    errors, words, insertions, deletions, substitutions = map(int, match.groups()[1:])
+    with well_formed(path, "an error rate", "score this set again (stage 5)"):
+        percent = float(match[1])
+        errors, words, insertions, deletions, substitutions = (int(count) for count in match.groups()[1:])
     kind = (regime[1] if regime else "verbatim", protocol[1] if protocol else PLAIN)
     if kind[0] not in REGIMES:
         raise UserError(f"{path} names the regime {kind[0]!r}, which there is not; score this set again (stage 5)")
-    return Rate(float(match[1]), errors, words, insertions, deletions, substitutions, *kind)
+    return Rate(percent, errors, words, insertions, deletions, substitutions, *kind)
 
 
 def read_model_info(exp_dir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -82,12 +81,9 @@ def read_model_info(exp_dir: str | os.PathLike[str]) -> dict[str, Any]:
         UserError: it is missing or not JSON.
     """
     path = Path(exp_dir, "model_info.json")
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError(f"{path} does not exist; training has not finished (stage 3)") from None
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); train this experiment again (stage 3)") from None
+    if not path.exists():
+        raise UserError(f"{path} does not exist; training has not finished (stage 3)")
+    info = read_json(path, "train this experiment again (stage 3)")
     if not isinstance(info, dict):
         raise UserError(f"{path} holds no names and values; train this experiment again (stage 3)")
     return info
@@ -96,7 +92,7 @@ def read_model_info(exp_dir: str | os.PathLike[str]) -> dict[str, Any]:
 def read_command(exp_dir: str | os.PathLike[str]) -> str:
     """The last command in ``cmd.txt`` on one line, or nothing where there is none."""
     try:
-        lines = Path(exp_dir, "cmd.txt").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+        lines = Path(exp_dir, "cmd.txt").read_text(encoding="utf-8", errors="replace").replace("\\\n", " ").splitlines()
     except OSError:
         return ""
     commands = [" ".join(line.split()) for line in lines if line.strip() and not line.startswith("#")]
@@ -197,19 +193,18 @@ def routing_row(exp_dir: str | os.PathLike[str]) -> Row:
         UserError: the experiment is not trained, or its routing not analysed.
     """
     path = Path(exp_dir, "routing.json")
-    try:
-        routing = json.loads(path.read_text(encoding="utf-8"))
-        mean, load = routing["agreement"]["mean"], routing["load"]["max_over_mean"]
-        runs, control = routing["time"]["run_ms"], routing["time"]["shuffled_run_ms"]
-        paths, bits = routing["paths"], routing["specialisation"]["tokens"]["mi_bits"]
-    except OSError:
-        raise UserError(f"{path} does not exist; analyse the routing first (stage 6)") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is not what omni-asr analyze-routing writes; run it again") from None
+    routing = read_json(path, "analyse the routing first (stage 6)")
     name = Path(os.path.abspath(exp_dir)).name
+    with well_formed(path, "what omni-asr analyze-routing writes", "run it again"):
+        figures = _routing_figures(routing)
+    return {"exp": name, **described(read_model_info(exp_dir), name), **figures}
+
+
+def _routing_figures(routing: Any) -> Row:
+    mean, load = routing["agreement"]["mean"], routing["load"]["max_over_mean"]
+    runs, control = routing["time"]["run_ms"], routing["time"]["shuffled_run_ms"]
+    paths, bits = routing["paths"], routing["specialisation"]["tokens"]["mi_bits"]
     return {
-        "exp": name,
-        **described(read_model_info(exp_dir), name),
         "sets": " ".join(map(str, routing.get("sets", []))),
         "raw": number(mean["raw"], ".3f"),
         "matched": number(mean["matched"], ".3f"),

@@ -15,6 +15,7 @@ SHARED = ["set", "regime", "protocol", "config", "router", *SIZES]
 """In these the rows of a group agree, which differ in the seed."""
 SUMMARY_COLUMNS = ["router", "config", "set", "regime", "protocol", "seeds", "WER", "WER 95 %", "CER", *SIZES]
 ROUTERS = ["dense", "switch", "omni", "omni_lowrank", "decision", "hash", "random"]
+"""Order of the rows of tables; models/routers.py has the routers themselves. Names that are not here come last."""
 
 
 def described(info: Mapping[str, Any], name: str) -> Row:
@@ -42,8 +43,8 @@ def short_number(value: Any) -> str:
 
 
 def number(value: Any, form: str) -> str:
-    """A number by Python's rules of formatting; nothing where it is none."""
-    if not isinstance(value, (int, float)):
+    """A number by Python's rules of formatting; nothing where it is none or not finite."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
         return ""
     return format(int(value) if form == "d" else value, form)
 

@@ -1,7 +1,7 @@
 """References and hypotheses of a data directory and its decoding, joined by utterance id."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +58,33 @@ def read_transcripts(
     )
 
 
+def check_ids_meet(ids: Collection[str], name: str, others: Collection[str], other_name: str) -> None:
+    """Check that two sets have an id in common.
+
+    Raises:
+        UserError: they have none, naming one of each.
+    """
+    if ids and others and set(ids).isdisjoint(others):
+        one, other = next(iter(ids)), next(iter(others))
+        raise UserError(
+            f"{name} and {other_name} are of different sets: none of the {len(ids)} ids, such as {one!r}, is among the "
+            f"{len(others)} there, such as {other!r}"
+        )
+
+
 def without_hypothesis(
     references: Mapping[str, object], hypotheses: Mapping[str, object], reference_name: str, hypothesis_name: str
 ) -> list[str]:
     """Ids of references that have no hypothesis.
 
     Raises:
-        UserError: a hypothesis has no reference.
+        UserError: a hypothesis has no reference, or no reference a hypothesis.
     """
+    if references and not hypotheses:
+        raise UserError(
+            f"{hypothesis_name} is empty, but {reference_name} has {len(references)} utterances such as "
+            f"{next(iter(references))!r}; decode this set"
+        )
     unknown = [utterance for utterance in hypotheses if utterance not in references]
     if unknown:
         more = f" (nor are {len(unknown) - 1} others)" if len(unknown) > 1 else ""

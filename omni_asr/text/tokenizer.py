@@ -16,7 +16,7 @@ from typing import Any
 import sentencepiece
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, read_text, shortened, well_formed
 
 BLANK = "<blank>"
 UNKNOWN = "<unk>"
@@ -93,7 +93,7 @@ class SentencePieceTokenizer(Tokenizer):
     def __init__(self, type: str, model: bytes) -> None:
         self.type = type
         self.model = model
-        self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self.processor = _sentencepiece(model)
         pieces = [self.processor.id_to_piece(index) for index in range(self.processor.get_piece_size())]
         self.units = [BLANK, *pieces]
         self.unknown_id = self.processor.unk_id() + 1
@@ -117,10 +117,26 @@ class SentencePieceTokenizer(Tokenizer):
         return {"type": self.type, "model": self.model}
 
 
+def _sentencepiece(model: bytes) -> sentencepiece.SentencePieceProcessor:
+    """Load a model.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if not isinstance(model, bytes) or not model:  # for which sentencepiece makes a processor without a model
+        raise ValueError("there is no model of sentencepiece")
+    try:
+        return sentencepiece.SentencePieceProcessor(model_proto=model)
+    except RuntimeError:
+        raise ValueError("sentencepiece cannot read the model") from None
+
+
 def tokenizer_from_state(state: dict[str, Any]) -> Tokenizer:
     """Build the tokenizer that gave :meth:`Tokenizer.state`."""
     if state["type"] == "char":
         return CharTokenizer(state["units"])
+    if state["type"] not in ("bpe", "unigram"):
+        raise ValueError(f"the type of units is {shortened(state['type'])}")
     return SentencePieceTokenizer(state["type"], state["model"])
 
 
@@ -222,16 +238,23 @@ def load_tokenizer(lang_dir: str | os.PathLike[str]) -> Tokenizer:
     """Read a language directory.
 
     Raises:
-        UserError: the directory is not one, naming the stage that makes it.
+        UserError: the directory is not one, or damaged, naming the stage that makes it.
     """
     lang_dir = Path(lang_dir)
-    try:
-        type = (lang_dir / "type").read_text(encoding="utf-8").strip()
-        if type != "char":
-            return SentencePieceTokenizer(type, (lang_dir / "spm.model").read_bytes())
-        lines = (lang_dir / "tokens.txt").read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(
-            f"{lang_dir} is not a language directory ({error.filename} is missing); stage 2 makes it"
-        ) from None
-    return CharTokenizer([line.rsplit(" ", 1)[0] for line in lines])
+    for name in ("type", "tokens.txt"):
+        if not (lang_dir / name).exists():
+            raise UserError(f"{lang_dir} is not a language directory ({name} is missing); stage 2 makes it")
+    advice = f"remove {lang_dir} and run stage 2 again"
+    type = read_text(lang_dir / "type", advice).strip()
+    with well_formed(lang_dir, "a whole language directory", advice):
+        if type in ("bpe", "unigram"):
+            tokenizer: Tokenizer = SentencePieceTokenizer(type, (lang_dir / "spm.model").read_bytes())
+        elif type == "char":
+            lines = read_text(lang_dir / "tokens.txt", advice).split("\n")
+            units = [line.rsplit(" ", 1)[0] for line in lines if line]
+            if units[:1] != [BLANK] or UNKNOWN not in units:
+                raise ValueError(f"the units do not begin with {BLANK} or lack {UNKNOWN}")
+            tokenizer = CharTokenizer(units)
+        else:
+            raise ValueError(f"its type is {shortened(type)}, not char, bpe or unigram")
+        return tokenizer

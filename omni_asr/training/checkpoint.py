@@ -17,13 +17,16 @@ import torch
 from torch import Tensor
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write, flush_folder
-from omni_asr.models.package import Contents, Package, damage, load_package, open_package, save_package
+from omni_asr.files import atomic_write, flush_folder, shortened, well_formed
+from omni_asr.models.package import Contents, Package, damage, load_package, load_tensors, open_package, save_package
 
 log = logging.getLogger("train")
 
 KEPT = 2
 """States kept, so that one damaged file does not lose the run."""
+
+STATE, STATE_ADVICE = "a state of training", "restore it, or remove it to go on from the one before"
+"""Form of a state's file and the advice for one that has another, as :func:`well_formed` takes them."""
 
 
 @dataclass
@@ -43,6 +46,20 @@ class Position:
     best: list[tuple[float, float, int]] = field(default_factory=list)
     """(validation figure, the other figure, step) of the best weights, best first; lower is better, then later."""
 
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Position":
+        """Read the position that :meth:`Checkpoints.save_state` wrote.
+
+        Raises:
+            TypeError: the values are not of its types.
+        """
+        position = cls(**values)
+        numbers = (position.step, position.epoch, position.done, position.validated)
+        if not all(isinstance(number, int) for number in numbers):
+            raise TypeError(f"the position {shortened(numbers)} is not of whole numbers")
+        position.best = [(float(figure), float(other), int(step)) for figure, other, step in position.best]
+        return position
+
 
 class Checkpoints:
     """The folder ``checkpoints/`` of an experiment."""
@@ -57,7 +74,7 @@ class Checkpoints:
         Raises:
             UserError: the disk takes no more; the states that were there stay.
         """
-        path = self._state(position.step)
+        path = self.state(position.step)
         with _disk_errors(path):
             with atomic_write(path, "wb") as file:
                 torch.save({"position": vars(position), **tensors}, file)
@@ -97,12 +114,10 @@ class Checkpoints:
         step = self.newest() if step is None else step
         if step is None:
             return None
-        try:
-            state = torch.load(self._state(step), map_location="cpu", weights_only=True, mmap=True)
-        except (OSError, RuntimeError, MemoryError) as error:
-            raise UserError(f"cannot read {self._state(step)}: {str(error).splitlines()[0]}") from None
-        position = Position(**state["position"])
-        position.best = [(figure, other, step) for figure, other, step in position.best]
+        path = self.state(step)
+        state = load_tensors(path, mmap=True)
+        with well_formed(path, STATE, STATE_ADVICE):
+            position = Position.of(state["position"])
         self._previous = {step for *_, step in position.best}
         return position, state
 
@@ -168,7 +183,8 @@ class Checkpoints:
         """The states on disk, oldest first."""
         return sorted(self.folder.glob("state-*.pt"))
 
-    def _state(self, step: int) -> Path:
+    def state(self, step: int) -> Path:
+        """The whole state of training after a step."""
         return self.folder / f"state-{step:08d}.pt"
 
 
@@ -209,10 +225,11 @@ def load_checkpoint(exp_dir: str | os.PathLike[str], which: str, device: torch.d
     position, state = found
     if which == "best" and position.best:
         return load_package(checkpoints.weights(position.best[0][-1]), device)
-    averages = [name for name in ("running", "ema") if name in state["averages"]]
+    with well_formed(checkpoints.state(position.step), STATE, STATE_ADVICE):
+        averages = {name: dict(state["averages"][name]) for name in ("running", "ema") if name in state["averages"]}
+        contents = {**state["package"], "state": {**state["model"], **averages.get(which, {})}}
     if which == "last" or which in averages:
-        weights = {**state["model"], **(state["averages"][which] if which in averages else {})}
-        return Package.of({**state["package"], "state": weights}, f"{exp_dir} ({which})", device)
+        return Package.of(contents, f"{exp_dir} ({which})", device)
     there = [*(["average"] if (Path(exp_dir) / "model.pt").exists() else []), *(["best"] if position.best else [])]
     names = ", ".join([*there, "last", *averages, *map(str, steps)])
     raise UserError(f"{exp_dir} has no checkpoint {which!r}; there are {names}")

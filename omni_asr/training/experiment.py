@@ -20,10 +20,11 @@ from omni_asr.config import Config, config_to_dict
 from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.manifest import units_digest
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, well_formed
 from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.training.checkpoint import Checkpoints
 from omni_asr.training.ranks import Ranks
+from omni_asr.yaml_files import read_yaml
 
 LOCK = ".training"
 """File of an experiment directory that is locked while it is trained."""
@@ -59,7 +60,9 @@ def open_experiment(exp_dir: Path, config: Config, command: str) -> None:
     path = exp_dir / "config.yaml"
     tree = config_to_dict(config)
     if path.exists() and Checkpoints(exp_dir / "checkpoints").states():
-        return _refuse_difference(yaml.safe_load(path.read_text(encoding="utf-8")), tree, exp_dir)
+        old = read_yaml(path)
+        with well_formed(path, "the configuration of a training", f"restore it, or remove {exp_dir} to start again"):
+            return _refuse_difference(old, tree, exp_dir)
     with atomic_write(path) as file:
         yaml.safe_dump(tree, file, sort_keys=False)
     with atomic_write(exp_dir / "cmd.txt") as file:
@@ -154,7 +157,7 @@ def write_info(exp_dir: Path, info: dict[str, Any]) -> None:
 def read_command(exp_dir: Path) -> str:
     """The command that started the experiment; empty where none is noted."""
     path = exp_dir / "cmd.txt"
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    return path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
 
 
 def commit() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from omni_asr.config import ModelConfig
-from omni_asr.files import atomic_write
+from omni_asr.files import JsonLine, atomic_write, read_json_lines
 from omni_asr.training.checkpoint import Position
 from omni_asr.training.ranks import Ranks
 
@@ -31,8 +31,8 @@ class TrainLog:
         if not writes:
             return
         path = exp_dir / "train.jsonl"
-        kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= resume_step]
-        with atomic_write(path) as file:
+        kept = [line.text for line in read_records(path) if not line.value or line.value["step"] <= resume_step]
+        with atomic_write(path, "wb") as file:
             file.writelines(kept)
         self._records = open(path, "a", encoding="utf-8")
         self._board = _tensorboard(exp_dir / "tensorboard", resume_step)
@@ -79,11 +79,20 @@ def logging_to(exp_dir: Path, ranks: Ranks) -> Iterator[None]:
         handler.close()
 
 
-def _complete_lines(path: Path) -> list[str]:
-    """Lines that end; a run that was killed may leave half a line."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+def read_records(path: Path) -> list[JsonLine]:
+    """Whole lines of ``train.jsonl``; damaged ones have no value and are named in the log. None without a file."""
+    written = read_json_lines(path) if path.exists() else []
+    lines = [line for line in written if line.text.endswith(b"\n")]
+    records = [line if line.value and _is_record(line.value) else line._replace(value=None) for line in lines]
+    damaged = [line.number for line in records if line.value is None]
+    if damaged:
+        more = f" (and {len(damaged) - 1} lines more)" if len(damaged) > 1 else ""
+        log.warning("%s:%d is damaged%s; training needs no record of it, curves lack it", path, damaged[0], more)
+    return records
+
+
+def _is_record(value: dict[str, Any]) -> bool:
+    return isinstance(value.get("type"), str) and isinstance(value.get("step"), int)
 
 
 def _tensorboard(folder: Path, resume_step: int) -> Any:
@@ -95,22 +104,21 @@ def _tensorboard(folder: Path, resume_step: int) -> Any:
 
 
 def progress_line(position: Position, total_steps: int, values: dict[str, Any], left: float, model: ModelConfig) -> str:
-    """What ``train.log`` says every few steps, from a summary of the meters; ``left`` in seconds."""
+    """Line of ``train.log`` for some steps, from a summary of the meters; ``left`` in seconds.
+
+    With its time stamp it fits a terminal of 160 columns; ``train.jsonl`` has every figure.
+    """
     shares = [share for load_E in values["load"] for share in load_E]
     parts = [
         f"step {position.step}/{total_steps}",
         f"epoch {position.epoch + 1}",
         f"loss {values['loss']:.3f}",
-        f"ctc {values['ctc']:.3f}",
-        f"balance {values['balance']:.3f}",
         *([f"load {min(shares):.2f}-{max(shares):.2f}"] if shares else []),
         *([f"dropped {100 * values['drop_rate']:.1f} %"] if model.capacity_factor else []),
         f"grad {values['grad_norm']:.2f}",
-        f"lr {values['lr']:.2e}",
-        f"{values['utts_per_s']:.0f} utt/s",
-        f"{values['times_real_time']:.0f} x real time",
-        "/".join(values["time"]) + " " + "/".join(f"{100 * share:.0f}" for share in values["time"].values()) + " %",
-        f"{values['memory_mib'] / 1024:.1f} GiB",
+        f"lr {values['lr']:.1e}",
+        f"{values['times_real_time']:.0f} xRT",
+        f"data {100 * values['time']['data']:.0f} %",
         f"left {clock(left)}",
     ]
     return "  ".join(parts)

@@ -1,14 +1,14 @@
 """How far experiments are, from what they have written."""
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omni_asr.errors import UserError
+from omni_asr.files import well_formed
 from omni_asr.training.experiment import being_trained
-from omni_asr.training.logging import clock
+from omni_asr.training.logging import clock, read_records
 
 
 @dataclass
@@ -51,17 +51,25 @@ def status_of(exp_dir: Path) -> Status:
     """Read ``train.jsonl`` and look whether training goes on.
 
     Raises:
-        UserError: the directory is not an experiment.
+        UserError: the directory is not an experiment, or its records lack what training writes.
     """
     if not (exp_dir / "config.yaml").exists():
         return Status(str(exp_dir), _state_without_training(exp_dir))
-    records = _records(exp_dir / "train.jsonl")
+    path = exp_dir / "train.jsonl"
+    records = [line.value for line in read_records(path) if line.value]
+    with well_formed(path, "what training writes", "restore it; training itself can go on without it"):
+        status = _status_from(str(exp_dir), records, being_trained(exp_dir), (exp_dir / "model.pt").exists())
+    if records:
+        status.changed = f"{clock(time.time() - path.stat().st_mtime)} ago"
+    return status
+
+
+def _status_from(experiment: str, records: list[dict[str, Any]], is_running: bool, has_model: bool) -> Status:
     steps = [record for record in records if record["type"] == "step"]
     valid = [record for record in records if record["type"] == "valid"]
-    running = being_trained(exp_dir)
-    finished = (exp_dir / "model.pt").exists() and bool(steps) and steps[-1]["step"] >= steps[-1]["of"]
-    state = "running" if running else "finished" if finished else "stopped" if records else "new"
-    status = Status(str(exp_dir), state)
+    finished = has_model and bool(steps) and steps[-1]["step"] >= steps[-1]["of"]
+    state = "running" if is_running else "finished" if finished else "stopped" if records else "new"
+    status = Status(experiment, state)
     if steps:
         last = steps[-1]
         status.step, status.epoch = f"{last['step']}/{last['of']}", str(last["epoch"])
@@ -69,8 +77,6 @@ def status_of(exp_dir: Path) -> Status:
         status.left = "" if finished else clock(last["seconds_left"])
     if valid:
         status.wer, status.best = f"{valid[-1]['wer']:.2f}", f"{min(record['wer'] for record in valid):.2f}"
-    if records:
-        status.changed = f"{clock(time.time() - (exp_dir / 'train.jsonl').stat().st_mtime)} ago"
     return status
 
 
@@ -92,11 +98,3 @@ def status_table(statuses: list[Status]) -> str:
         for pairs in (list(zip(row, widths, strict=True)) for row in rows)
     ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    """Whole records; the last line may be half written."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +25,12 @@ from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.loading import STOPPING, Interrupted
 from omni_asr.devices import autocast
 from omni_asr.errors import UserError
+from omni_asr.files import well_formed
 from omni_asr.models.asr_model import AsrModel, Losses, count_parameters
 from omni_asr.models.package import Contents, Info, pack, save_package
 from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.training.averages import Averages
-from omni_asr.training.checkpoint import Checkpoints, Position
+from omni_asr.training.checkpoint import STATE, STATE_ADVICE, Checkpoints, Position
 from omni_asr.training.experiment import commit, digests_of, read_command, refuse_other_data, write_info
 from omni_asr.training.failures import described, in_one_line, naming_what_is_too_large, save_batches
 from omni_asr.training.feed import Feed
@@ -42,7 +44,7 @@ from omni_asr.training.layout import (
     whole_state,
 )
 from omni_asr.training.logging import TrainLog, clock, progress_line
-from omni_asr.training.meters import Meters, StepSums, SumsVector
+from omni_asr.training.meters import Meters, StepSums, SumsVector, peak_memory
 from omni_asr.training.optim import learning_rate, make_optimizer
 from omni_asr.training.profiling import Profile
 from omni_asr.training.ranks import Ranks
@@ -336,7 +338,8 @@ class Trainer:
         self.log.record(
             "average" if what else "valid", {"step": position.step, "epoch": position.epoch + 1, **asdict(result)}
         )
-        log.info(f"valid {position.step}  ctc {result.ctc:.3f}  wer {result.wer:.2f} %{what}")
+        memory = peak_memory(self.device) / 2**30
+        log.info(f"valid {position.step}  ctc {result.ctc:.3f}  wer {result.wer:.2f} %{what}  {memory:.1f} GiB")
         if result.load:
             loads = " ".join(f"{min(load_E):.2f}-{max(load_E):.2f}" for load_E in result.load)
             log.info(f"valid {position.step}  load by layer {loads}")
@@ -363,8 +366,12 @@ class Trainer:
         found = self.checkpoints.load_state(step) if step >= 0 else None
         if found is None:
             return
-        position, state = found
-        vars(self.position).update(vars(position))
+        vars(self.position).update(vars(found[0]))
+        with well_formed(self.checkpoints.state(step), STATE, STATE_ADVICE):
+            self._take(found[1])
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`_save` saved."""
         if state["batches_per_step"] != self.feed.batches_per_step:
             raise UserError(
                 f"{self.exp_dir} makes steps of {state['batches_per_step']} batches, now they would have "
@@ -466,7 +473,8 @@ class Trainer:
             f"; going on from step {self.position.step}" if self.position.step else "",
         )
         log.info(
-            "in the log: ctc is in nats per unit; load is the least and the largest share of an expert in any layer"
+            "in the log: loss and ctc are in nats per unit; load is the least and the largest share of an expert in "
+            "any layer; xRT is times real time; data is the share of the time that training waited for it"
         )
         warmup = self.config.optim.warmup_steps
         if 4 * warmup > self.total_steps:

@@ -10,7 +10,6 @@ sessions of CHiME-6: S19 and S20 are of train wherever they lie, though CHiME-7 
 text is for training; text_glm is what the challenge scores, text_whisper what Whisper's normaliser gets.
 """
 
-import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from omni_asr.corpora.audio import AudioFile, probe
 from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
+from omni_asr.files import read_json
 from omni_asr.kaldi.tables import to_number
 from omni_asr.text.plain import plain_words, unspoken
 
@@ -100,10 +100,7 @@ def channels(name: str, audio: AudioFile | str) -> range:
 
 def read_transcript(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Utterances of a session with their numbers, from 1."""
-    try:
-        utterances = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{path}: no JSON ({error}); fetch the file again") from None
+    utterances = read_json(path, "fetch the file again")
     if not isinstance(utterances, list) or not all(isinstance(row, dict) for row in utterances):
         raise UserError(f"{path}: expected a list of utterances, each with words, speaker, start_time and end_time")
     yield from enumerate(utterances, 1)

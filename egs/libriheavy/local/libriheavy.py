@@ -15,6 +15,7 @@ from typing import Any
 
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.errors import UserError
+from omni_asr.files import MALFORMED, reason_of
 from omni_asr.text.plain import lost_in_plain, plain_words, without_brackets
 
 SETS = {
@@ -114,8 +115,8 @@ def read_cuts(lines: Lines, is_scored: bool = False) -> list[Cut]:
         if line.strip():
             try:
                 cuts.append(_cut(json.loads(line), is_scored))
-            except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-                what = f"{type(error).__name__}: {error}"
+            except MALFORMED as error:
+                what = f"{type(error).__name__}: {reason_of(error)}"
                 raise UserError(f"{path}:{number}: not a cut of Libriheavy ({what}); fetch the file again") from None
     return cuts
 

@@ -28,7 +28,7 @@ from voices import speaker, voices
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, read_json
 
 VERSION = 1  # part of every random draw: with another one, the same seed says other sentences in other voices
 SOURCES = ("synthesise.py", "sentences.py", "voices.py", "espeak.py", "degrade.py")
@@ -239,7 +239,7 @@ def is_complete(root: Path, settings: dict[str, Any]) -> bool:
     """
     if not root.exists():
         return False
-    made = json.loads((root / "corpus.json").read_text()) if (root / "corpus.json").is_file() else None
+    made = read_json(root / "corpus.json", f"remove {root}") if (root / "corpus.json").is_file() else None
     if made is None:
         raise UserError(f"{root} exists and is no mini corpus: remove it, or choose another folder with --corpus-dir")
     if made != settings:

@@ -94,8 +94,19 @@ def test_other_router_trains_beside_the_first(finished):
     assert (finished.dir / "exp/switch_base/report/index.html").exists()
 
 
-def test_router_of_the_configuration_is_taken_unless_another_is_asked_for(recipe):
-    recipe.write("conf/mine.yaml", "model:\n  router: switch\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model:\n  router: switch\n",
+        "model: {dim: 8, router: switch}",
+        'model: {"router": "switch"}',
+        "? model\n: router: switch",
+    ],
+)
+def test_router_of_the_configuration_is_taken_unless_another_is_asked_for(recipe, text):
+    recipe.write("conf/mine.yaml", text)
+    out, _ = recipe.run("--dry_run", "true", "--stage", 3, "--stop_stage", 3, "--config", "conf/mine.yaml")
+    assert " --router switch " in out and "--exp-dir exp/switch_mine " in out
     recipe.run("--stop_stage", 3, "--config", "conf/mine.yaml")
     assert " --router switch " in recipe.calls()[-1] and (recipe.dir / "exp/switch_mine/model.pt").exists()
     recipe.run("--stage", 3, "--stop_stage", 3, "--config", "conf/mine.yaml", "--router", "omni")
@@ -282,3 +293,13 @@ def test_stage_1_keeps_what_others_made(finished):
     (finished.dir / "data/.done/tables_dev").unlink()
     _, err = finished.run("--stop_stage", 1, "--phrases", "deux", status=1)
     assert "data/dev and data/dev.kept are not of this recipe; move them away" in one_line(err)
+
+
+def test_nothing_of_a_configuration_is_read_by_a_pattern(root):
+    """Shell scripts ask ``show-config``: what they match in YAML or JSON, a parser may read otherwise."""
+    reads = re.compile(r"\b(sed|grep|awk|cut)\b[^|]*(\$\{config\}|\.ya?ml|\.json)")
+    scripts = [*root.glob("egs/**/*.sh"), *root.glob("tools/*.sh")]
+    assert len(scripts) > 30
+    assert [
+        f"{path.name}: {line}" for path in scripts for line in path.read_text().splitlines() if reads.search(line)
+    ] == []

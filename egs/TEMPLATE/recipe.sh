@@ -84,9 +84,9 @@ check_choice token_type char bpe unigram
 for _index in "${!corpus_dir[@]}"; do corpus_dir[_index]=$(found "${corpus_dir[_index]}"); done
 config=$(found "${config}")
 [[ -e ${config} || ! -e ${template}/${config} ]] || config=${template}/${config}  # a size that every recipe has
-if [[ -z ${router} && -e ${config} ]]; then
-    router=$(sed -n 's/^ *router: *\([A-Za-z_]*\).*/\1/p' "${config}" | head -n 1)
-fi
+# shellcheck source=path.sh
+source "$(own path.sh)"
+[[ -n ${router} || ! -e ${config} ]] || router=$(configured model.router)
 router=${router:-omni}
 model=$(found "${model}")
 if [[ -z ${exp_dir} ]]; then
@@ -444,7 +444,9 @@ count_gpus() {  # 1 if there is a GPU that PyTorch can use
 
 check_configuration() {  # before any work, so that a misspelt option does not show after hours
     [[ -e ${config} ]] || fail "there is no configuration ${config}; choose one of: $(echo conf/*.yaml), or a size of egs/TEMPLATE/conf"
-    python -m omni_asr.bin.show_config --quiet "${config}" "model.router=${router}" "${set[@]}"
+    local option overrides=()
+    for option in "model.router=${router}" "${set[@]}"; do overrides+=(--set "${option}"); done
+    python -m omni_asr.bin.show_config --quiet --config "${config}" "${overrides[@]}"
     [[ ${force} == false ]] || ! trained || refuse_second_before
 }
 
@@ -452,8 +454,6 @@ log "$(quoted "$0" "${_typed[@]}")"
 OMNI_ASR_COMMAND=$(quoted "egs/${PWD##*/}/run.sh" "${_typed[@]}")  # what an experiment notes as its command
 export OMNI_ASR_COMMAND
 if [[ ${dry_run} == false ]]; then
-    # shellcheck source=path.sh
-    source "$(own path.sh)"
     read -r -a _back_end <<< "${cmd}"
     python -m omni_asr.bin.launch "${_back_end[@]}" --check --nodes "${nnodes}"
     if chosen 3; then check_configuration; fi

@@ -190,6 +190,13 @@ found() {
     fi
 }
 
+# configured SECTION.KEY: prints an option of the configuration.
+configured() {
+    [[ ${dry_run} == false ]] || python -c 'import yaml' 2> /dev/null ||
+        fail "--dry_run reads ${config} with Python and PyYAML, which is not installed; run tools/install.sh once"
+    python -m omni_asr.bin.show_config --config "${config}" --get "$1"
+}
+
 # check_choice NAME CHOICE...: fails unless the variable holds one of the words.
 check_choice() {
     local name=$1 choice

@@ -249,6 +249,17 @@ def test_without_data_script_stage_1_checks_what_is_there(finished):
     assert finished.called() == ["validate"]
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_directory_without_spk2utt_is_mended_by_either_stage(finished, stage):
+    (finished.dir / "local/data.sh").unlink()
+    (finished.dir / "data/dev/spk2utt").unlink()
+    (finished.dir / "data/.done/fbank_dev").unlink()
+    out, _ = finished.run("--stage", stage, "--stop_stage", stage)
+    assert f"stage {stage}: making data/dev/spk2utt, which was not there" in out
+    assert (finished.dir / "data/dev/spk2utt").read_text() == "a a-1\nb b-2 b-3\n"
+    assert finished.called()[0] == "validate"
+
+
 def test_checkout_below_a_folder_named_like_the_job_number(tmp_path):
     recipe = Recipe(tmp_path / "JOBS")
     recipe.run("--stage", 0, "--stop_stage", 2)

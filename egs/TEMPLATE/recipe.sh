@@ -171,7 +171,8 @@ stage_1() {  # data directories, validated and counted; only sets that are not t
     if [[ ! -e local/data.sh ]]; then
         log "stage 1: no local/data.sh; checking the directories that are there"
         need 1 "${outputs[@]}"
-        for name in "${all_sets[@]}"; do run python -m omni_asr.bin.validate --no-feats "data/${name}"; done
+        for name in "${all_sets[@]}"; do make_spk2utt "data/${name}"; done
+        run python -m omni_asr.bin.validate "${all_sets[@]/#/data/}"
         return 0
     fi
     for name in "${corpus_dir[@]}"; do
@@ -202,7 +203,8 @@ stage_1() {  # data directories, validated and counted; only sets that are not t
     done
     made=("${sets[@]}")
     [[ ${dry_run} == true ]] || mapfile -t made < <(ls data/.new)
-    for name in "${made[@]}"; do run python -m omni_asr.bin.validate --no-feats "data/.new/${name}"; done
+    for name in "${made[@]}"; do make_spk2utt "data/.new/${name}"; done
+    run python -m omni_asr.bin.validate "${made[@]/#/data/.new/}"
     for name in "${made[@]}"; do
         put_set "${name}"
         finish_step "data/.done/data_${name}" "${description}"
@@ -255,13 +257,8 @@ make_features() {
     fi
     change rm -f "${dir}/feats.scp"  # first, since its archives are written anew
     begin_step "${marker}"
-    if [[ ${dry_run} == false && ! -e ${dir}/spk2utt && -e ${dir}/utt2spk ]]; then
-        log "stage 2: making ${dir}/spk2utt, which was not there"
-        awk '{utts[$2] = utts[$2] " " $1} END {for (spk in utts) print spk utts[spk]}' "${dir}/utt2spk" |
-            sort > "${dir}/.spk2utt"
-        mv "${dir}/.spk2utt" "${dir}/spk2utt"
-    fi
-    run python -m omni_asr.bin.validate --no-feats "${dir}"
+    make_spk2utt "${dir}"
+    run python -m omni_asr.bin.validate "${dir}"
     if [[ ${dry_run} == false ]]; then
         utterances=$(wc -l < "${dir}/utt2spk")
         ((jobs <= utterances)) || jobs=${utterances}

@@ -1,30 +1,68 @@
-"""Check a Kaldi data directory.
+"""Check Kaldi data directories.
 
-Exits with status 1 and one line that names the first violation (file:line): sorting by LC_ALL=C, unique ids, consistent
-sets of ids, speakers in the order of utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space.
-Utterances that do not begin with their speaker are a warning; those listed in removed_utts may lack features. Files
-such as text.old or utt2spk.bak are no tables.
+Prints every violation of a rule as file:line, the first ten of each kind and the number of the others, and exits with
+status 1 where there is one. Rules: sorting by LC_ALL=C, unique ids, consistent sets of ids, speakers in the order of
+utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space. Utterances that do not begin with their
+speaker are a warning; those listed in removed_utts may lack features. Files such as text.old or utt2spk.bak are no
+tables.
 
-Example: omni-asr validate --no-feats data/train
+Example: omni-asr validate data/train data/dev
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from omni_asr.bin import ArgumentParser, run_program
-from omni_asr.kaldi.validate import validate
+from omni_asr.errors import UserError
+from omni_asr.kaldi.validate import Validation
+
+MOST = 10
+"""Violations of one kind that are printed."""
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Check and print what was counted."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check each directory and print the violations, or what was counted."""
     parser = ArgumentParser(__doc__)
-    parser.add_argument("data_dir", metavar="DATA_DIR", help="Kaldi data directory")
-    parser.add_argument("--no-feats", action="store_true", help="feats.scp need not be there")
+    parser.add_argument("data_dirs", metavar="DATA_DIR", nargs="+", help="Kaldi data directory")
+    parser.add_argument(
+        "--feats", action="store_true", help="feats.scp must be there; where it is, it is checked anyway"
+    )
     parser.add_argument("--no-text", action="store_true", help="text need not be there")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp need not be there")
     args = parser.parse_args(argv)
-    counts = validate(args.data_dir, not args.no_feats, not args.no_text, not args.no_wav)
-    print(f"{args.data_dir}: valid, {counts['utt']} utterances, {counts['spk']} speakers, {counts['reco']} recordings")
+    broken = 0
+    for data_dir in args.data_dirs:
+        try:
+            validation = Validation(data_dir, args.feats, not args.no_text, not args.no_wav)
+        except UserError as error:
+            _print_error(str(error))
+            broken += 1
+            continue
+        if _print_violations(validation):
+            broken += 1
+        else:
+            utterances, speakers, recordings = (validation.counts[kind] for kind in ("utt", "spk", "reco"))
+            counted = f"{utterances} utterances, {speakers} speakers, {recordings} recordings"
+            print(f"{data_dir}: valid, {counted}")
+    return 1 if broken else 0
+
+
+def _print_violations(validation: Validation) -> int:
+    """Print the first violations of each kind and the number of the others; return how many there are."""
+    counts: Counter[str] = Counter()
+    for violation in validation.violations():
+        counts[violation.kind] += 1
+        if counts[violation.kind] <= MOST:
+            _print_error(violation.message)
+    for kind, count in counts.items():
+        if count > MOST:
+            _print_error(f"{kind}: {count - MOST} more")
+    return counts.total()
+
+
+def _print_error(message: str) -> None:
+    print(f"validate: error: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

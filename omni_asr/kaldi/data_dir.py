@@ -122,12 +122,7 @@ class DataDir:
         """
         path = self.path / "segments"
         for number, utterance, value in read_entries(path):
-            try:
-                recording, start, end = value.split()
-                segment = Segment(recording, float(start), float(end))
-            except ValueError:
-                raise UserError(f"{path}:{number}: expected '<utt> <recording> <start> <end>' in seconds") from None
-            yield number, utterance, segment
+            yield number, utterance, parse_segment(value, f"{path}:{number}")
 
     @functools.cached_property
     def channels(self) -> dict[str, int]:
@@ -142,10 +137,7 @@ class DataDir:
         """
         path = self.path / "reco2file_and_channel"
         for number, recording, value in read_entries(path) if path.is_file() else ():
-            letter = value.split()[-1]
-            if len(value.split()) != 2 or not (letter.isdecimal() or len(letter) == 1):
-                raise UserError(f"{path}:{number}: expected '<recording> <file> <channel>' such as 'A' or '1'")
-            yield recording, int(letter) - 1 if letter.isdecimal() else ord(letter.upper()) - ord("A")
+            yield recording, channel_of(value, f"{path}:{number}")
 
     def recordings_of(self, utterances: Collection[str]) -> set[str]:
         """Recordings that utterances are parts of."""
@@ -172,6 +164,32 @@ class DataDir:
         """Lines of stm for some recordings, with its comments."""
         table = self.table("reco2file_and_channel") if self.has("reco2file_and_channel") else {}
         return stm_lines(self.path / "stm", recordings, table)
+
+
+def parse_segment(value: str, where: str) -> Segment:
+    """Segment of a line of segments.
+
+    Raises:
+        UserError: the line, at ``where``, does not have four fields with two numbers.
+    """
+    try:
+        recording, start, end = value.split()
+        return Segment(recording, float(start), float(end))
+    except ValueError:
+        raise UserError(f"{where}: expected '<utt> <recording> <start> <end>' in seconds") from None
+
+
+def channel_of(value: str, where: str) -> int:
+    """Channel of a line of reco2file_and_channel: A or 1 is 0, B or 2 is 1.
+
+    Raises:
+        UserError: the line, at ``where``, is malformed.
+    """
+    fields = value.split()
+    if len(fields) != 2 or not (fields[1].isdecimal() or len(fields[1]) == 1):
+        raise UserError(f"{where}: expected '<recording> <file> <channel>' such as 'A' or '1'")
+    letter = fields[1]
+    return int(letter) - 1 if letter.isdecimal() else ord(letter.upper()) - ord("A")
 
 
 def stm_lines(path: Path, recordings: Collection[str], reco2file_and_channel: Mapping[str, str]) -> list[str]:

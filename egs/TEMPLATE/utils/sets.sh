@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Data directories that stage 1 has made: putting them in place, and their counts beside the official ones.
+# Data directories: putting those that stage 1 has made in place, and their counts beside the official ones.
 # Uses the recipe's options.
 
 # put_set NAME: data/.new/NAME becomes data/NAME. What is the same stays, with its features; what others made is kept.
@@ -30,6 +30,13 @@ put_set() {
     mkdir -p data/.done
     echo "${tables}" > "${list}"  # first: without it, what is put in place would be taken for somebody else's
     put_in_place "${new}" "${old}"
+}
+
+make_spk2utt() {  # in a data directory that lacks it
+    [[ ${dry_run} == false && ! -e $1/spk2utt && -e $1/utt2spk ]] || return 0
+    log "stage ${stage_now}: making $1/spk2utt, which was not there"
+    awk '{utts[$2] = utts[$2] " " $1} END {for (spk in utts) print spk utts[spk]}' "$1/utt2spk" | sort > "$1/.spk2utt"
+    mv "$1/.spk2utt" "$1/spk2utt"
 }
 
 same_files() {  # same_files FOLDER FOLDER NAMES

@@ -1,0 +1,110 @@
+"""Cheap checks that files which a finished stage left can still be read.
+
+Of an archive only the first and the last matrix are looked at, of other files their end.
+"""
+
+import functools
+import json
+import os
+from pathlib import Path
+
+from omni_asr.errors import UserError
+from omni_asr.kaldi.matrix import LONGEST_HEADER, parse_header
+from omni_asr.kaldi.tables import read_entries
+
+
+def check_output(path: str | os.PathLike[str]) -> None:
+    """Check a file by its name; folders are only looked for.
+
+    Raises:
+        UserError: it is missing, or can no longer be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path} is missing")
+    if path.name == "wav.scp":
+        _check_recordings(path)
+    elif path.suffix == ".scp":
+        _check_archives(path)
+    elif path.name == "cmvn.ark":
+        from omni_asr.kaldi.cmvn import read_cmvn_stats
+
+        read_cmvn_stats(path)
+    elif path.name == "tokens.txt":
+        from omni_asr.text.tokenizer import load_tokenizer
+
+        load_tokenizer(path.parent)
+    elif path.suffix == ".json":
+        _check_json(path)
+    elif path.is_file():
+        _check_end(path)
+
+
+def _check_recordings(path: Path) -> None:
+    """Check that the first and the last recording are there; commands are not run."""
+    values = [value for _, _, value in read_entries(path)]
+    for value in (values[0], values[-1]) if values else ():
+        if value.endswith("|") or os.path.exists(value):
+            continue
+        archive, colon, offset = value.rpartition(":")
+        if not (colon and offset.isdecimal() and _size(archive) > int(offset)):
+            raise UserError(f"{value}, which {path} names, is missing")
+    _check_end(path)
+
+
+def _check_archives(path: Path) -> None:
+    """Check that archives are there, and their first and last matrices whole."""
+    places: dict[str, tuple[int, int]] = {}
+    for _, _, value in read_entries(path):
+        archive, colon, text = value.rpartition(":")
+        if value.endswith(("|", "]")):
+            continue
+        if not (colon and text.isdecimal()):
+            if not os.path.exists(value):
+                raise UserError(f"{value}, which {path} names, is missing")
+            continue
+        first, last = places.get(archive, (int(text), int(text)))
+        places[archive] = min(first, int(text)), max(last, int(text))
+    for archive, (first, last) in places.items():
+        if not os.path.exists(archive):
+            raise UserError(f"{archive}, which {path} names, is missing")
+        for offset in {first, last}:
+            _check_matrix(archive, offset)
+    _check_end(path)
+
+
+def _check_matrix(archive: str, offset: int) -> None:
+    try:
+        with open(archive, "rb") as file:
+            file.seek(offset)
+            data = file.read(LONGEST_HEADER)
+    except OSError as error:
+        raise UserError(f"cannot read {archive}: {error.strerror}") from None
+    header = parse_header(data)
+    if header is None and data.lstrip()[:1] == b"[":  # as text
+        return
+    if header is None or min(header.rows, header.columns) < 0:
+        raise UserError(f"{archive}:{offset} holds no matrix")
+    if offset + header.size > _size(archive):
+        raise UserError(f"{archive} ends within a matrix, at {offset}")
+
+
+def _check_json(path: Path) -> None:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{path} is cut or damaged") from None
+
+
+def _check_end(path: Path) -> None:
+    """Check that a text file ends with a whole line."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if size and file.read(1) != b"\n":
+            raise UserError(f"{path} is cut: its last line has no end")
+
+
+@functools.cache
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.isfile(path) else 0

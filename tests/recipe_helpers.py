@@ -96,9 +96,12 @@ case ${program} in
     train)
         name=--exp-dir; exp=$(value "$@")
         mkdir -p "${exp}/checkpoints"; hang; touch "${exp}/checkpoints/state-1.pt"; echo "$*" > "${exp}/model.pt" ;;
-    decode) mkdir -p "${last}"; for file in score tokens.jsonl load.json; do echo 1 > "${last}/${file}"; done; hang; echo "a-1 one" > "${last}/text" ;;
-    score) echo "%WER 0.00 [ 0 / 4, 0 ins, 0 del, 0 sub ]" > "$3/wer" ;;
-    analyze_routing) name=--out; echo "{}" > "$(value "$@")" ;;
+    decode)
+        mkdir -p "${last}"
+        for file in score tokens.jsonl load.json; do echo 1 > "${last}/${file}"; done
+        hang; echo "a-1 one" > "${last}/text" ;;
+    score) hang; echo "%WER 0.00 [ 0 / 4, 0 ins, 0 del, 0 sub ]" > "$3/wer" ;;
+    analyze_routing) hang; name=--out; echo "{}" > "$(value "$@")" ;;
     report) mkdir -p "$1/report"; touch "$1/report/index.html" ;;
 esac
 """

@@ -389,7 +389,6 @@ stage_5() {  # error rates
         need 1 "data/${name}/text"
         need 4 "${exp_dir}/decode_${name}/text"
     done
-    lock "${exp_dir}/.lock"
     [[ -d ${units} && -z ${model} ]] || units=-
     read -r -a tables <<< "${score_by}"
     for name in "${tables[@]}"; do options+=(--by "${name}"); done
@@ -411,7 +410,6 @@ stage_6() {  # routing analysis, pages of errors, curves, table
         need 2 "data/${name}"/{feats.scp,utt2num_frames}
         need 5 "${exp_dir}/decode_${name}/wer"
     done
-    lock "${exp_dir}/.lock"
     description=$(describe "model $(age_of_model)" "sets: ${test_sets}" "disturb ${disturb}" "${test_names[@]/#/@data/.done/fbank_}")
     if complete "${marker}" "${description}" "${exp_dir}/routing.json"; then
         log "stage 6: the routing is analysed, nothing to do"
@@ -475,6 +473,7 @@ for stage_now in 0 1 2 3 4 5 6; do
     fi
     if chosen "${stage_now}"; then
         log "stage ${stage_now}: ${titles[stage_now]}"
+        ((stage_now < 3)) || [[ ! -d ${exp_dir} ]] || lock "${exp_dir}/.lock"
         "stage_${stage_now}"
     fi
 done

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omni_asr.errors import UserError
+from omni_asr.files import beside
 from omni_asr.kaldi.tables import read_entries, read_lines, read_table, sort_key, split_line
 
 MAY_BE_EMPTY = "text"
@@ -235,7 +236,7 @@ def write_data_dir(
     part of a data directory stay.
     """
     out = Path(out)
-    temporary = out.with_name(f".{out.name}.tmp.{os.getpid()}")
+    temporary = beside(out)
     temporary.mkdir(parents=True)
     try:
         complete = {name: table for name, table in tables.items() if name not in DERIVED}

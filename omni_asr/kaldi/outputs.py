@@ -31,9 +31,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
 
         read_cmvn_stats(path)
     elif path.name == "tokens.txt":
-        from omni_asr.text.tokenizer import load_tokenizer
-
-        load_tokenizer(path.parent)
+        _check_units(path.parent)
     elif path.suffix == ".json":
         _check_json(path)
     elif path.is_file():
@@ -74,6 +72,9 @@ def _check_archives(path: Path) -> None:
 
 
 def _check_matrix(archive: str, offset: int) -> None:
+    size = _size(archive)
+    if size <= offset:
+        raise UserError(f"{archive} ends at {size}, before its matrix at {offset}")
     try:
         with open(archive, "rb") as file:
             file.seek(offset)
@@ -85,8 +86,17 @@ def _check_matrix(archive: str, offset: int) -> None:
         return
     if header is None or min(header.rows, header.columns) < 0:
         raise UserError(f"{archive}:{offset} holds no matrix")
-    if offset + header.size > _size(archive):
+    if offset + header.size > size:
         raise UserError(f"{archive} ends within a matrix, at {offset}")
+
+
+def _check_units(lang_dir: Path) -> None:
+    from omni_asr.text.tokenizer import load_tokenizer
+
+    try:
+        load_tokenizer(lang_dir)
+    except (OSError, RuntimeError, ValueError):
+        raise UserError(f"{lang_dir} holds no whole set of units") from None
 
 
 def _check_json(path: Path) -> None:

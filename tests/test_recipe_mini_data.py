@@ -270,7 +270,7 @@ def test_an_interrupt_between_two_rows_ends_the_processes_first(local: Path, tmp
     )
     with pytest.raises(KeyboardInterrupt):
         program.build(tmp_path / "corpus", {"size": "tiny", "seed": 1}, 2)
-    assert running == [0, 0], "at the beginning and at the end"
+    assert running == [0]
 
 
 @needs_espeak

@@ -156,7 +156,8 @@ def _append(response: http.client.HTTPResponse, part: Path, have: int, progress:
             raise UserError(f"{part} is being fetched by another process; wait until it ends") from None
         except OSError:  # a file system without locks
             pass
-        file.truncate(have)
+        if file.tell() != have:
+            file.truncate(have)
         while block := response.read(BLOCK):
             try:
                 file.write(block)

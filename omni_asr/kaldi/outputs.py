@@ -3,14 +3,17 @@
 Of an archive only the first and the last matrix are looked at, of other files their end.
 """
 
-import functools
 import json
 import os
+import struct
 from pathlib import Path
 
 from omni_asr.errors import UserError
 from omni_asr.kaldi.matrix import LONGEST_HEADER, parse_header
 from omni_asr.kaldi.tables import read_entries
+
+DAMAGED = (OSError, ValueError, AssertionError, RuntimeError, LookupError, struct.error)
+"""Exceptions of the libraries that read archives, units and JSON, on what is damaged."""
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
@@ -22,6 +25,13 @@ def check_output(path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} is missing")
+    try:
+        _check_kind(path)
+    except DAMAGED as error:
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from None
+
+
+def _check_kind(path: Path) -> None:
     if path.name == "wav.scp":
         _check_recordings(path)
     elif path.suffix == ".scp":
@@ -31,17 +41,21 @@ def check_output(path: str | os.PathLike[str]) -> None:
 
         read_cmvn_stats(path)
     elif path.name == "tokens.txt":
-        _check_units(path.parent)
+        from omni_asr.text.tokenizer import load_tokenizer
+
+        load_tokenizer(path.parent)
     elif path.suffix == ".json":
-        _check_json(path)
+        json.loads(path.read_text(encoding="utf-8"))
     elif path.is_file():
         _check_end(path)
 
 
 def _check_recordings(path: Path) -> None:
     """Check that the first and the last recording are there; commands are not run."""
-    values = [value for _, _, value in read_entries(path)]
-    for value in (values[0], values[-1]) if values else ():
+    first = last = ""
+    for _, _, last in read_entries(path):
+        first = first or last
+    for value in filter(None, (first, last)):
         if value.endswith("|") or os.path.exists(value):
             continue
         archive, colon, offset = value.rpartition(":")
@@ -75,12 +89,9 @@ def _check_matrix(archive: str, offset: int) -> None:
     size = _size(archive)
     if size <= offset:
         raise UserError(f"{archive} ends at {size}, before its matrix at {offset}")
-    try:
-        with open(archive, "rb") as file:
-            file.seek(offset)
-            data = file.read(LONGEST_HEADER)
-    except OSError as error:
-        raise UserError(f"cannot read {archive}: {error.strerror}") from None
+    with open(archive, "rb") as file:
+        file.seek(offset)
+        data = file.read(LONGEST_HEADER)
     header = parse_header(data)
     if header is None and data.lstrip()[:1] == b"[":  # as text
         return
@@ -88,22 +99,6 @@ def _check_matrix(archive: str, offset: int) -> None:
         raise UserError(f"{archive}:{offset} holds no matrix")
     if offset + header.size > size:
         raise UserError(f"{archive} ends within a matrix, at {offset}")
-
-
-def _check_units(lang_dir: Path) -> None:
-    from omni_asr.text.tokenizer import load_tokenizer
-
-    try:
-        load_tokenizer(lang_dir)
-    except (OSError, RuntimeError, ValueError):
-        raise UserError(f"{lang_dir} holds no whole set of units") from None
-
-
-def _check_json(path: Path) -> None:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise UserError(f"{path} is cut or damaged") from None
 
 
 def _check_end(path: Path) -> None:
@@ -115,6 +110,5 @@ def _check_end(path: Path) -> None:
             raise UserError(f"{path} is cut: its last line has no end")
 
 
-@functools.cache
 def _size(path: str) -> int:
     return os.path.getsize(path) if os.path.isfile(path) else 0

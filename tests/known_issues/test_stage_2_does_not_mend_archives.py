@@ -9,13 +9,8 @@ from omni_asr.bin import check_outputs, move_paths, run_program
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import ArkWriter, read_matrix
 from omni_asr.kaldi.moving import move_paths as rewrite
-from omni_asr.kaldi.outputs import _size, check_output
+from omni_asr.kaldi.outputs import check_output
 from omni_asr.text.tokenizer import save_tokenizer, train_tokenizer
-
-
-@pytest.fixture(autouse=True)
-def sizes_are_looked_up_again():
-    _size.cache_clear()
 
 
 @pytest.mark.parametrize(

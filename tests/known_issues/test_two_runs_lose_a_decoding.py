@@ -20,7 +20,7 @@ def test_second_run_names_the_first(finished, program, stage):
     (finished.dir / f"hang_{program}").unlink()
     os.killpg(first.pid, signal.SIGTERM)
     first.communicate(timeout=30)
-    finished.run("--stage", 4)
+    finished.run("--stage", 3)
     assert (finished.dir / "exp/omni_base/decode_test/text").exists()
 
 

@@ -3,6 +3,7 @@
 Of an archive only the first and the last matrix are looked at, of other files their end.
 """
 
+import itertools
 import json
 import os
 import struct
@@ -48,6 +49,8 @@ def _check_kind(path: Path) -> None:
         json.loads(path.read_text(encoding="utf-8"))
     elif path.is_file():
         _check_end(path)
+        if path.name == "tokens.jsonl" and _lines(path) != _lines(path.with_name("text")):
+            raise UserError(f"{path} and text have different numbers of utterances")
 
 
 def _check_recordings(path: Path) -> None:
@@ -77,12 +80,21 @@ def _check_archives(path: Path) -> None:
             continue
         first, last = places.get(archive, (int(text), int(text)))
         places[archive] = min(first, int(text)), max(last, int(text))
+    if path.name == "feats.scp":
+        _check_same_ids(path, path.with_name("utt2num_frames"))
     for archive, (first, last) in places.items():
         if not os.path.exists(archive):
             raise UserError(f"{archive}, which {path} names, is missing")
         for offset in {first, last}:
             _check_matrix(archive, offset)
     _check_end(path)
+
+
+def _check_same_ids(path: Path, other: Path) -> None:
+    pairs = itertools.zip_longest(read_entries(path), read_entries(other), fillvalue=(0, "", ""))
+    for (_, key, _), (_, other_key, frames) in pairs if other.exists() else ():
+        if key != other_key or not frames.isdecimal():
+            raise UserError(f"{other} has no number of frames for {key or other_key} of {path}")
 
 
 def _check_matrix(archive: str, offset: int) -> None:
@@ -112,3 +124,8 @@ def _check_end(path: Path) -> None:
 
 def _size(path: str) -> int:
     return os.path.getsize(path) if os.path.isfile(path) else 0
+
+
+def _lines(path: Path) -> int:
+    with open(path, "rb") as file:
+        return sum(1 for _ in file)

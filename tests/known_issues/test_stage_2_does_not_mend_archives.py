@@ -108,6 +108,7 @@ def test_whole_features_pass(features, capsys):
         (lambda ark: ark.write_bytes(ark.read_bytes()[:-1]), "ends within a matrix"),
         (lambda ark: ark.write_bytes(ark.read_bytes()[:100]), "ends at 100, before its matrix at"),
         (lambda ark: ark.write_bytes(bytes(len(ark.read_bytes()))), "holds no matrix"),
+        (lambda ark: (ark.parent / "utt2num_frames").write_text("u-0 20\nu-1 20\n"), "no number of frames for u-2"),
         (lambda ark: (ark.parent / "feats.scp").write_text(f"u-0 {ark}:4"), "its last line has no end"),
     ],
 )
@@ -127,6 +128,7 @@ def test_other_outputs(tmp_path):
     (tmp_path / "wav.scp").write_text("a cat a.wav |\nb /none/b.wav\n")
     (tmp_path / "text").write_text("a one\nb tw")
     (tmp_path / "cmvn.ark").write_bytes(b"global \0BDM ")
-    for name in ("lang/tokens.txt", "load.json", "wav.scp", "text", "cmvn.ark", "nothing"):
+    (tmp_path / "tokens.jsonl").write_text("{}\n")
+    for name in ("tokens.jsonl", "lang/tokens.txt", "load.json", "wav.scp", "text", "cmvn.ark", "nothing"):
         with pytest.raises(UserError):
             check_output(tmp_path / name)

@@ -23,7 +23,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp.{uuid.uuid4().hex[:12]}")  # of this process on this machine alone
+    temporary = beside(path)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         with open(temporary, mode, **text) as file:  # type: ignore[call-overload]
@@ -34,6 +34,12 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def beside(path: str | os.PathLike[str]) -> Path:
+    """A temporary name beside ``path`` that no other process has, on this machine or another."""
+    path = Path(path)
+    return path.with_name(f".{path.name}.tmp.{uuid.uuid4().hex[:12]}")
 
 
 def flush_folder(folder: str | os.PathLike[str]) -> None:

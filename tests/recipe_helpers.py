@@ -63,11 +63,19 @@ printf 'a-1 1.wav\\nb-2 2.wav\\nb-3 3.wav\\n' > corpus/wav.scp
 PYTHON = """\
 #!/usr/bin/env bash
 set -euo pipefail
+[[ $1 != -c ]] || exec @PYTHON@ "$@"
 [[ $1 == -m ]] || exit 0
 program=${2##*.}
 shift 2
 if [[ ${program} == launch ]]; then
     PYTHONPATH=@ROOT@ exec @PYTHON@ -m omni_asr.bin.launch "$@"
+fi
+if [[ ${program} == move_paths || (${program} == show_config && " $* " == *" --get "*) ]]; then
+    PYTHONPATH=@ROOT@ exec @PYTHON@ -m "omni_asr.bin.${program}" "$@"
+fi
+if [[ ${program} == check_outputs ]]; then  # asks, and does nothing
+    [[ ! -e unreadable || " $* " != *" $(< unreadable) "* ]] || { echo "$(< unreadable) is cut"; exit 1; }
+    exit 0
 fi
 echo "${program} $*" >> calls
 [[ ! -e fail_${program} ]] || { echo "${program}: error: no luck" >&2; exit 1; }
@@ -76,7 +84,7 @@ last=${@: -1}
 hang() { [[ ! -e hang_${program} ]] || { sleep 100 & echo $! >> pids; wait; }; }
 case ${program} in
     split) mkdir -p "$1/split$2/1" ;;
-    make_fbank) mkdir -p fbank; touch "${last}.ark"; hang; touch "${last}.scp" ;;
+    make_fbank) mkdir -p fbank; touch "${last}.ark"; hang; touch "${last}.scp"; echo -- > "${last}.conf" ;;
     collect_feats)
         for file in utt2num_frames fbank.conf feats.scp; do echo "a-1 ${file}" > "$3/${file}"; done ;;
     compute_cmvn) cp "$1/feats.scp" "$2" ;;
@@ -88,9 +96,12 @@ case ${program} in
     train)
         name=--exp-dir; exp=$(value "$@")
         mkdir -p "${exp}/checkpoints"; hang; touch "${exp}/checkpoints/state-1.pt"; echo "$*" > "${exp}/model.pt" ;;
-    decode) mkdir -p "${last}"; touch "${last}/score"; hang; echo "a-1 one" > "${last}/text" ;;
-    score) echo "%WER 0.00 [ 0 / 4, 0 ins, 0 del, 0 sub ]" > "$3/wer" ;;
-    analyze_routing) name=--out; echo "{}" > "$(value "$@")" ;;
+    decode)
+        mkdir -p "${last}"
+        for file in score tokens.jsonl load.json; do echo 1 > "${last}/${file}"; done
+        hang; echo "a-1 one" > "${last}/text" ;;
+    score) hang; echo "%WER 0.00 [ 0 / 4, 0 ins, 0 del, 0 sub ]" > "$3/wer" ;;
+    analyze_routing) hang; name=--out; echo "{}" > "$(value "$@")" ;;
     report) mkdir -p "$1/report"; touch "$1/report/index.html" ;;
 esac
 """

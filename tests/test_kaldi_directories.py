@@ -49,8 +49,8 @@ def test_subset_carries_what_its_utterances_need(tmp_path):
 def test_a_length_that_is_no_number_is_named(tmp_path, capsys, value):
     source = small_dir(tmp_path / "d", utt2dur=f"a-1 1\na-2 {value}\nb-1 2")
     assert subset("--shortest", source, 2, tmp_path / "out") == 1
-    assert f"{source}/utt2dur: a-2: time '{value}' is not a number" in capsys.readouterr().err
-    with pytest.raises(UserError, match=f"utt2dur: a-2: time '{value}' is not a number"):
+    assert f"{source}/utt2dur: a-2: length '{value}' is not a number" in capsys.readouterr().err
+    with pytest.raises(UserError, match=f"utt2dur: a-2: length '{value}' is not a number"):
         perturb_speed(source, tmp_path / "out", [0.9])
 
 

@@ -42,7 +42,7 @@ def test_whole_recordings_need_no_segments(tmp_path):
         ({"segments": "a-1 r1 0 1\na-2 r3 1 2\nb-1 r2 0 3"}, "segments:2: recording 'r3' is not in wav.scp"),
         ({"segments": "a-1 r1 0 1\na-2 r1 x 2\nb-1 r2 0 3"}, "segments:2: expected '<utt> <recording>"),
         ({"segments": "a-1 r1 0 1\na-2 r1 1\nb-1 r2 0 3"}, "segments:2: expected '<utt> <recording>"),
-        ({"segments": "a-1 r1 0 nan\na-2 r1 1 2\nb-1 r2 0 3"}, "segments:1: the segment from 0 to nan"),
+        ({"segments": "a-1 r1 0 nan\na-2 r1 1 2\nb-1 r2 0 3"}, "segments:1: expected '<utt> <recording>"),
         ({"wav_scp": "r1 a.wav\nr2 b.wav\nr3 c.wav"}, "wav.scp:3: 'r3' is not in segments"),
         ({"wav_scp": "r1 a.wav\nr2"}, "wav.scp:2: nothing follows 'r2'"),
         ({"wav_scp": "r1 a.wav\nr2 |"}, "wav.scp:2: 'r2' has '|'; expected a path"),
@@ -80,11 +80,11 @@ def test_features_may_lack_what_is_listed_as_removed(tmp_path):
 def test_a_missing_spk2utt_is_made_by_the_program_that_the_error_names(tmp_path, capsys):
     folder = small_dir(tmp_path / "d")
     (folder / "spk2utt").unlink()
-    assert run_program(program.main, ["--no-feats", str(folder)]) == 1
+    assert run_program(program.main, [str(folder)]) == 1
     assert f"spk2utt does not exist; omni-asr fix {folder} makes it" in capsys.readouterr().err
     assert run_program(fix_program.main, [str(folder)]) == 0
     assert read(folder, "spk2utt") == ["a a-1 a-2", "b b-1"]
-    assert run_program(program.main, ["--no-feats", str(folder)]) == 0
+    assert run_program(program.main, [str(folder)]) == 0
 
 
 @pytest.mark.parametrize(("missing", "option"), [("text", "--no-text"), ("wav.scp", "--no-wav"), ("spk2utt", "")])
@@ -96,12 +96,81 @@ def test_missing_files_are_named_with_the_option(tmp_path, missing, option):
     assert f"{missing} does not exist" in str(error.value) and option in str(error.value)
 
 
-def test_program_exits_with_one_line(tmp_path, capsys):
-    folder = small_dir(tmp_path / "d", text="a-1 ONE")
-    assert run_program(program.main, ["--no-feats", str(folder)]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
-    assert run_program(program.main, ["--no-feats", str(small_dir(tmp_path / "e"))]) == 0
-    assert "3 utterances, 2 speakers, 2 recordings" in capsys.readouterr().out
+def test_program_checks_several_directories(tmp_path, capsys):
+    broken, valid = small_dir(tmp_path / "d", text="a-1 ONE\na-2 TWO"), small_dir(tmp_path / "e")
+    assert run_program(program.main, [str(broken), str(tmp_path / "none"), str(valid)]) == 1
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        f"validate: error: {broken}/text: lacks 'b-1' of utt2spk:3",
+        f"validate: error: {tmp_path}/none is not a directory; a Kaldi data directory was expected",
+    ]
+    assert out == f"{valid}: valid, 3 utterances, 2 speakers, 2 recordings\n"
+    assert run_program(program.main, [str(valid)]) == 0
+
+
+def test_program_prints_every_violation_in_one_run(tmp_path, capsys):
+    folder = small_dir(
+        tmp_path / "d",
+        text="b-1 FOUR\na-2 TWO\u3000X\nb-1 FIVE\nc-1 X",
+        segments="a-1 r1 0 1\na-2 r1 2 1\nb-1 r3 0 x",
+        utt2spk="a-1 a\na-2 a x\nb-1 b",
+        spk2utt="a a-1 a-1\nb",
+        utt2dur="a-1 1\na-2 0\nb-1 one",
+        reco2file_and_channel="r1 x\nr2 y Z!",
+    )
+    with open(folder / "text", "ab") as file:
+        file.write(b"d-1 caf\xe9\n")
+    assert run_program(program.main, [str(folder)]) == 1
+    printed = [line.removeprefix(f"validate: error: {folder}/") for line in capsys.readouterr().err.splitlines()]
+    assert sorted(printed) == sorted(
+        [
+            "text:2: control character or non-ASCII white space U+3000 at column 8; omni-asr fix takes it out",
+            "text:2: 'a-2' comes after 'b-1'; sort by LC_ALL=C (omni-asr fix does)",
+            "text:3: 'b-1' occurs a second time, first in line 1",
+            "text:5: not UTF-8 (byte 0xe9); convert the file",
+            "text: lacks 'a-1' of utt2spk:1",
+            "text:4: 'c-1' is not in utt2spk",
+            "text:5: 'd-1' is not in utt2spk",
+            "segments:2: the segment from 2 to 1 s has no length",
+            "segments:3: expected '<utt> <recording> <start> <end>' in seconds",
+            "utt2spk:2: expected '<utt> <spk>', found 3 fields",
+            "spk2utt:1: 'a-1' is listed a second time",
+            "spk2utt:2: nothing follows 'b'",
+            "spk2utt: lacks 'b-1' of utt2spk:3",
+            "utt2dur:2: 'a-2' has '0'; expected seconds above 0",
+            "utt2dur:3: 'b-1' has 'one'; expected seconds above 0",
+            "wav.scp:2: 'r2' is not in segments",
+            "reco2file_and_channel:2: 'r2' is not in segments",
+            "reco2file_and_channel:1: expected '<recording> <file> <channel>' such as 'A' or '1'",
+            "reco2file_and_channel:2: 'Z!' does not name a channel; the first is 'A' or '1', the second 'B' or '2'",
+        ]
+    )
+
+
+def test_violations_of_one_kind_are_counted_after_the_first_ten(tmp_path, capsys):
+    utts = [f"a-{number:02}" for number in range(30)]
+    folder = write_dir(
+        tmp_path / "d",
+        wav_scp="\n".join(f"{utt} x.wav" for utt in utts),
+        utt2spk="\n".join(f"{utt} a" for utt in utts),
+        spk2utt=f"a {' '.join(utts)}",
+        text="\n".join(f"{utt} X\r" for utt in utts),
+        utt2dur="\n".join(f"{utt} 0" for utt in utts),
+    )
+    assert run_program(program.main, [str(folder)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 22
+    assert f"validate: error: {folder}/text: lines with odd characters: 20 more" in lines
+    assert f"validate: error: {folder}/utt2dur: lines of another form: 20 more" in lines
+
+
+def test_features_are_demanded_only_when_asked_for(tmp_path, capsys):
+    folder = small_dir(tmp_path / "d")
+    assert run_program(program.main, [str(folder)]) == 0
+    assert run_program(program.main, ["--feats", str(folder)]) == 1
+    assert "feats.scp does not exist; stage 2 of a recipe makes it" in capsys.readouterr().err
+    write_dir(folder, feats_scp="a-1 f:1\na-2 f:2")
+    assert run_program(program.main, [str(folder)]) == 1
 
 
 def test_fix_keeps_the_intersection_and_lists_the_rest(tmp_path):

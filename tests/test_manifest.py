@@ -93,6 +93,14 @@ def test_it_is_built_when_tables_or_units_change_and_only_then(data):
     assert [path.name for path in (data / "manifest").iterdir()] == [changed.path.name], "stale ones are removed"
 
 
+def test_folders_of_others_beside_manifests_stay(data):
+    (data / "manifest/theirs").mkdir(parents=True)
+    stale = data / "manifest" / f"{'0' * 16}-{'0' * 16}"
+    stale.mkdir()
+    open_manifest(data, None)
+    assert (data / "manifest/theirs").is_dir() and not stale.exists()
+
+
 def test_a_torn_manifest_is_built_again(data):
     path = open_manifest(data, TOKENIZER).path
     with open(path / "frames", "r+b") as file:

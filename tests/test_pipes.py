@@ -84,7 +84,7 @@ def test_programs_refuse_commands_that_give_audio(sound, marker, tmp_path, capfd
     for program, arguments in {
         make_fbank: [str(sound), str(tmp_path / "fbank")],
         combine: [str(tmp_path / "joined"), str(segmented), str(sound)],
-        validate: ["--no-feats", str(sound)],
+        validate: [str(sound)],
     }.items():
         assert run_program(program.main, [*option, *arguments]) == 1
         err = capfd.readouterr().err

@@ -110,8 +110,10 @@ def test_every_call_is_understood(recipe, options, parse, monkeypatch):
 def test_arguments_of_a_check_by_the_recipe_are_understood(parse):
     """The two programs that check options are not printed in a dry run."""
     text = (ROOT / "egs/TEMPLATE/recipe.sh").read_text()
-    assert 'omni_asr.bin.show_config --quiet "${config}" "model.router=${router}" "${set[@]}"' in text
+    assert 'omni_asr.bin.show_config --quiet --config "${config}" "${overrides[@]}"' in text
     show_config = importlib.import_module("omni_asr.bin.show_config")
-    parse(show_config.main, ["--quiet", "conf/base.yaml", "model.router=omni", "optim.lr=1"])
+    parse(
+        show_config.main, ["--quiet", "--config", "conf/base.yaml", "--set", "model.router=omni", "--set", "optim.lr=1"]
+    )
     assert 'omni_asr.bin.launch "${_back_end[@]}" --check' in text
     parse(launch.main, ["local", "--max_jobs", "2", "--check"])

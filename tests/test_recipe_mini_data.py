@@ -245,7 +245,7 @@ def test_terminated_run_leaves_nothing(root: Path, tmp_path: Path) -> None:
     script = root / "egs" / "mini" / "local" / "synthesise.py"
     arguments = [sys.executable, str(script), "--corpus-dir", str(tmp_path / "corpus"), "--jobs", "2"]
     process = subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": str(root)}, stderr=subprocess.PIPE)
-    wait_for(lambda: list(tmp_path.glob(".corpus.tmp/train/*/*.flac")), 60)
+    wait_for(lambda: list(tmp_path.glob(".corpus.tmp.*/train/*/*.flac")), 60)
     process.terminate()
     _, said = process.communicate(timeout=60)  # returns only when every child has closed its standard error
     assert process.returncode == 130
@@ -270,7 +270,7 @@ def test_an_interrupt_between_two_rows_ends_the_processes_first(local: Path, tmp
     )
     with pytest.raises(KeyboardInterrupt):
         program.build(tmp_path / "corpus", {"size": "tiny", "seed": 1}, 2)
-    assert running == [0, 0], "at the beginning and at the end"
+    assert running == [0]
 
 
 @needs_espeak

@@ -94,8 +94,19 @@ def test_other_router_trains_beside_the_first(finished):
     assert (finished.dir / "exp/switch_base/report/index.html").exists()
 
 
-def test_router_of_the_configuration_is_taken_unless_another_is_asked_for(recipe):
-    recipe.write("conf/mine.yaml", "model:\n  router: switch\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model:\n  router: switch\n",
+        "model: {dim: 8, router: switch}",
+        'model: {"router": "switch"}',
+        "? model\n: router: switch",
+    ],
+)
+def test_router_of_the_configuration_is_taken_unless_another_is_asked_for(recipe, text):
+    recipe.write("conf/mine.yaml", text)
+    out, _ = recipe.run("--dry_run", "true", "--stage", 3, "--stop_stage", 3, "--config", "conf/mine.yaml")
+    assert " --router switch " in out and "--exp-dir exp/switch_mine " in out
     recipe.run("--stop_stage", 3, "--config", "conf/mine.yaml")
     assert " --router switch " in recipe.calls()[-1] and (recipe.dir / "exp/switch_mine/model.pt").exists()
     recipe.run("--stage", 3, "--stop_stage", 3, "--config", "conf/mine.yaml", "--router", "omni")
@@ -238,6 +249,17 @@ def test_without_data_script_stage_1_checks_what_is_there(finished):
     assert finished.called() == ["validate"]
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_directory_without_spk2utt_is_mended_by_either_stage(finished, stage):
+    (finished.dir / "local/data.sh").unlink()
+    (finished.dir / "data/dev/spk2utt").unlink()
+    (finished.dir / "data/.done/fbank_dev").unlink()
+    out, _ = finished.run("--stage", stage, "--stop_stage", stage)
+    assert f"stage {stage}: making data/dev/spk2utt, which was not there" in out
+    assert (finished.dir / "data/dev/spk2utt").read_text() == "a a-1\nb b-2 b-3\n"
+    assert finished.called()[0] == "validate"
+
+
 def test_checkout_below_a_folder_named_like_the_job_number(tmp_path):
     recipe = Recipe(tmp_path / "JOBS")
     recipe.run("--stage", 0, "--stop_stage", 2)
@@ -282,3 +304,13 @@ def test_stage_1_keeps_what_others_made(finished):
     (finished.dir / "data/.done/tables_dev").unlink()
     _, err = finished.run("--stop_stage", 1, "--phrases", "deux", status=1)
     assert "data/dev and data/dev.kept are not of this recipe; move them away" in one_line(err)
+
+
+def test_nothing_of_a_configuration_is_read_by_a_pattern(root):
+    """Shell scripts ask ``show-config``: what they match in YAML or JSON, a parser may read otherwise."""
+    reads = re.compile(r"\b(sed|grep|awk|cut)\b[^|]*(\$\{config\}|\.ya?ml|\.json)")
+    scripts = [*root.glob("egs/**/*.sh"), *root.glob("tools/*.sh")]
+    assert len(scripts) > 30
+    assert [
+        f"{path.name}: {line}" for path in scripts for line in path.read_text().splitlines() if reads.search(line)
+    ] == []

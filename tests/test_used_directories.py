@@ -70,7 +70,8 @@ def test_fix_keeps_every_utterance_of_it_and_every_old_file(used):
     names = sorted(file.name for file in used.iterdir())
     fixed = fix(used)
     assert (fixed.kept, fixed.total, fixed.removed) == (5, 5, {})
-    assert sorted(file.name for file in used.iterdir()) == sorted([*names, "removed_by_fix"])
+    assert sorted(file.name for file in used.iterdir()) == sorted([*names, ".backup.1", "removed_by_fix"])
+    assert read(used / ".backup.1", "text")[0] == "jörg-1\ttwo words", "beside the backup that was there"
     assert read(used, "text.old")[-1] == "nobody here"
     assert validate(used)["utt"] == 5
 
@@ -81,7 +82,7 @@ def test_fix_drops_a_partial_side_table_and_keeps_the_utterances(used, name, cap
     (used / name).write_text(f"{lines[0]}\nunknown 1\n", encoding="utf-8")
     fixed = fix(used)
     assert (fixed.kept, fixed.removed) == (5, {})
-    assert not (used / name).exists() and read(used / ".backup", name) == [lines[0], "unknown 1"]
+    assert not (used / name).exists() and read(used / ".backup.1", name) == [lines[0], "unknown 1"]
     assert f"{used / name} lacks {len(lines) - 1} of {len(lines)} ids" in caplog.text
 
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Source this from a recipe's folder: makes `python` one that can run omni_asr, and this checkout the omni_asr it runs.
 # The active environment is used where it has what omni_asr needs, and the modules that the recipe names in
-# PYTHON_MODULES; otherwise tools/venv, made on first use.
+# PYTHON_MODULES; otherwise tools/venv, made on first use. With dry_run=true nothing is made.
 
 _root=$(cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../.." && pwd)
 
@@ -16,7 +16,7 @@ PYTHON
 }
 
 if ! _python_suits python; then
-    if ! _python_suits "${_root}/tools/venv/bin/python"; then
+    if [[ ${dry_run-false} == false ]] && ! _python_suits "${_root}/tools/venv/bin/python"; then
         echo "${0##*/}: the active Python lacks modules that this recipe needs, or they are too old; running tools/install.sh (once)" >&2
         if ! "${_root}/tools/install.sh" >&2; then
             echo "${0##*/}: error: tools/install.sh failed, see above; mend it and start again" >&2

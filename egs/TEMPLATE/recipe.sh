@@ -56,6 +56,8 @@ template=$(dirname "${BASH_SOURCE[0]}")
 called_from=${_called_from}
 # shellcheck source=utils/common.sh
 source "${template}/utils/common.sh"
+# shellcheck source=utils/moving.sh
+source "${template}/utils/moving.sh"
 # shellcheck source=utils/joining.sh
 source "${template}/utils/joining.sh"
 # shellcheck source=utils/sets.sh
@@ -93,9 +95,9 @@ done
 for _index in "${!corpus_dir[@]}"; do corpus_dir[_index]=$(found "${corpus_dir[_index]}"); done
 config=$(found "${config}")
 [[ -e ${config} || ! -e ${template}/${config} ]] || config=${template}/${config}  # a size that every recipe has
-if [[ -z ${router} && -e ${config} ]]; then
-    router=$(sed -n 's/^ *router: *\([A-Za-z_]*\).*/\1/p' "${config}" | head -n 1)
-fi
+# shellcheck source=path.sh
+source "$(own path.sh)"
+[[ -n ${router} || ! -e ${config} ]] || router=$(configured model.router)
 router=${router:-omni}
 model=$(found "${model}")
 if [[ -z ${exp_dir} ]]; then
@@ -180,7 +182,8 @@ stage_1() {  # data directories, validated and counted; only sets that are not t
     if [[ ! -e local/data.sh ]]; then
         log "stage 1: no local/data.sh; checking the directories that are there"
         need 1 "${outputs[@]}"
-        for name in "${all_sets[@]}"; do run python -m omni_asr.bin.validate --no-feats "data/${name}"; done
+        for name in "${all_sets[@]}"; do make_spk2utt "data/${name}"; done
+        run python -m omni_asr.bin.validate "${all_sets[@]/#/data/}"
         return 0
     fi
     for name in "${corpus_dir[@]}"; do
@@ -211,7 +214,8 @@ stage_1() {  # data directories, validated and counted; only sets that are not t
     done
     made=("${sets[@]}")
     [[ ${dry_run} == true ]] || mapfile -t made < <(ls data/.new)
-    for name in "${made[@]}"; do run python -m omni_asr.bin.validate --no-feats "data/.new/${name}"; done
+    for name in "${made[@]}"; do make_spk2utt "data/.new/${name}"; done
+    run python -m omni_asr.bin.validate "${made[@]/#/data/.new/}"
     for name in "${made[@]}"; do
         put_set "${name}"
         finish_step "data/.done/data_${name}" "${description}"
@@ -242,6 +246,7 @@ perturb() {
     local dir=data/$1 marker=data/.done/perturb_$1 description
     description=$(describe "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/text" "@${dir}/utt2spk")
     if complete "${marker}" "${description}" "${dir}_sp/wav.scp"; then return 0; fi
+    keep_foreign "${marker}" "${dir}_sp"
     begin_step "${marker}"
     change rm -rf data/.new_sp
     run python -m omni_asr.bin.perturb_speed "${dir}" data/.new_sp
@@ -259,24 +264,17 @@ make_features() {
         log "stage 2: features of ${name} are complete, nothing to do"
         return 0
     fi
-    if [[ -e ${dir}/feats.scp && ! -e ${marker} && ${dry_run} == false ]]; then
-        log "stage 2: ${dir}/feats.scp is not of this recipe; it is kept as feats.scp.kept"
-        mv "${dir}/feats.scp" "${dir}/feats.scp.kept"
-    fi
-    change rm -f "${dir}/feats.scp"  # first, since its archives are written anew
+    keep_foreign "${marker}" "${dir}"/{feats.scp,utt2num_frames,fbank.conf,removed_utts} fbank/"${name}".*.ark
     begin_step "${marker}"
-    if [[ ${dry_run} == false && ! -e ${dir}/spk2utt && -e ${dir}/utt2spk ]]; then
-        log "stage 2: making ${dir}/spk2utt, which was not there"
-        awk '{utts[$2] = utts[$2] " " $1} END {for (spk in utts) print spk utts[spk]}' "${dir}/utt2spk" |
-            sort > "${dir}/.spk2utt"
-        mv "${dir}/.spk2utt" "${dir}/spk2utt"
-    fi
-    run python -m omni_asr.bin.validate --no-feats "${dir}"
+    change rm -f "${dir}/feats.scp"  # first, since its archives are written again
+    make_spk2utt "${dir}"
+    run python -m omni_asr.bin.validate "${dir}"
     if [[ ${dry_run} == false ]]; then
         utterances=$(wc -l < "${dir}/utt2spk")
         ((jobs <= utterances)) || jobs=${utterances}
     fi
-    if ! complete "${extracted}" "${description} ${jobs} jobs"; then
+    if ! complete "${extracted}" "${description} ${jobs} jobs" $(files_of_jobs "fbank/${name}" "${jobs}"); then
+        keep_foreign "${extracted}" "${dir}/split${jobs}"
         begin_step "${extracted}"
         run python -m omni_asr.bin.split "${dir}" "${jobs}"
         run "${feats_cmd[@]}" "JOB=1:${jobs}" "fbank/log/${name}.JOB.log" \
@@ -297,6 +295,7 @@ make_cmvn() {
         log "stage 2: ${dir}/cmvn.ark is complete, nothing to do"
         return 0
     fi
+    keep_foreign "${marker}" "${dir}/cmvn.ark"
     begin_step "${marker}"
     run python -m omni_asr.bin.compute_cmvn "${dir}" "${dir}/cmvn.ark"
     finish_step "${marker}" "${description}"
@@ -309,6 +308,7 @@ make_tokens() {
         log "stage 2: ${lang_dir} is complete, nothing to do"
         return 0
     fi
+    keep_foreign "${marker}" "${lang_dir}"
     begin_step "${marker}"
     change rm -rf data/.new_lang
     run python -m omni_asr.bin.train_tokenizer --type "${token_type}" --size "${vocab_size}" "${text}" data/.new_lang
@@ -327,14 +327,16 @@ stage_3() {  # the model
     need 2 "${lang_dir}/tokens.txt"
     description=$(describe "@${train}"/{utt2num_frames,text,cmvn.ark} "@${valid}"/{utt2num_frames,text} \
         "@${lang_dir}/tokens.txt")
+    lock "${exp_dir}/.lock"
     if [[ ${force} == true ]] && trained; then
         refuse_second_before
         log "stage 3: ${exp_dir} is trained anew; what was there is kept as ${exp_dir}.before"
         change mv "${exp_dir}" "${exp_dir}.before"
+        unlock  # it has moved
+        lock "${exp_dir}/.lock"
     elif [[ -f ${marker} && ${dry_run} == false && $(< "${marker}") != "${description}" ]] && trained; then
         fail "stage 3: ${exp_dir} was trained on other data or units; give --tag NAME, or --force true to train anew"
     fi
-    lock "${exp_dir}/.lock"
     finish_step "${marker}" "${description}"  # of the data that training starts with; the program knows how far it got
     local command=(python -m omni_asr.bin.train --config "${config}" --router "${router}" --seed "${seed}"
         --train-dir "${train}" --valid-dir "${valid}" --lang-dir "${lang_dir}" --cmvn "${train}/cmvn.ark"
@@ -350,7 +352,6 @@ stage_3() {  # the model
         log "stage 3: training; follow it in ${exp_dir}/train.log"
         run "${train_cmd[@]}" --nodes "${nnodes}" --gpu "${ngpu}" "${exp_dir}/log/train.log" "${command[@]}"
     fi
-    unlock
     need 3 "${exp_dir}/model.pt"
 }
 
@@ -364,12 +365,13 @@ stage_4() {  # words for every test set
     local name out marker description
     need 3 "${decoding_model}"
     for name in "${test_names[@]}"; do need 2 "data/${name}"/{feats.scp,utt2num_frames}; done
+    lock "${exp_dir}/.lock"
     [[ -z ${model} ]] || finish_step "${evaluates}" "$(realpath -m "${model}")"
     for name in "${test_names[@]}"; do
         out=${exp_dir}/decode_${name} marker=${exp_dir}/.done/decode_${name}
         description=$(describe "model $(age_of_model)" "options: ${decode_overrides[*]}" \
             "@data/${name}/feats.scp" "@data/.done/fbank_${name}")
-        if complete "${marker}" "${description}" "${out}/text"; then
+        if complete "${marker}" "${description}" "${out}"/{text,score,tokens.jsonl,load.json}; then
             log "stage 4: ${out} is complete, nothing to do"
             continue
         fi
@@ -443,18 +445,11 @@ chosen() {
     ((stage <= $1 && $1 <= stop_stage)) && [[ " ${skip_stages//,/ } " != *" $1 "* && ! ($1 == 3 && -n ${model}) ]]
 }
 
-count_gpus() {  # 1 if there is a GPU that PyTorch can use
-    if [[ $(nvidia-smi -L 2> /dev/null) == GPU* ]] &&
-        { [[ ${dry_run} == true ]] || python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; }; then
-        echo 1
-    else
-        echo 0
-    fi
-}
-
 check_configuration() {  # before any work, so that a misspelt option does not show after hours
     [[ -e ${config} ]] || fail "there is no configuration ${config}; choose one of: $(echo conf/*.yaml), or a size of egs/TEMPLATE/conf"
-    python -m omni_asr.bin.show_config --quiet "${config}" "model.router=${router}" "${set[@]}"
+    local option overrides=()
+    for option in "model.router=${router}" "${set[@]}"; do overrides+=(--set "${option}"); done
+    python -m omni_asr.bin.show_config --quiet --config "${config}" "${overrides[@]}"
     [[ ${force} == false ]] || ! trained || refuse_second_before
 }
 
@@ -462,8 +457,6 @@ log "$(quoted "$0" "${_typed[@]}")"
 OMNI_ASR_COMMAND=$(quoted "egs/${PWD##*/}/run.sh" "${_typed[@]}")  # what an experiment notes as its command
 export OMNI_ASR_COMMAND
 if [[ ${dry_run} == false ]]; then
-    # shellcheck source=path.sh
-    source "$(own path.sh)"
     read -r -a _back_end <<< "${cmd}"
     python -m omni_asr.bin.launch "${_back_end[@]}" --check --nodes "${nnodes}"
     if chosen 3; then check_configuration; fi
@@ -477,7 +470,11 @@ source "$(own cmd.sh)"
 
 titles=("fetch the corpus" "prepare data directories" "features, statistics, units" "train ${exp_dir}"
     "decode ${test_sets}" "score" "report")
-if ((stage <= 2)); then lock data/.lock; fi
+if ((stage <= 2)); then
+    lock data/.lock
+    change mkdir -p data/.done
+fi
+follow_move .
 if [[ -n ${train_sets} && ${dry_run} == false ]] && chosen 2; then check_joining; fi
 for stage_now in 0 1 2 3 4 5 6; do
     if ((stage_now == 3)); then
@@ -486,6 +483,7 @@ for stage_now in 0 1 2 3 4 5 6; do
     fi
     if chosen "${stage_now}"; then
         log "stage ${stage_now}: ${titles[stage_now]}"
+        ((stage_now < 3)) || [[ ! -d ${exp_dir} ]] || lock "${exp_dir}/.lock"
         "stage_${stage_now}"
     fi
 done

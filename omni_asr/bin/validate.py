@@ -1,58 +1,96 @@
-"""Check a Kaldi data directory.
+"""Check Kaldi data directories.
 
-Exits with status 1 and one line that names the first violation (file:line): sorting by LC_ALL=C, unique ids, consistent
-sets of ids, speakers in the order of utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space,
-features that are there, of one width (that of fbank.conf), of the length in utt2num_frames, and finite. Of compressed
-features only the headers are read.
-Utterances that do not begin with their speaker are a warning; those listed in removed_utts may lack features. Files
-such as text.old or utt2spk.bak are no tables. With --audio every recording is read to its end, and everything that
-cannot be read is listed.
+Prints every violation of a rule as file:line, the first ten of each kind and the number of the others, and exits with
+status 1 where there is one. Rules: sorting by LC_ALL=C, unique ids, consistent sets of ids, speakers in the order of
+utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space. Where the tables keep them, features must
+be there, of one width (that of fbank.conf), of the length in utt2num_frames, and finite (of compressed features only
+the headers are read); with --audio every recording is read to its end. Utterances that do not begin with their speaker
+are a warning; those listed in removed_utts may lack features. Files such as text.old or utt2spk.bak are not tables.
 
-Example: omni-asr validate --no-feats data/train
+Example: omni-asr validate data/train data/dev
 """
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from omni_asr.bin import ArgumentParser, run_program
-from omni_asr.kaldi.stored_features import check_matrices
-from omni_asr.kaldi.validate import validate
+from omni_asr.errors import UserError
+from omni_asr.kaldi.stored_features import matrix_faults
+from omni_asr.kaldi.validate import Validation, Violation
+
+MOST = 10
+"""Violations of one kind that are printed."""
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Check and print what was counted."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check each directory and print the violations, or what was counted."""
     parser = ArgumentParser(__doc__)
-    parser.add_argument("data_dir", metavar="DATA_DIR", help="Kaldi data directory")
-    parser.add_argument("--no-feats", action="store_true", help="without features; matrices are not read")
+    parser.add_argument("data_dirs", metavar="DATA_DIR", nargs="+", help="Kaldi data directory")
+    parser.add_argument(
+        "--feats", action="store_true", help="feats.scp must be there; where it is, it is checked anyway"
+    )
     parser.add_argument("--no-text", action="store_true", help="text need not be there")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp need not be there")
     parser.add_argument("--audio", action="store_true", help="read every recording to its end as well")
     parser.add_pipes()
     args = parser.parse_args(argv)
-    counts = validate(args.data_dir, not args.no_feats, not args.no_text, not args.no_wav)
-    if not args.no_feats:
-        check_matrices(args.data_dir)
-    print(f"{args.data_dir}: valid, {counts['utt']} utterances, {counts['spk']} speakers, {counts['reco']} recordings")
-    if args.audio:
-        check_audio(args.data_dir)
+    broken = 0
+    for data_dir in args.data_dirs:
+        try:
+            validation = Validation(data_dir, args.feats, not args.no_text, not args.no_wav)
+            count = _print_violations(_violations(validation)) or (_print_unreadable(validation) if args.audio else 0)
+        except UserError as error:
+            _print_error(str(error))
+            count = 1
+        if count:
+            broken += 1
+            continue
+        utterances, speakers, recordings = (validation.counts[kind] for kind in ("utt", "spk", "reco"))
+        readable = ", all of which can be read to their end" if args.audio else ""
+        counted = f"{utterances} utterances, {speakers} speakers, {recordings} recordings{readable}"
+        print(f"{data_dir}: valid, {counted}")
+    return 1 if broken else 0
 
 
-def check_audio(data_dir: str) -> None:
-    """Read every recording to its end, and print what cannot be read.
+def _violations(validation: Validation) -> Iterator[Violation]:
+    """Violations of the tables; of the features too where the tables have none."""
+    valid = True
+    for violation in validation.violations():
+        valid = False
+        yield violation
+    scp = validation.data.path / "feats.scp"
+    if valid and scp.is_file():
+        for fault in matrix_faults(validation.data.path):
+            yield Violation(f"{scp}: wrong matrices", fault)
 
-    Raises:
-        UserError: something cannot be read.
-    """
+
+def _print_violations(violations: Iterable[Violation]) -> int:
+    """Print the first violations of each kind and the number of the others; return how many there are."""
+    counts: Counter[str] = Counter()
+    for violation in violations:
+        counts[violation.kind] += 1
+        if counts[violation.kind] <= MOST:
+            _print_error(violation.message)
+    for kind, count in counts.items():
+        if count > MOST:
+            _print_error(f"{kind}: {count - MOST} more")
+    return counts.total()
+
+
+def _print_unreadable(validation: Validation) -> int:
+    """Read every recording to its end, print all that cannot be read, and return how many there are."""
     from omni_asr.audio.reader import AudioReader
-    from omni_asr.errors import UserError
 
     failures = 0
-    for failure in AudioReader(data_dir).check():
-        print(f"{data_dir}: {failure.utterance}: {failure.reason}")
+    for failure in AudioReader(validation.data.path).check():
+        _print_error(f"{validation.data.path}: {failure.utterance}: {failure.reason}")
         failures += 1
-    if failures:
-        raise UserError(f"{data_dir}: recordings or utterances that cannot be read, listed above: {failures}")
-    print(f"{data_dir}: every recording can be read to its end")
+    return failures
+
+
+def _print_error(message: str) -> None:
+    print(f"validate: error: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

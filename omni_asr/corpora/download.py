@@ -1,5 +1,6 @@
 """Fetching a corpus that is free: resumable, verified, never twice."""
 
+import fcntl
 import gzip
 import hashlib
 import http.client
@@ -148,7 +149,15 @@ def _receive(archive: Archive, part: Path) -> None:
 
 def _append(response: http.client.HTTPResponse, part: Path, have: int, progress: Progress) -> None:
     """Write what comes behind the first ``have`` bytes of a file."""
-    with open(part, "ab" if have else "wb") as file, progress:
+    with open(part, "ab") as file, progress:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{part} is being fetched by another process; wait until it ends") from None
+        except OSError:  # a file system without locks
+            pass
+        if file.tell() != have:
+            file.truncate(have)
         while block := response.read(BLOCK):
             try:
                 file.write(block)

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -206,11 +207,16 @@ def _build(data_dir: Path, tokenizer: Tokenizer | None, key: str, temporary: Pat
     return manifest
 
 
+def _is_manifest(path: Path) -> bool:
+    """Whether a name is that of a manifest, or of the folder of a builder; others are not ours to remove."""
+    return re.fullmatch(r"[0-9a-f]{16}-[0-9a-f]{16}|\.[0-9a-f]{16}-[0-9a-f]{16}\.[0-9a-f]{32}", path.name) is not None
+
+
 def _remove_others(path: Path) -> None:
     """Remove manifests of tables that are no more, the oldest of too many, and what killed builders left."""
     stamps, now = path.name.partition("-")[0], time.time()
     found: dict[Path, float] = {}
-    for entry in path.parent.iterdir():
+    for entry in filter(_is_manifest, path.parent.iterdir()):
         with suppress(FileNotFoundError):  # another process removes too
             found[entry] = entry.stat().st_mtime
     same = [other for other in found if other.name.startswith(stamps) and other != path]

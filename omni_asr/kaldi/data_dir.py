@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omni_asr.errors import UserError
+from omni_asr.files import beside
 from omni_asr.kaldi.tables import read_entries, read_lines, read_table, sort_key, split_line
 
 MAY_BE_EMPTY = "text"
@@ -136,14 +137,7 @@ class DataDir:
         """
         path = self.path / "segments"
         for number, utterance, value in read_entries(path):
-            try:
-                recording, start, end = value.split()
-                segment = Segment(recording, float(start), float(end))
-                if math.isnan(segment.start + segment.end):
-                    raise ValueError
-            except ValueError:
-                raise UserError(f"{path}:{number}: expected '<utt> <recording> <start> <end>' in seconds") from None
-            yield number, utterance, segment
+            yield number, utterance, parse_segment(value, f"{path}:{number}")
 
     @functools.cached_property
     def places(self) -> dict[str, tuple[str, str]]:
@@ -163,14 +157,7 @@ class DataDir:
         """
         path = self.path / "reco2file_and_channel"
         for number, recording, value in read_entries(path) if path.is_file() else ():
-            fields = value.split()
-            if len(fields) != 2:
-                raise UserError(f"{path}:{number}: expected '<recording> <file> <channel>' such as 'A' or '1'")
-            try:
-                channel_index(fields[1])
-            except ValueError as error:
-                raise UserError(f"{path}:{number}: {error}") from None
-            yield recording, fields[0], fields[1]
+            yield recording, *parse_place(value, f"{path}:{number}")
 
     def recordings_of(self, utterances: Collection[str]) -> set[str]:
         """Recordings that utterances are parts of."""
@@ -197,6 +184,38 @@ class DataDir:
         """Lines of stm for some recordings, with its comments."""
         table = self.table("reco2file_and_channel") if self.has("reco2file_and_channel") else {}
         return stm_lines(self.path / "stm", recordings, table)
+
+
+def parse_segment(value: str, where: str) -> Segment:
+    """Segment of a line of segments.
+
+    Raises:
+        UserError: the line, at ``where``, does not have four fields with two numbers.
+    """
+    try:
+        recording, start, end = value.split()
+        segment = Segment(recording, float(start), float(end))
+        if math.isnan(segment.start + segment.end):
+            raise ValueError
+    except ValueError:
+        raise UserError(f"{where}: expected '<utt> <recording> <start> <end>' in seconds") from None
+    return segment
+
+
+def parse_place(value: str, where: str) -> tuple[str, str]:
+    """File and channel of a line of reco2file_and_channel.
+
+    Raises:
+        UserError: the line, at ``where``, is malformed, or its channel is none.
+    """
+    fields = value.split()
+    if len(fields) != 2:
+        raise UserError(f"{where}: expected '<recording> <file> <channel>' such as 'A' or '1'")
+    try:
+        channel_index(fields[1])
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    return fields[0], fields[1]
 
 
 def stm_lines(path: Path, recordings: Collection[str], reco2file_and_channel: Mapping[str, str]) -> list[str]:
@@ -242,7 +261,7 @@ def write_data_dir(
     part of a data directory stay.
     """
     out = Path(out)
-    temporary = out.with_name(f".{out.name}.tmp.{os.getpid()}")
+    temporary = beside(out)
     temporary.mkdir(parents=True)
     try:
         complete = {name: table for name, table in tables.items() if name not in DERIVED}

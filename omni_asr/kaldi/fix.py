@@ -1,5 +1,7 @@
 """Mending a data directory: what cannot be used is taken out, listed, and backed up."""
 
+import filecmp
+import itertools
 import logging
 import os
 import shutil
@@ -8,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from omni_asr.errors import UserError
+from omni_asr.files import atomic_write
 from omni_asr.kaldi.data_dir import DataDir, Segment, kind_of, misplaced_speaker, stm_lines, write_data_dir
-from omni_asr.kaldi.tables import sort_key, split_line, write_table
+from omni_asr.kaldi.tables import sort_key, split_line
 from omni_asr.kaldi.validate import FEATURE_TABLES, FORBIDDEN, PARTIAL, validate
 
 log = logging.getLogger(__name__)
@@ -41,7 +44,8 @@ def fix(path: str | os.PathLike[str], remove_empty_text: bool = False) -> Fixed:
     """Sort every table and keep the utterances that all of :data:`CORE` know; write spk2utt anew.
 
     Other tables lose the lines of what goes; one that lacks something that stays is dropped, with a warning. The old
-    files go to ``.backup``, what was removed to ``removed_by_fix``.
+    files go to ``.backup``, or ``.backup.1`` and so on where an earlier fix has left one; what was removed is appended
+    to ``removed_by_fix``. Where nothing changes, neither is written.
 
     Raises:
         UserError: nothing would be left, or its speakers are not in order; or, after that is written, a value breaks a
@@ -71,14 +75,43 @@ def fix(path: str | os.PathLike[str], remove_empty_text: bool = False) -> Fixed:
     stm = None
     if (folder / "stm").is_file():
         stm = stm_lines(folder / "stm", recordings, kept.get("reco2file_and_channel", {}))
-    backup = folder / ".backup"
-    backup.mkdir(exist_ok=True)
-    for name in DataDir(path).names:
-        shutil.copy2(folder / name, backup / name)
+    backup = _back_up(folder)
     write_data_dir(folder, kept, DataDir(path).copied, stm)
-    write_table(folder / REMOVED_LIST, fixed.removed)
+    if _same_tables(folder, backup):
+        shutil.rmtree(backup)
+    else:
+        _append_removed(folder / REMOVED_LIST, fixed.removed)
     validate(folder, feats=False, text=False, wav=False)
     return fixed
+
+
+def _back_up(folder: Path) -> Path:
+    """Copy the tables into a new folder; what earlier fixes have left stays."""
+    for number in itertools.count():
+        backup = folder / (f".backup.{number}" if number else ".backup")
+        try:
+            backup.mkdir()
+        except FileExistsError:
+            continue
+        for name in DataDir(folder).names:
+            shutil.copy2(folder / name, backup / name)
+        return backup
+    raise AssertionError  # itertools.count does not end
+
+
+def _same_tables(folder: Path, backup: Path) -> bool:
+    names = DataDir(folder).names
+    if names != DataDir(backup).names:
+        return False
+    return all(filecmp.cmp(folder / name, backup / name, shallow=False) for name in names)
+
+
+def _append_removed(path: Path, removed: dict[str, str]) -> None:
+    """Append what was removed, sorted, to the lines of earlier fixes."""
+    earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+    with atomic_write(path) as file:
+        file.write(earlier)
+        file.writelines(f"{name} {removed[name]}\n" for name in sorted(removed, key=sort_key))
 
 
 def _read_lenient(path: Path, fixed: Fixed) -> dict[str, str]:
@@ -174,6 +207,6 @@ def _restrict(folder: Path, tables: Tables, utterances: set[str], recordings: se
         missing = wanted - set(table) - set(tables.get(PARTIAL, {}) if name in FEATURE_TABLES else ())
         if missing and name != PARTIAL:
             lacks = f"lacks {len(missing)} of {len(wanted)} ids, e.g. {min(missing)}"
-            log.warning("%s %s; it is dropped, and stays in .backup", folder / name, lacks)
+            log.warning("%s %s; it is dropped, and stays in the backup", folder / name, lacks)
             del kept[name]
     return kept

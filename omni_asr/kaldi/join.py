@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from omni_asr.errors import UserError
+from omni_asr.files import beside
 from omni_asr.kaldi.data_dir import kind_of
 from omni_asr.kaldi.tables import read_entries, read_lines, sort_key
 from omni_asr.kaldi.validate import PARTIAL
@@ -44,7 +45,7 @@ def join_corpora(out: str | os.PathLike[str], sources: Mapping[str, str | os.Pat
     out = Path(out)
     parts = {name: Path(source) for name, source in sorted(sources.items(), key=lambda item: sort_key(f"{item[0]}-"))}
     _check(out, parts)
-    temporary = out.with_name(f".{out.name}.tmp.{os.getpid()}")
+    temporary = beside(out)
     temporary.mkdir(parents=True)
     try:
         counts = _write(temporary, parts)

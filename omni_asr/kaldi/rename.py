@@ -127,7 +127,7 @@ def _at_speed(data: DataDir, factor: float) -> Tables:
 
 
 def _scaled(seconds: str, factor: float, where: str) -> str:
-    return f"{to_number(seconds, where) / factor:.6f}".rstrip("0").rstrip(".")
+    return f"{to_number(seconds, where, 'length') / factor:.6f}".rstrip("0").rstrip(".")
 
 
 def _different(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:

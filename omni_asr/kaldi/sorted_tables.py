@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from omni_asr.kaldi.tables import sort_key, split_line, stream_lines
 
@@ -40,16 +40,43 @@ def differences(found: Iterable[Key], expected: Iterable[Key]) -> Iterator[tuple
             other = next(right, None)
 
 
+class SortedKeys:
+    """Ids that come by their lines, written into a file and sorted, each with its first line.
+
+    Use it as a context manager: add ids in the block; :func:`read_keys` reads them after it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        """Different ids, after the block."""
+        self._previous = ""
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> "SortedKeys":
+        self._file = open(self.path, "w", encoding="utf-8", newline="\n")
+        return self
+
+    def add(self, key: Key) -> None:
+        """Append an id; neighbours that are equal are written once."""
+        if self._file is not None and key.name != self._previous:
+            self._file.write(f"{key.name}\t{key.line}\n")
+            self._previous = key.name
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        if kind is None:
+            sort_lines(self.path, "-s", "-u", "-k1,1")
+            self.count = sum(1 for _ in read_keys(self.path))
+
+
 def sort_keys(keys: Iterable[Key], path: Path) -> int:
     """Write ids that come by their lines into a file, sorted, each with its first line; return how many there are."""
-    previous = None
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
+    with SortedKeys(path) as sorted_keys:
         for key in keys:
-            if key.name != previous:
-                file.write(f"{key.name}\t{key.line}\n")
-            previous = key.name
-    sort_lines(path, "-s", "-u", "-k1,1")
-    return sum(1 for _ in read_keys(path))
+            sorted_keys.add(key)
+    return sorted_keys.count
 
 
 def sort_lines(path: Path, *options: str) -> None:

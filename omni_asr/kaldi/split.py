@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from omni_asr.errors import UserError
+from omni_asr.files import beside
 from omni_asr.kaldi.data_dir import DERIVED, MAY_BE_EMPTY, DataDir, kind_of, write_data_dir
 from omni_asr.kaldi.sorted_tables import sort_lines
 from omni_asr.kaldi.tables import read_entries
@@ -36,7 +37,7 @@ def split_data_dir(path: str | os.PathLike[str], parts: int, per_utt: bool = Fal
     data = DataDir(path)
     sizes = _sizes(data, parts, per_utt)
     out = data.path / f"split{parts}"
-    temporary = out.with_name(f".{out.name}.tmp.{os.getpid()}")
+    temporary = beside(out)
     try:
         try:
             if data.has("stm"):

@@ -1,21 +1,22 @@
-"""Checks of a data directory: every rule of Kaldi's ``validate_data_dir.sh``, with the line that breaks it.
+"""Checks of a data directory: every rule of Kaldi's ``validate_data_dir.sh``, with the lines that break it.
 
-Tables are sorted, so they are walked side by side, and no table is in memory. Where several rules are broken, a table's
-own rules come before those between tables, and lower lines before higher ones.
+Tables are sorted, so they are walked side by side, and no table is in memory; one that is not in order is sorted on the
+disk first. A table's own rules come before those between tables.
 """
 
 import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from omni_asr.errors import UserError
-from omni_asr.kaldi.data_dir import MAY_BE_EMPTY, DataDir, kind_of, unordered
+from omni_asr.kaldi.data_dir import MAY_BE_EMPTY, DataDir, kind_of, parse_place, parse_segment, unordered
 from omni_asr.kaldi.pipes import check_pipes
-from omni_asr.kaldi.sorted_tables import Key, differences, keys_of, read_keys, sort_keys
-from omni_asr.kaldi.tables import read_entries, sort_key, split_line, stream_lines
+from omni_asr.kaldi.sorted_tables import Key, SortedKeys, differences, keys_of, read_keys, sort_keys
+from omni_asr.kaldi.tables import sort_key, split_line
 
 log = logging.getLogger(__name__)
 
@@ -25,199 +26,288 @@ FEATURE_TABLES = ("feats.scp", "utt2num_frames", "vad.scp", "cmvn.scp")
 """Tables that only utterances or speakers with features are in."""
 PARTIAL = "removed_utts"
 """The utterances that have no features, each with its reason."""
+MOST_SEARCHED = 10
+"""Repeated lines of a table whose first occurrence is searched for."""
 
 
-def validate(path: str | os.PathLike[str], feats: bool = True, text: bool = True, wav: bool = True) -> dict[str, int]:
-    """Check a data directory; return the number of its utterances, speakers and recordings.
+class Violation(NamedTuple):
+    """A rule that a line or a table breaks."""
 
-    ``feats``, ``text`` and ``wav`` say whether feats.scp, text and wav.scp must be there; where they are, they are
-    checked in any case. Utterances listed in ``removed_utts`` may lack features. In memory are the utterances of one
-    speaker at a time.
+    kind: str
+    """The same for lines of one table that break one rule: ``<path>: <plural of such lines>``."""
+    message: str
+
+
+def validate(path: str | os.PathLike[str], feats: bool = False, text: bool = True, wav: bool = True) -> dict[str, int]:
+    """Check a data directory as :class:`Validation` does; return the number of utterances, speakers and recordings.
 
     Raises:
         UserError: names the first violation as ``file:line``.
     """
-    data = DataDir(path)
-    required = {"utt2spk": True, "spk2utt": True, "wav.scp": wav, "text": text, "feats.scp": feats}
-    for name, needed in required.items():
-        if needed and not data.has(name):
-            hints = {"utt2spk": "", "spk2utt": f"; omni-asr fix {data.path} makes it"}
-            hint = hints.get(name, f"; make it, or check without it: --no-{name.partition('.')[0]}")
-            raise UserError(f"{data.path / name} does not exist{hint}")
-    tables = [name for name in data.names if kind_of(name) != "stm"]
-    counts = {name: check_table(data.path / name) for name in tables}
-    unlike = _check_speakers(data)
-    with tempfile.TemporaryDirectory(prefix="omni_asr.") as folder:
-        recordings, counted = Path(folder, "recordings"), counts["utt2spk"] if data.has("wav.scp") else 0
-        if data.has("segments"):
-            counted = _check_recordings(data, recordings)
+    validation = Validation(path, feats, text, wav)
+    for violation in validation.violations():
+        raise UserError(violation.message)
+    return validation.counts
+
+
+class Validation:
+    """All violations of a data directory, one after the other.
+
+    Utterances listed in ``removed_utts`` may lack features.
+
+    Args:
+        path: the directory.
+        feats: feats.scp must be there; where it is, it is checked in any case.
+        text: text must be there.
+        wav: wav.scp must be there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], feats: bool = False, text: bool = True, wav: bool = True) -> None:
+        self.data = DataDir(path)
+        self.required = {"utt2spk": True, "spk2utt": True, "wav.scp": wav, "text": text, "feats.scp": feats}
+        self.counts = {"utt": 0, "spk": 0, "reco": 0}
+        """Utterances, speakers and recordings, once :meth:`violations` has ended."""
+        self._broken: set[str] = set()  # tables with a line that breaks one of their own rules
+        self._folder = Path()
+
+    def violations(self) -> Iterator[Violation]:
+        """Check, and yield what breaks a rule."""
+        yield from self._missing_tables()
+        yield from self._refused_commands()
+        tables = [name for name in self.data.names if kind_of(name) != "stm"]
+        lines: dict[str, int] = {}
         for name in tables:
-            if kind_of(name) != "reco" or counted:
-                _check_ids(data, name, recordings)
-    _check_values(data)
-    if unlike:
-        first = f"{unlike[0].name} in line {unlike[0].line}"
-        what = "utterances do not begin with their speaker, which keeps both in one order; the first is"
-        log.warning("%s: %d of %d %s %s", data.path / "utt2spk", unlike[1], counts["utt2spk"], what, first)
-    return {"utt": counts["utt2spk"], "spk": counts["spk2utt"], "reco": counted}
+            lines[name] = yield from self._own_rules(name)
+        self.counts |= {"utt": lines.get("utt2spk", 0), "spk": lines.get("spk2utt", 0)}
+        with tempfile.TemporaryDirectory(prefix="omni_asr.") as folder:
+            self._folder = Path(folder)
+            unlike, first = yield from self._speakers()
+            if self.data.has("segments"):
+                self.counts["reco"] = yield from self._segments()
+            elif self.data.has("wav.scp"):
+                self.counts["reco"] = self.counts["utt"]
+            for name in tables:
+                yield from self._ids(name)
+        yield from self._values()
+        if unlike:
+            what = "utterances do not begin with their speaker, which keeps both in one order; the first is"
+            log.warning("%s: %d of %d %s %s", self.data.path / "utt2spk", unlike, self.counts["utt"], what, first)
 
+    def _missing_tables(self) -> Iterator[Violation]:
+        for name, needed in self.required.items():
+            if needed and not self.data.has(name):
+                hints = {
+                    "utt2spk": "; write '<utt> <spk>' lines first",
+                    "spk2utt": f"; omni-asr fix {self.data.path} makes it",
+                    "feats.scp": "; stage 2 of a recipe makes it",
+                }
+                hint = hints.get(name, f"; make it, or check without it: --no-{name.partition('.')[0]}")
+                yield Violation(f"{self.data.path}: missing tables", f"{self.data.path / name} does not exist{hint}")
 
-def check_table(path: Path) -> int:
-    """Number of ids of a table that is UTF-8, sorted, unique, and free of odd white space.
+    def _refused_commands(self) -> Iterator[Violation]:
+        for name in ("wav.scp", "feats.scp"):
+            try:
+                check_pipes(self.data.path / name)
+            except UserError as error:
+                yield Violation(f"{self.data.path / name}: commands", str(error))
 
-    Raises:
-        UserError: names the first line that is not.
-    """
-    wrong, previous, number = "", "", 0
-    for number, line in enumerate(stream_lines(path), 1):
-        check_characters(path, number, line)
-        if not wrong:
+    # --- one table ----------------------------------------------------------------------------------------------------
+
+    def _own_rules(self, name: str) -> Generator[Violation, None, int]:
+        """Check that a table is UTF-8, sorted, unique, and free of odd white space; return its number of lines."""
+        path, largest, number, searched = self.data.path / name, "", 0, 0
+        for number, line, problem in _lines(path):
             key, value = split_line(line)
-            wrong = _wrong(path, number, key, value, previous)
-            previous = key
-    if wrong:  # now that every line is known to be of clean text
-        raise UserError(wrong)
-    return number
+            broken: dict[str, str] = {}
+            if problem:
+                broken["not UTF-8"] = problem
+            elif odd := _odd_character(line):
+                broken["with odd characters"] = odd
+            if not key:
+                broken["without an id"] = "the line is empty or starts with a blank"
+            elif not value and not name.startswith(MAY_BE_EMPTY):
+                broken["without a value"] = f"nothing follows {key!r}"
+            if key and sort_key(key) <= sort_key(largest):
+                searched += 1
+                broken["out of order or repeated"] = _misplaced(path, number, key, largest, searched <= MOST_SEARCHED)
+            largest = max(largest, key, key=sort_key)
+            for kind, message in broken.items():
+                self._broken.add(name)
+                yield Violation(f"{path}: lines {kind}", f"{path}:{number}: {message}")
+        return number
+
+    def _keys(self, name: str) -> Iterator[Key]:
+        """Ids of a table in order."""
+        if name not in self._broken:
+            return keys_of(self.data.path / name)
+        path = self._folder / f"keys.{name}"
+        if not path.exists():
+            sort_keys((Key(key, number) for number, key, _ in self._rows(name)), path)
+        return read_keys(path)
+
+    def _rows(self, name: str) -> Iterator[tuple[int, str, str]]:
+        """Line, id and value of the lines that have an id."""
+        for number, line, _ in _lines(self.data.path / name) if self.data.has(name) else ():
+            key, value = split_line(line)
+            if key:
+                yield number, key, value
+
+    def _values(self) -> Iterator[Violation]:
+        """Check values whose form is fixed."""
+        forms: dict[str, tuple[Callable[[str], object], str]] = {
+            "utt2num_frames": (_positive(int), "a whole number above 0"),
+            "utt2dur": (_positive(float), "seconds above 0"),
+            "reco2dur": (_positive(float), "seconds above 0"),
+            "spk2gender": (lambda value: len(value.split()) == 1, "one word, such as m or f"),
+            "wav.scp": (lambda value: value.strip("| \t") != "", "a path, or a command and '|'"),
+        }
+        for name, (holds, form) in forms.items():
+            for number, key, value in self._rows(name):
+                if value and not holds(value):
+                    where = f"{self.data.path / name}:{number}"
+                    yield self._of_another_form(name, f"{where}: {key!r} has {value!r}; expected {form}")
+        for number, _, value in self._rows("reco2file_and_channel"):
+            try:
+                parse_place(value, f"{self.data.path / 'reco2file_and_channel'}:{number}")
+            except UserError as error:
+                yield self._of_another_form("reco2file_and_channel", str(error))
+
+    def _of_another_form(self, name: str, message: str) -> Violation:
+        return Violation(f"{self.data.path / name}: lines of another form", message)
+
+    # --- several tables -----------------------------------------------------------------------------------------------
+
+    def _speakers(self) -> Generator[Violation, None, tuple[int, str]]:
+        """Check utt2spk, and spk2utt against it.
+
+        Returns how many utterances do not begin with their speaker, and the first of them.
+        """
+        path, previous, unlike, first = self.data.path / "utt2spk", "", 0, ""
+        for number, utterance, speaker in self._rows("utt2spk"):
+            where, fields = f"{path}:{number}", len(speaker.split())
+            if fields > 1:
+                yield self._of_another_form("utt2spk", f"{where}: expected '<utt> <spk>', found {fields + 1} fields")
+            if fields != 1:
+                continue
+            if not utterance.startswith(speaker):
+                unlike += 1
+                first = first or f"{utterance} in line {number}"
+            if sort_key(speaker) < sort_key(previous) and "utt2spk" not in self._broken:
+                yield Violation(f"{path}: speakers out of order", f"{where}: {unordered(utterance, speaker, previous)}")
+            previous = speaker
+        if self.data.has("utt2spk") and self.data.has("spk2utt"):
+            yield from self._utterances_of_speakers()
+        return unlike, first
+
+    def _utterances_of_speakers(self) -> Iterator[Violation]:
+        """Compare the pairs of speaker and utterance that both tables have."""
+        path = self.data.path / "spk2utt"
+        listed, expected = SortedKeys(self._folder / "listed"), SortedKeys(self._folder / "expected")
+        with expected:
+            for number, utterance, speaker in self._rows("utt2spk"):
+                if len(speaker.split()) == 1:
+                    expected.add(Key(f"{speaker} {utterance}", number))
+        with listed:
+            for number, speaker, value in self._rows("spk2utt"):
+                seen = set[str]()
+                for utterance in value.split():
+                    if utterance in seen:
+                        message = f"{path}:{number}: {utterance!r} is listed a second time"
+                        yield Violation(f"{path}: repeated utterances", message)
+                    seen.add(utterance)
+                    listed.add(Key(f"{speaker} {utterance}", number))
+        for key, lacks in differences(read_keys(listed.path), read_keys(expected.path)):
+            speaker, _, utterance = key.name.rpartition(" ")
+            if lacks:
+                message = f"{path}: lacks {utterance!r} of utt2spk:{key.line}"
+                yield Violation(f"{path}: utterances of utt2spk that it lacks", message)
+            else:
+                message = f"{path}:{key.line}: {utterance!r} is not an utterance of {speaker!r} in utt2spk"
+                yield Violation(f"{path}: utterances that utt2spk does not have", message)
+
+    def _segments(self) -> Generator[Violation, None, int]:
+        """Check segments against wav.scp; write the recordings that they name, with the line that names them first.
+
+        Returns how many there are.
+        """
+        path, recordings = self.data.path / "segments", SortedKeys(self._folder / "recordings")
+        with recordings:
+            for number, _, value in self._rows("segments"):
+                try:
+                    segment = parse_segment(value, f"{path}:{number}")
+                except UserError as error:
+                    yield self._of_another_form("segments", str(error))
+                    continue
+                if not segment.is_possible:
+                    what = f"the segment from {segment.start:g} to {segment.end:g} s has no length"
+                    yield Violation(f"{path}: segments without a length", f"{path}:{number}: {what}")
+                recordings.add(Key(segment.recording, number))
+        if self.data.has("wav.scp"):
+            for key, lacks in differences(self._keys("wav.scp"), read_keys(recordings.path)):
+                if lacks:
+                    message = f"{path}:{key.line}: recording {key.name!r} is not in wav.scp"
+                    yield Violation(f"{path}: recordings that wav.scp lacks", message)
+        return recordings.count
+
+    def _ids(self, name: str) -> Iterator[Violation]:
+        """Check that a table has the ids that it must have, and no others."""
+        kind, segmented = str(kind_of(name)), self.data.has("segments")
+        source = {"utt": "utt2spk", "spk": "spk2utt", "reco": "segments" if segmented else "utt2spk"}[kind]
+        if name == source or not self.data.has(source):
+            return
+        path = self.data.path / name
+        recordings = kind == "reco" and segmented
+        expected = read_keys(self._folder / "recordings") if recordings else self._keys(source)
+        partial = name in FEATURE_TABLES and self.data.has(PARTIAL)
+        excused = self._keys(PARTIAL) if partial else iter(())
+        excuse = next(excused, None)
+        for key, lacks in differences(self._keys(name), expected):
+            if not lacks:
+                message = f"{path}:{key.line}: {key.name!r} is not in {source}"
+                yield Violation(f"{path}: ids that {source} does not have", message)
+                continue
+            while excuse is not None and sort_key(excuse.name) < sort_key(key.name):
+                excuse = next(excused, None)
+            if name != PARTIAL and (excuse is None or excuse.name != key.name):
+                message = f"{path}: lacks {key.name!r} of {source}:{key.line}"
+                yield Violation(f"{path}: ids of {source} that it lacks", message)
 
 
-def _wrong(path: Path, number: int, key: str, value: str, previous: str) -> str:
-    """What is wrong with a line after another, or nothing."""
-    if not key:
-        return f"{path}:{number}: the line is empty or starts with a blank"
-    if not value and not path.name.startswith(MAY_BE_EMPTY):
-        return f"{path}:{number}: nothing follows {key!r}"
-    if sort_key(key) > sort_key(previous):
-        return ""
-    first = next((found.line for found in keys_of(path) if found.name == key), number)
-    if first < number:
-        return f"{path}:{number}: {key!r} occurs a second time, first in line {first}"
-    return f"{path}:{number}: {key!r} comes after {previous!r}; sort by LC_ALL=C (omni-asr fix does)"
+def _lines(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Number and text of each line, and what is wrong with its bytes, if anything is."""
+    try:
+        with open(path, "rb") as file:
+            for number, raw in enumerate(file, 1):
+                problem = ""
+                if number == 1 and raw.startswith(b"\xef\xbb\xbf"):
+                    raw = raw[3:]
+                    problem = "begins with a byte order mark; remove it: sed -i '1s/^\\xEF\\xBB\\xBF//'"
+                try:
+                    line = raw.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    problem = f"not UTF-8 (byte 0x{raw[error.start]:02x}); convert the file"
+                    line = raw.decode("utf-8", "replace")
+                yield number, line.removesuffix("\n"), problem
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
 
 
-def check_characters(path: Path, number: int, line: str) -> None:
-    """Raise UserError where a line has a control character or white space other than blank and tab."""
+def _odd_character(line: str) -> str:
+    """The first control character or white space other than blank and tab, in words; nothing where there is none."""
     found = FORBIDDEN.search(line)
-    if found:
-        code = f"U+{ord(found[0]):04X}"
-        kind = "Windows line end" if found[0] == "\r" else "control character or non-ASCII white space"
-        raise UserError(f"{path}:{number}: {kind} {code} at column {found.start() + 1}; omni-asr fix takes it out")
+    if not found:
+        return ""
+    kind = "Windows line end" if found[0] == "\r" else "control character or non-ASCII white space"
+    return f"{kind} U+{ord(found[0]):04X} at column {found.start() + 1}; omni-asr fix takes it out"
 
 
-def _check_speakers(data: DataDir) -> tuple[Key, int] | None:
-    """Check utt2spk, and spk2utt against it, speaker by speaker.
-
-    Returns the first utterance that does not begin with its speaker, and how many there are.
-    """
-    path, previous = data.path / "utt2spk", ""
-    first, unlike = None, 0
-    for number, utterance, speaker in read_entries(path):
-        where = f"{path}:{number}"
-        if len(speaker.split()) != 1:
-            raise UserError(f"{where}: expected '<utt> <spk>', found {len(speaker.split()) + 1} fields")
-        if not utterance.startswith(speaker):
-            first = first or Key(utterance, number)
-            unlike += 1
-        if sort_key(speaker) < sort_key(previous):
-            raise UserError(f"{where}: {unordered(utterance, speaker, previous)}")
-        previous = speaker
-    lacking: Key | None = None
-    speakers = _speakers(path)
-    name, mine = next(speakers, ("", {}))
-    for number, speaker, listed in read_entries(data.path / "spk2utt"):
-        while mine and sort_key(name) < sort_key(speaker):
-            lacking = lacking or Key(*next(iter(mine.items())))
-            name, mine = next(speakers, ("", {}))
-        left = dict(mine) if name == speaker else {}
-        for utterance in listed.split():
-            where = f"{data.path / 'spk2utt'}:{number}"
-            if name != speaker or utterance not in mine:
-                raise UserError(f"{where}: {utterance!r} is not an utterance of {speaker!r} in utt2spk")
-            if left.pop(utterance, None) is None:
-                raise UserError(f"{where}: {utterance!r} is listed a second time")
-        if name == speaker:
-            lacking = lacking or (Key(*next(iter(left.items()))) if left else None)
-            name, mine = next(speakers, ("", {}))
-    if lacking is None and mine:
-        lacking = Key(*next(iter(mine.items())))
-    if lacking is not None:
-        raise UserError(f"{data.path / 'spk2utt'}: lacks {lacking.name!r} of utt2spk:{lacking.line}")
-    return (first, unlike) if first else None
-
-
-def _speakers(path: Path) -> Iterator[tuple[str, dict[str, int]]]:
-    """Speakers of a utt2spk that is sorted by them too, each with its utterances and their lines."""
-    name, mine = "", dict[str, int]()
-    for number, utterance, speaker in read_entries(path):
-        if speaker != name and mine:
-            yield name, mine
-            mine = {}
-        name, mine[utterance] = speaker, number
-    if mine:
-        yield name, mine
-
-
-def _check_recordings(data: DataDir, recordings: Path) -> int:
-    """Check segments against wav.scp; write the recordings that they name, with the line that says so, into a file.
-
-    Returns how many there are.
-    """
-    wrong: dict[int, str] = {}
-
-    def read() -> Iterator[Key]:
-        for number, _, segment in data.read_segments():
-            if not segment.is_possible and not wrong:
-                wrong[number] = f"the segment from {segment.start:g} to {segment.end:g} s has no length"
-            yield Key(segment.recording, number)
-
-    count = sort_keys(read(), recordings)
-    if data.has("wav.scp"):
-        for key, lacks in differences(keys_of(data.path / "wav.scp"), read_keys(recordings)):
-            if lacks and key.line < min(wrong, default=key.line + 1):
-                wrong[key.line] = f"recording {key.name!r} is not in wav.scp"
-    if wrong:
-        raise UserError(f"{data.path / 'segments'}:{min(wrong)}: {wrong[min(wrong)]}")
-    return count
-
-
-def _check_ids(data: DataDir, name: str, recordings: Path) -> None:
-    """Check that a table has the ids that it must have, and no others."""
-    kind, segmented = str(kind_of(name)), data.has("segments")
-    source = {"utt": "utt2spk", "spk": "spk2utt", "reco": "segments" if segmented else "utt2spk"}[kind]
-    if name == source:
-        return
-    path, first = data.path / name, None
-    expected = read_keys(recordings) if kind == "reco" and segmented else keys_of(data.path / source)
-    excused = keys_of(data.path / PARTIAL) if name in FEATURE_TABLES and data.has(PARTIAL) else iter(())
-    excuse = next(excused, None)
-    for key, lacks in differences(keys_of(path), expected):
-        if not lacks:
-            raise UserError(f"{path}:{key.line}: {key.name!r} is not in {source}")
-        while excuse is not None and sort_key(excuse.name) < sort_key(key.name):
-            excuse = next(excused, None)
-        if excuse is not None and excuse.name == key.name:
-            continue
-        first = key if first is None or key.line < first.line else first
-    if first is not None and name != PARTIAL:
-        raise UserError(f"{path}: lacks {first.name!r} of {source}:{first.line}")
-
-
-def _check_values(data: DataDir) -> None:
-    """Values whose form is fixed."""
-    forms: dict[str, tuple[Callable[[str], object], str]] = {
-        "utt2num_frames": (_positive(int), "a whole number above 0"),
-        "utt2dur": (_positive(float), "seconds above 0"),
-        "reco2dur": (_positive(float), "seconds above 0"),
-        "spk2gender": (lambda value: len(value.split()) == 1, "one word, such as m or f"),
-        "wav.scp": (lambda value: value.strip("| \t") != "", "a path, or a command and '|'"),
-    }
-    for name, (holds, form) in forms.items():
-        for number, key, value in read_entries(data.path / name) if data.has(name) else ():
-            if not holds(value):
-                raise UserError(f"{data.path / name}:{number}: {key!r} has {value!r}; expected {form}")
-    for _ in data.read_places():
-        pass
-    for name in ("wav.scp", "feats.scp"):
-        check_pipes(data.path / name)
+def _misplaced(path: Path, number: int, key: str, largest: str, search: bool) -> str:
+    """Reason why a line cannot follow another; ``search`` looks for an earlier line of the same id."""
+    rows = ((place, split_line(line)[0]) for place, line, _ in _lines(path)) if search else iter(())
+    first = next((place for place, other in rows if other == key), number)
+    if first < number:
+        return f"{key!r} occurs a second time, first in line {first}"
+    return f"{key!r} comes after {largest!r}; sort by LC_ALL=C (omni-asr fix does)"
 
 
 def _positive(kind: Callable[[str], float]) -> Callable[[str], bool]:

@@ -28,24 +28,25 @@ def stereo(tmp_path):
 @pytest.mark.parametrize(("channel", "value"), [("A", 0.25), ("b", 0.5), ("1", 0.25), ("2", 0.5)])
 def test_names_of_channels(stereo, channel, value):
     folder = stereo(channel)
-    validate(["--no-feats", "--no-text", str(folder)])
+    assert validate(["--no-text", str(folder)]) == 0
     (audio,) = AudioReader(folder)
     assert audio.samples[0] == 32768 * value
     assert files_and_channels(DataDir(folder), ["a"]) == {"a": ("call", channel)}
 
 
 @pytest.mark.parametrize("channel", ["0", "@", "-1", "00", "²", "é", "left", "1.0"])
-def test_other_names_are_refused_with_their_line(stereo, tmp_path, channel):
+def test_other_names_are_refused_with_their_line(stereo, tmp_path, capsys, channel):
     folder = stereo(channel)
     message = f"reco2file_and_channel:1: '{channel}' does not name a channel; the first is 'A' or '1'"
     programs = [
-        lambda: validate(["--no-feats", "--no-text", str(folder)]),
         lambda: make_fbank([str(folder), str(tmp_path / "x")]),
         lambda: files_and_channels(DataDir(folder), ["a"]),
     ]
     for program in programs:
         with pytest.raises(UserError, match=message):
             program()
+    assert validate(["--no-text", str(folder)]) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_channels_below_0_are_refused(stereo, tmp_path, capsys):

@@ -60,7 +60,7 @@ def test_one_value_is_refused_wherever_features_are_read(tmp_path, value, reason
         check_matrices(folder)
 
 
-def test_validate_names_it_and_is_content_without(tmp_path, capsys):
+def test_validate_names_it(tmp_path, capsys):
     folder = write_features(tmp_path / "d")
     utts = list(read_table(folder / "text"))
     write_table(folder / "utt2spk", dict(zip(utts, utts, strict=True)))
@@ -70,7 +70,6 @@ def test_validate_names_it_and_is_content_without(tmp_path, capsys):
     rewrite(folder, None, with_value(np.nan))
     assert run_program(validate_program.main, [str(folder)]) == 1
     assert "u003-0" in capsys.readouterr().err
-    assert run_program(validate_program.main, [str(folder), "--no-feats"]) == 0
 
 
 @pytest.mark.parametrize("place", [(0, 3), (1, 3), (0, -1)])  # a sum, a sum of squares, the number of frames

@@ -118,7 +118,7 @@ def bench(folder: Path, cuts: int, jobs: list[int], parts: int) -> dict[str, dic
         options = [f"--corpus-dir={corpus}", f"--data-dir={data}", "--sets=small", f"--nj={nj}"]
         rows[f"prepare, nj {nj}"] = measure([sys.executable, program, *options])
     module = [sys.executable, "-m"]
-    rows["validate"] = measure([*module, "omni_asr.bin.validate", "--no-feats", str(data / "small")])
+    rows["validate"] = measure([*module, "omni_asr.bin.validate", str(data / "small")])
     rows[f"split into {parts}"] = measure([*module, "omni_asr.bin.split", str(data / "small"), str(parts)])
     return rows
 

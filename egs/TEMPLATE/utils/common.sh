@@ -46,6 +46,15 @@ run() {
     return "${status}"
 }
 
+count_gpus() {  # 1 if there is a GPU that PyTorch can use
+    if [[ $(nvidia-smi -L 2> /dev/null) == GPU* ]] &&
+        { [[ ${dry_run} == true ]] || python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; }; then
+        echo 1
+    else
+        echo 0
+    fi
+}
+
 # Files are moved and removed through this, so that a dry run leaves them alone.
 change() { [[ ${dry_run} == true ]] || "$@"; }
 
@@ -78,37 +87,60 @@ trap 'on_signal 2' INT
 trap 'on_signal 15' TERM
 trap 'on_signal 1' HUP
 
+# try_lock DESCRIPTOR exclusive|shared: takes a lock without waiting. Python does it, since `flock` is not on every machine.
+try_lock() {
+    python -c '
+import fcntl, sys
+kind = {"exclusive": fcntl.LOCK_EX, "shared": fcntl.LOCK_SH}[sys.argv[2]]
+try:
+    fcntl.flock(int(sys.argv[1]), kind | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.exit(1)
+except OSError:  # a file system without locks
+    pass
+' "$@"
+}
+
 # lock FILE: fails when another run.sh holds it. The lock lives as long as this script or a program that it started.
 lock() {
-    [[ ${dry_run} == false ]] && command -v flock > /dev/null || return 0
+    local holder="another run.sh"
+    [[ ${dry_run} == false && ${locked-} != "$1" ]] || return 0
+    unlock
     mkdir -p "${1%/*}"
-    exec {lock_descriptor}> "$1"
-    flock -n "${lock_descriptor}" || fail "another run.sh or a program of one is at work in ${1%/*}; wait until it ends"
+    exec {lock_descriptor}>> "$1"
+    if ! try_lock "${lock_descriptor}" exclusive; then
+        [[ ! -s $1 ]] || holder=$(< "$1")
+        fail "${holder}, or a program of it, is at work in ${1%/*}; wait until it ends"
+    fi
+    echo "run.sh (process $$ on ${HOSTNAME})" > "$1"
+    locked=$1
 }
 
 unlock() {
     [[ -z ${lock_descriptor-} ]] || exec {lock_descriptor}>&-
-    lock_descriptor=""
+    lock_descriptor="" locked=""
 }
 
 # own_data: fails while a training or decoding reads data/; from now on none may start.
 own_data() {
-    [[ -z ${data_descriptor-} && ${dry_run} == false ]] && command -v flock > /dev/null || return 0
+    [[ -z ${data_descriptor-} && ${dry_run} == false ]] || return 0
     exec {data_descriptor}>> data/.in_use
-    flock -n "${data_descriptor}" ||
+    try_lock "${data_descriptor}" exclusive ||
         fail "stage ${stage_now}: data/ would change, but a training or decoding reads it; wait until that ends"
 }
 
 # use_data: nothing in data/ may change while this script, or a program that it starts, runs.
 use_data() {
-    [[ ${dry_run} == false && -d data ]] && command -v flock > /dev/null || return 0
+    [[ ${dry_run} == false && -d data ]] || return 0
     [[ -z ${data_descriptor-} ]] || exec {data_descriptor}>&-
     exec {data_descriptor}>> data/.in_use
-    flock -n -s "${data_descriptor}" || fail "another run.sh is changing data/; wait until it ends"
+    try_lock "${data_descriptor}" shared || fail "another run.sh is changing data/; wait until it ends"
 }
 
 # --- what is complete ---------------------------------------------------------------------------------------------
-# A finished step leaves a marker with a description of what it was made from: options and checksums of files.
+# A step has a marker: while it runs, that says so; once it is finished, it is a description of what the step was made
+# from, options and checksums of files. A path without the marker of its step was not made by this recipe.
+unfinished="not finished"
 
 # describe ITEM...: a line for each: @FILE by its checksum, anything else as it is.
 describe() {
@@ -116,6 +148,8 @@ describe() {
     for item in "$@"; do
         if [[ ${item} != @* ]]; then
             echo "${item}"
+        elif [[ ${item} == *.scp && -e ${item#@} ]]; then
+            echo "$(relative_paths < "${item#@}" | cksum) ${item#@}"
         elif [[ -e ${item#@} ]]; then
             cksum "${item#@}"
         else
@@ -124,7 +158,7 @@ describe() {
     done
 }
 
-# complete MARKER DESCRIPTION OUTPUT...: whether the step was finished from the same, and its outputs are there.
+# complete MARKER DESCRIPTION OUTPUT...: whether the step was finished from the same, and its outputs can be read.
 complete() {
     local marker=$1 description=$2 output changed
     shift 2
@@ -132,17 +166,23 @@ complete() {
     for output in "$@"; do
         [[ -s ${output} ]] || return 1
     done
-    [[ $(< "${marker}") != "${description}" ]] || return 0
-    changed=$(diff "${marker}" - <<< "${description}" | sed -n '/^>/{s/^> \([0-9]* [0-9]* \)\{0,1\}//p;q;}')
-    [[ ${changed} == "${changed_before-}" ]] || log "stage ${stage_now}: done again, because this changed: ${changed}"
-    changed_before=${changed}
-    return 1
+    [[ $(< "${marker}") != "${unfinished}" ]] || return 1
+    if [[ $(< "${marker}") != "${description}" ]]; then
+        changed=$(diff "${marker}" - <<< "${description}" | sed -n '/^>/{s/^> \([0-9]* [0-9]* \)\{0,1\}//p;q;}')
+        [[ ${changed} == "${changed_before-}" ]] || log "stage ${stage_now}: done again, because this changed: ${changed}"
+        changed_before=${changed}
+        return 1
+    fi
+    (($# == 0)) || changed=$(python -m omni_asr.bin.check_outputs "$@") || {
+        log "stage ${stage_now}: done again, because ${changed:-what it left cannot be read}"
+        return 1
+    }
 }
 
 # begin_step MARKER: what it stands for is about to change; where that is in data/, nothing may be reading it.
 begin_step() {
     [[ $1 != data/* || ! -e $1 || ${stage_now} == 0 ]] || own_data
-    change rm -f "$1"
+    finish_step "$1" "${unfinished}"
 }
 
 finish_step() {
@@ -150,6 +190,19 @@ finish_step() {
     mkdir -p "${1%/*}"
     echo "$2" > "$1.tmp.$$"
     mv "$1.tmp.$$" "$1"
+}
+
+# keep_foreign MARKER PATH...: a path that the step of the marker is about to replace, but did not make, is kept.
+keep_foreign() {
+    local marker=$1 path
+    shift
+    [[ ! -e ${marker} && ${dry_run} == false ]] || return 0
+    for path in "$@"; do
+        [[ -e ${path} ]] || continue
+        [[ ! -e ${path}.kept ]] || fail "stage ${stage_now}: ${path} and ${path}.kept are not of this recipe; move them away"
+        log "stage ${stage_now}: ${path} is not of this recipe; it is kept as ${path}.kept"
+        mv "${path}" "${path}.kept"
+    done
 }
 
 # put_in_place NEW OLD: the folder NEW takes the place of OLD.
@@ -188,6 +241,13 @@ found() {
     else
         realpath "${called_from}/$1"
     fi
+}
+
+# configured SECTION.KEY: prints an option of the configuration.
+configured() {
+    [[ ${dry_run} == false ]] || python -c 'import yaml' 2> /dev/null ||
+        fail "--dry_run reads ${config} with Python and PyYAML, which is not installed; run tools/install.sh once"
+    python -m omni_asr.bin.show_config --config "${config}" --get "$1"
 }
 
 # check_choice NAME CHOICE...: fails unless the variable holds one of the words.

@@ -50,6 +50,7 @@ check_joining() {
     for folder in "${joined_dirs[@]}"; do
         [[ ${folder} == ../* ]] || continue
         [[ -d ${folder%/data/*} ]] || fail "--train_sets: there is no recipe ${folder%/data/*}"
+        follow_move "${folder%/data/*}"
         [[ ! -e ${folder}/feats.scp ]] || continue
         if [[ ${folder} == *_sp && -e ${folder%_sp}/feats.scp ]]; then
             fail "--train_sets: ${folder%_sp} was prepared with --speed_perturb false; give the same here, or true there"
@@ -79,6 +80,7 @@ join_train_sets() {
         log "stage 2: ${dir} is joined from ${train_sets}, nothing to do"
         return 0
     fi
+    keep_foreign "${marker}" "${dir}"
     begin_step "${marker}"
     change rm -rf data/.new_joined
     run python -m omni_asr.bin.join data/.new_joined "${arguments[@]}"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Data directories that stage 1 has made: putting them in place, and their counts beside the official ones.
+# Data directories: putting those that stage 1 has made in place, and their counts beside the official ones.
 # Uses the recipe's options.
 
 # put_set NAME: data/.new/NAME becomes data/NAME. What is the same stays, with its features; what others made is kept.
@@ -15,11 +15,8 @@ put_set() {
         return 0
     fi
     begin_step "data/.done/data_${name}"
-    if [[ -e ${old} && ! -e ${list} ]]; then
-        [[ ! -e ${old}.kept ]] || fail "stage 1: ${old} and ${old}.kept are not of this recipe; move them away"
-        log "stage 1: ${old} is not of this recipe; it is kept as ${old}.kept"
-        mv "${old}" "${old}.kept"
-    elif [[ -e ${old} ]]; then
+    keep_foreign "${list}" "${old}"
+    if [[ -e ${old} ]]; then
         for table in "${old}"/{utt,spk}2*; do
             [[ -f ${table} && ${table} != */utt2num_frames && ! -e ${new}/${table##*/} ]] || continue
             grep -qxF "./${table##*/}" "${list}" && continue
@@ -30,6 +27,21 @@ put_set() {
     mkdir -p data/.done
     echo "${tables}" > "${list}"  # first: without it, what is put in place would be taken for somebody else's
     put_in_place "${new}" "${old}"
+}
+
+make_spk2utt() {  # in a data directory that lacks it
+    [[ ${dry_run} == false && ! -e $1/spk2utt && -e $1/utt2spk ]] || return 0
+    log "stage ${stage_now}: making $1/spk2utt, which was not there"
+    awk '{utts[$2] = utts[$2] " " $1} END {for (spk in utts) print spk utts[spk]}' "$1/utt2spk" | sort > "$1/.spk2utt"
+    mv "$1/.spk2utt" "$1/spk2utt"
+}
+
+files_of_jobs() {  # files_of_jobs PREFIX JOBS: what every job has written; a table is empty where none of its utterances has features
+    local job
+    for ((job = 1; job <= $2; ++job)); do
+        echo "$1.${job}.conf"
+        [[ -e $1.${job}.scp && ! -s $1.${job}.scp ]] || echo "$1.${job}.scp"
+    done
 }
 
 same_files() {  # same_files FOLDER FOLDER NAMES

@@ -16,16 +16,15 @@ if [[ -e ${corpus_dir} ]]; then
     exit 1
 fi
 mkdir -p "$(dirname "${corpus_dir}")"
-new=${corpus_dir%/}.new
-rm -rf "${new}"
+new=$(mktemp -d "${corpus_dir%/}.new.XXXXXX")  # another run may fetch it to the same place
 trap 'rm -rf "${new}"' EXIT
-if ! said=$(GIT_TERMINAL_PROMPT=0 git clone --quiet --depth 1 "${url}" "${new}" 2>&1); then
+if ! said=$(GIT_TERMINAL_PROMPT=0 git clone --quiet --depth 1 "${url}" "${new}/clone" 2>&1); then
     echo "download.sh: error: cannot clone ${url} (${said##*$'\n'}); copy it here by hand and name it with --corpus_dir" >&2
     exit 1
 fi
-if [[ ! -d ${new}/recordings ]]; then
+if [[ ! -d ${new}/clone/recordings ]]; then
     echo "download.sh: error: what ${url} sent has no folder recordings; name an older copy with --corpus_dir" >&2
     exit 1
 fi
-mv "${new}" "${corpus_dir}"
+mv -T "${new}/clone" "${corpus_dir}"
 echo "${corpus_dir}: cloned ${url}"

@@ -28,7 +28,7 @@ from voices import speaker, voices
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write, read_json
+from omni_asr.files import atomic_write, beside, read_json
 
 VERSION = 1  # part of every random draw: with another one, the same seed says other sentences in other voices
 SOURCES = ("synthesise.py", "sentences.py", "voices.py", "espeak.py", "degrade.py")
@@ -207,8 +207,7 @@ def print_statistics(rows: dict[str, list[dict[str, Any]]]) -> None:
 
 def build(root: Path, settings: dict[str, Any], jobs: int) -> None:
     """Make the corpus in a temporary folder beside ``root``, verify it, rename it to ``root``."""
-    temporary = root.with_name(f".{root.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = beside(root)
     counts = sizes(settings["size"])
     todo = [Job(str(temporary), settings["seed"], part, i) for part, count in counts.items() for i in range(count)]
     rows: dict[str, list[dict[str, Any]]] = {part: [] for part in counts}

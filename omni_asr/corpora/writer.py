@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import IO, Any
 
 from omni_asr.corpora.reasons import Reasons
-from omni_asr.corpora.sorted_tables import Tables, sort_file
+from omni_asr.corpora.table_files import Tables
 from omni_asr.errors import UserError
+from omni_asr.kaldi.sorted_tables import sort_by_id
 from omni_asr.kaldi.tables import sort_key
 
 log = logging.getLogger("prepare")
@@ -292,7 +293,7 @@ class SetWriter:
     def _sorted(self, kind: str) -> Iterator[tuple[str, Any]]:
         """Rows by the bytes of their ids; rows of one id in the order in which they were handed in."""
         source = self._path(kind)
-        sort_file(source)
+        sort_by_id(source)
         with open(source, encoding="utf-8") as file:
             for line in file:
                 name, _, value = line.partition("\t")

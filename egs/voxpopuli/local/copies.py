@@ -19,9 +19,9 @@ from omni_asr.audio.source import AudioError
 from omni_asr.corpora.audio import probe
 from omni_asr.corpora.download import unpack
 from omni_asr.corpora.preparing import Preparation
-from omni_asr.corpora.sorted_tables import sort_file
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import TWICE
+from omni_asr.kaldi.sorted_tables import sort_by_id
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
 _YEAR = re.compile(r"\d{4}")
@@ -97,7 +97,7 @@ class RawCopy:
             for entry in read_annotation(self.annotation):
                 if entry["split"] == self._split:
                     file.write(f"{entry['session_id']}\t{json.dumps(entry, ensure_ascii=False)}\n")
-        sort_file(path)
+        sort_by_id(path)
         with open(path, encoding="utf-8") as file:
             for session, lines in groupby(file, lambda line: line.partition("\t")[0]):
                 yield session, [json.loads(line.partition("\t")[2]) for line in lines]

@@ -39,7 +39,6 @@ def make_fbank(
     frames: dict[str, str] = {}
     failures: dict[str, str] = {}
     said, samples = started, 0
-    Path(f"{prefix}.scp").unlink(missing_ok=True)
     with ArkWriter(f"{prefix}.ark", f"{prefix}.scp", compression_method=2 if compress else None) as write:
         for audio in reader:
             failure = audio.reason if isinstance(audio, Failure) else ""
@@ -57,6 +56,7 @@ def make_fbank(
             if time.monotonic() - said > LOG_EVERY:
                 said = time.monotonic()
                 _report(len(frames), len(failures), total, samples / config.sample_rate, said - started)
+        Path(f"{prefix}.scp").unlink(missing_ok=True)  # the tables and the archive are new from here on
         write_table(f"{prefix}.utt2num_frames", frames)
         write_table(f"{prefix}.failed", failures)
         write_fbank_conf(f"{prefix}.conf", config)

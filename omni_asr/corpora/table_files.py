@@ -4,6 +4,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
+from omni_asr.files import open_to_write
+
 
 class Tables:
     """Tables of a folder that are written line by line, in the order of their ids."""
@@ -47,5 +49,5 @@ class Tables:
     def _file(self, table: str) -> IO[str]:
         if table not in self._files:
             path = self._folder / table
-            self._files[table] = self._stack.enter_context(open(path, "w", encoding="utf-8", newline="\n"))
+            self._files[table] = self._stack.enter_context(open_to_write(path))
         return self._files[table]

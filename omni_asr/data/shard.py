@@ -1,5 +1,6 @@
 """Features of a data directory in archives of utterances that were drawn from all of it."""
 
+import io
 import json
 import logging
 import os
@@ -112,6 +113,8 @@ def _write_shard(source: UtteranceSet, chosen: NDArray, ark: Path) -> NDArray[np
                 file.write(data)
             else:
                 kaldiio.matio.write_array(file, source.load(row))
+    array = io.BytesIO()  # NumPy would write past the file object, which knows its name
+    np.save(array, offsets)
     with atomic_write(index, "wb") as file:
-        np.save(file, offsets)
+        file.write(array.getvalue())
     return offsets

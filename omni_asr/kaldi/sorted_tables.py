@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omni_asr.errors import UserError
+from omni_asr.files import open_to_write
 from omni_asr.kaldi.tables import sort_key, split_line, stream_lines
 
 SORT_MEMORY = "64M"
@@ -44,7 +45,7 @@ def differences(found: Iterable[Key], expected: Iterable[Key]) -> Iterator[tuple
 def sort_keys(keys: Iterable[Key], path: Path) -> int:
     """Write ids that come by their lines into a file, sorted, each with its first line; return how many there are."""
     previous = None
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
+    with open_to_write(path) as file:
         for key in keys:
             if key.name != previous:
                 file.write(f"{key.name}\t{key.line}\n")

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from omni_asr.errors import UserError
+from omni_asr.files import open_to_write, temporary_folder
 from omni_asr.kaldi.data_dir import DERIVED, MAY_BE_EMPTY, DataDir, kind_of, write_data_dir
 from omni_asr.kaldi.sorted_tables import sort_lines
 from omni_asr.kaldi.tables import read_entries
@@ -36,19 +37,17 @@ def split_data_dir(path: str | os.PathLike[str], parts: int, per_utt: bool = Fal
     data = DataDir(path)
     sizes = _sizes(data, parts, per_utt)
     out = data.path / f"split{parts}"
-    temporary = out.with_name(f".{out.name}.tmp.{os.getpid()}")
-    try:
+    with temporary_folder(out) as temporary:
         try:
             if data.has("stm"):
                 raise _Unsorted
             _Splitter(data, cut(sizes, parts), temporary).write()
         except _Unsorted:
-            shutil.rmtree(temporary, ignore_errors=True)
+            for part in temporary.iterdir():
+                shutil.rmtree(part)
             _split_in_memory(data, sizes, parts, temporary)
         shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 
@@ -140,7 +139,7 @@ class _Splitter:
                     want = next(wanted, None)
 
     def _open(self, stack: ExitStack, number: int, name: str):  # type: ignore[no-untyped-def]
-        return stack.enter_context(open(self._part(number) / name, "w", encoding="utf-8", newline="\n"))
+        return stack.enter_context(open_to_write(self._part(number) / name))
 
     def _rows(self, name: str) -> Iterator[tuple[str, str, int]]:
         """Id, value and part of each utterance of a table that has all of them."""
@@ -166,7 +165,7 @@ class _Splitter:
             yield from self._utterances()
             return
         path, segments = self.folder / "recordings", self.data.read_segments()
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
+        with open_to_write(path) as file:
             for (utterance, number), (_, key, segment) in zip(self._utterances(), segments, strict=False):
                 if utterance != key:  # an utterance without a segment: the slow way knows what to do
                     raise _Unsorted

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from omni_asr.config import ModelConfig
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, open_to_write
 from omni_asr.training.checkpoint import Position
 from omni_asr.training.ranks import Ranks
 
@@ -34,7 +34,7 @@ class TrainLog:
         kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= resume_step]
         with atomic_write(path) as file:
             file.writelines(kept)
-        self._records = open(path, "a", encoding="utf-8")
+        self._records = open_to_write(path, "a")
         self._board = _tensorboard(exp_dir / "tensorboard", resume_step)
 
     def record(self, type: str, values: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.corpora.audio import write_audio
 from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import write_data_dir
 from omni_asr.kaldi.tables import write_table
@@ -144,7 +145,7 @@ def write_set(strings: Sequence[String], audio: Path, final: Path, data: Path, s
     wav, text, speakers, seconds, used = {}, {}, {}, {}, {}
     for string in strings:
         samples = compose(string, seed)
-        soundfile.write(audio / f"{string.utterance}.wav", samples, RATE, subtype="PCM_16")
+        write_audio(audio / f"{string.utterance}.wav", samples, RATE, "WAV")
         wav[string.utterance] = str(final / f"{string.utterance}.wav")
         text[string.utterance] = " ".join(WORDS[recording.digit] for recording in string.recordings)
         speakers[string.utterance] = string.recordings[0].speaker

@@ -15,18 +15,20 @@ import signal as signals
 import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import degrade
 import numpy as np
-import soundfile
 from espeak import Espeak
 from sentences import Grammar
 from tqdm import tqdm
 from voices import speaker, voices
 
 from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.corpora.audio import write_audio
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 
@@ -125,36 +127,61 @@ def make_utterance(espeak: Espeak, job: Job) -> dict[str, Any]:
     utterance = f"{spk}-{TESTS.get(job.part, '')}{job.index:05d}"
     path = Path(job.root, job.part, spk, f"{utterance}.{suffix}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.clip(signal, -1, 1), rate, subtype=subtype)
+    write_audio(path, np.clip(signal, -1, 1), rate, suffix.upper(), subtype)
     seconds = f"{len(signal) / rate:.3f}"
     return {"utterance": utterance, "speaker": spk, **drawn, "condition": condition, "seconds": seconds, "text": text}
 
 
-_espeak: Espeak | None = None
-
-
-def _work(job: Job) -> dict[str, Any] | str:
-    """Run in a worker process: the row, or what went wrong."""
-    global _espeak
-    try:
-        _espeak = _espeak or Espeak()
-        return make_utterance(_espeak, job)
-    except UserError as error:
-        return str(error)
-
-
-def _ignore_interrupt() -> None:
+def _work(jobs: Sequence[Job], results: Connection, others: Sequence[Connection]) -> None:
+    """Run in a process of its own: send the row of each job, or what went wrong."""
     signals.signal(signals.SIGINT, signals.SIG_IGN)
     signals.signal(signals.SIGTERM, signals.SIG_DFL)
+    for connection in others:  # or this process would not notice that the main one is gone
+        connection.close()
+    with contextlib.suppress(BrokenPipeError):
+        try:
+            espeak = Espeak()
+            for job in jobs:
+                results.send(make_utterance(espeak, job))
+        except (UserError, OSError) as error:
+            results.send(error)
 
 
 def synthesise(jobs: Sequence[Job], processes: int) -> Generator[dict[str, Any], None, None]:
-    """Make all utterances in ``processes`` processes and yield their rows in order."""
-    with multiprocessing.get_context("fork").Pool(processes, _ignore_interrupt) as pool:
-        for result in pool.imap(_work, jobs, chunksize=8):
-            if isinstance(result, str):
-                raise UserError(result)
-            yield result
+    """Make all utterances in ``processes`` processes and yield their rows in order.
+
+    Each process has its own jobs and its own pipe. They share no lock, which one that is killed would hold for ever.
+    """
+    context = multiprocessing.get_context("fork")
+    workers: list[BaseProcess] = []
+    results: list[Connection] = []
+    try:
+        for first in range(min(processes, len(jobs))):
+            receiver, sender = context.Pipe(duplex=False)
+            results.append(receiver)
+            workers.append(context.Process(target=_work, args=(jobs[first::processes], sender, results), daemon=True))
+            workers[-1].start()
+            sender.close()
+        for index in range(len(jobs)):
+            yield _receive(workers[index % processes], results[index % processes])
+    finally:
+        for worker in workers:
+            worker.kill()
+        for worker, receiver in zip(workers, results, strict=True):
+            worker.join()
+            receiver.close()
+
+
+def _receive(worker: BaseProcess, results: Connection) -> dict[str, Any]:
+    """The next row of a process; what went wrong there is raised here."""
+    try:
+        result = results.recv()
+    except EOFError:
+        worker.join()
+        raise UserError(f"a process of the synthesis ended with exit code {worker.exitcode}; start it again") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def progress(rows: Iterator[dict[str, Any]], total: int) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, open_to_write
 from omni_asr.jobs.array import JobArray, Resources, log_footer
 from omni_asr.jobs.backends import Interrupted, signals_noted
 from omni_asr.jobs.slurm_conf import SlurmConf, find_conf, read_conf
@@ -232,7 +232,7 @@ class _Lost:
 
 def _report_lost(array: JobArray, job: int, state: str, seconds: float) -> int:
     """Say in its log that a job has ended without a word, and give it an exit code."""
-    with open(array.log_of(job), "a", encoding="utf-8") as log:
+    with open_to_write(array.log_of(job), "a") as log:
         log.write(f"# Slurm has ended this job ({state}); it left no exit code\n")
         log.write(log_footer(1, seconds, array.resources.num_threads or 1))
     return 1

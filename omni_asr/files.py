@@ -9,10 +9,12 @@ import fcntl
 import io
 import os
 import platform
+import resource
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,6 +75,43 @@ def open_to_write(path: str | os.PathLike[str], mode: str = "w") -> IO[Any]:
     """
     raw = _NamedFile(path, path, mode[0])
     return _stream(raw, mode)
+
+
+def most_open() -> int:
+    """Files that one part of the program may keep open: a quarter of what the process may, and 256 at most."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 256 if limit == resource.RLIM_INFINITY else max(1, min(256, limit // 4))
+
+
+class AppendedFiles:
+    """Text files that are written side by side, however many: the last used ones are open.
+
+    Use it as a context manager. The files are made at once, empty.
+    """
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
+        self._paths = list(paths)
+        self._open: OrderedDict[int, IO[str]] = OrderedDict()
+        for path in self._paths:
+            open_to_write(path).close()
+
+    def write(self, number: int, text: str) -> None:
+        """Append to the file with this number, from 0."""
+        if number in self._open:
+            self._open.move_to_end(number)
+        else:
+            while len(self._open) >= most_open():
+                self._open.popitem(last=False)[1].close()
+            self._open[number] = open_to_write(self._paths[number], "a")
+        self._open[number].write(text)
+
+    def __enter__(self) -> "AppendedFiles":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with contextlib.ExitStack() as stack:
+            for file in self._open.values():
+                stack.enter_context(file)
 
 
 @contextlib.contextmanager

@@ -242,6 +242,7 @@ perturb() {
 
 make_features() {
     local name=$1 dir=data/$1 marker=data/.done/fbank_$1 extracted=data/.done/extracted_$1
+    local collecting=data/.done/collecting_$1  # until the marker is there, feats.scp is this recipe's own
     local conf jobs=${nj} utterances description
     conf=$(own conf/fbank.conf)
     description=$(describe "@${conf}" "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/utt2spk")
@@ -249,11 +250,11 @@ make_features() {
         log "stage 2: features of ${name} are complete, nothing to do"
         return 0
     fi
-    if [[ -e ${dir}/feats.scp && ! -e ${marker} && ${dry_run} == false ]]; then
+    if [[ -e ${dir}/feats.scp && ! -e ${marker} && ! -e ${collecting} && ${dry_run} == false ]]; then
         log "stage 2: ${dir}/feats.scp is not of this recipe; it is kept as feats.scp.kept"
         mv "${dir}/feats.scp" "${dir}/feats.scp.kept"
     fi
-    change rm -f "${dir}/feats.scp"  # first, since its archives are written anew
+    change rm -f "${dir}/feats.scp" "${collecting}"  # first, since its archives are written anew
     begin_step "${marker}"
     if [[ ${dry_run} == false && ! -e ${dir}/spk2utt && -e ${dir}/utt2spk ]]; then
         log "stage 2: making ${dir}/spk2utt, which was not there"
@@ -274,9 +275,11 @@ make_features() {
         change rm -rf "${dir}/split${jobs}"
         finish_step "${extracted}" "${description} ${jobs} jobs"
     fi
+    finish_step "${collecting}" "${dir}/feats.scp"
     run python -m omni_asr.bin.collect_feats --max-removed "${max_removed}" "${dir}" "${jobs}" "fbank/${name}"
     change rm -f "${extracted}"
     finish_step "${marker}" "${description}"
+    change rm -f "${collecting}"
 }
 
 make_cmvn() {

@@ -7,6 +7,7 @@ column can have, so the results are equal to the bit.
 Shapes: T rows (frames), F columns (features).
 """
 
+import errno
 import os
 import struct
 from collections import OrderedDict
@@ -16,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_asr.errors import UserError
+from omni_asr.files import most_open
 
 KINDS = {b"FM": (15, 4), b"DM": (15, 8), b"CM": (21, 1), b"CM2": (22, 2), b"CM3": (22, 1)}
 """Bytes before the matrix (with the header, without quartiles) and of one value, by Kaldi's name of the format."""
 LONGEST_HEADER = 32
 """Bytes that hold any header."""
-MOST_OPEN = 256
-"""Archives that a process keeps open."""
 READ_AHEAD = 1 << 17
 """Bytes of one request for read-ahead: Linux cuts larger ones to a device's window, mostly 128 KiB."""
 
@@ -142,11 +142,22 @@ class ArkFiles:
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path]
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = self._open_file(path)
         self._open[path] = file
-        if len(self._open) > MOST_OPEN:
+        while len(self._open) > most_open():
             os.close(self._open.popitem(last=False)[1])
         if self.read_ahead and hasattr(os, "posix_fadvise"):
             for start in range(0, os.fstat(file).st_size, READ_AHEAD):
                 os.posix_fadvise(file, start, READ_AHEAD, os.POSIX_FADV_WILLNEED)
         return file
+
+    def _open_file(self, path: str) -> int:
+        """Open an archive; where the process has too many files open, close all others first."""
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._open:
+                raise
+        while self._open:
+            os.close(self._open.popitem()[1])
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import yaml
 
 from omni_asr.errors import UserError
-from omni_asr.files import shortened
+from omni_asr.read_files import shortened
 from omni_asr.yaml_files import parse_yaml, read_yaml, yaml_reason
 
 

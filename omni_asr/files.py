@@ -1,17 +1,25 @@
-"""Files that appear whole or not at all, and reading of files that somebody may have damaged."""
+"""Files and folders that appear whole or not at all, and errors of writing that name their file.
+
+What is not complete yet has a name of its own, ``.<name>.tmp.<machine>.<number>``, and is locked by the process that
+writes it. What a killed process left is removed by the next one that writes the same.
+"""
 
 import contextlib
-import json
+import fcntl
+import io
 import os
+import platform
+import resource
+import shutil
+import time
 import uuid
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
-from omni_asr.errors import UserError
-
-MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
-"""Exceptions of code that takes apart values which are not of the form that it expects."""
+ABANDONED = 7 * 24 * 3600.0
+"""Seconds without a change after which what another machine, or one without locks, was writing may be removed."""
 
 
 @contextlib.contextmanager
@@ -20,26 +28,100 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
 
     The data are flushed to the disk before the rename, so that ``path`` holds either its old content or all of the
     new one, whatever interrupts. Parent folders are made. ``mode`` is ``"w"`` (UTF-8, ``\\n``) or ``"wb"``.
+
+    Raises:
+        OSError: the file cannot be written; its ``filename`` is ``path``.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = beside(path)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary, descriptor = _new_file(path)
+    raw = _NamedFile(descriptor, path)
+    file = _stream(raw, mode)
     try:
-        with open(temporary, mode, **text) as file:  # type: ignore[call-overload]
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
+        yield file
+        file.flush()
+        with naming(path):
+            os.fsync(descriptor)
+            os.replace(temporary, path)
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if raw.error is not None and isinstance(error, Exception):
+            raise raw.error from None  # libraries such as torch make other errors of it
         raise
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
 
 
-def beside(path: str | os.PathLike[str]) -> Path:
-    """A temporary name beside ``path`` that no other process has, on this machine or another."""
+@contextlib.contextmanager
+def temporary_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make a folder beside ``path``, to be renamed to it or moved out of; what is left of it is removed at the end."""
     path = Path(path)
-    return path.with_name(f".{path.name}.tmp.{uuid.uuid4().hex[:12]}")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder, descriptor = _new_folder(path)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def open_to_write(path: str | os.PathLike[str], mode: str = "w") -> IO[Any]:
+    """Open a file for writing in its place; an OSError of its writing, too, has ``path`` as its ``filename``.
+
+    ``mode`` is ``"w"`` or ``"a"`` (UTF-8, ``\\n``), ``"wb"`` or ``"ab"``.
+    """
+    raw = _NamedFile(path, path, mode[0])
+    return _stream(raw, mode)
+
+
+def most_open() -> int:
+    """Files that one part of the program may keep open: a quarter of what the process may, and 256 at most."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 256 if limit == resource.RLIM_INFINITY else max(1, min(256, limit // 4))
+
+
+class AppendedFiles:
+    """Text files that are written side by side, however many: the last used ones are open.
+
+    Use it as a context manager. The files are made at once, empty.
+    """
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
+        self._paths = list(paths)
+        self._open: OrderedDict[int, IO[str]] = OrderedDict()
+        for path in self._paths:
+            open_to_write(path).close()
+
+    def write(self, number: int, text: str) -> None:
+        """Append to the file with this number, from 0."""
+        if number in self._open:
+            self._open.move_to_end(number)
+        else:
+            while len(self._open) >= most_open():
+                self._open.popitem(last=False)[1].close()
+            self._open[number] = open_to_write(self._paths[number], "a")
+        self._open[number].write(text)
+
+    def __enter__(self) -> "AppendedFiles":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with contextlib.ExitStack() as stack:
+            for file in self._open.values():
+                stack.enter_context(file)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let an OSError name ``path``, whatever name it has."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = os.fspath(path), None
+        raise
 
 
 def flush_folder(folder: str | os.PathLike[str]) -> None:
@@ -51,79 +133,100 @@ def flush_folder(folder: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
-def read_text(path: str | os.PathLike[str], advice: str = "restore the file") -> str:
-    """Text of a UTF-8 file.
+class _NamedFile(io.FileIO):
+    """A file whose errors of writing bear a name; the first one is kept."""
 
-    Raises:
-        UserError: it does not exist, cannot be read, or a line is not UTF-8; the message ends in ``advice``.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; {advice}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); {advice}") from None
+    def __init__(self, file: int | str | os.PathLike[str], path: str | os.PathLike[str], mode: str = "w") -> None:
+        super().__init__(file, mode)  # type: ignore[arg-type]
+        self.path = path
+        self.error: OSError | None = None
 
-
-def read_json(path: str | os.PathLike[str], advice: str = "restore the file") -> Any:
-    """Value of a JSON file.
-
-    Raises:
-        UserError: as :func:`read_text`, or it is not JSON.
-    """
-    text = read_text(path, advice)
-    with well_formed(path, "JSON", advice):
-        return json.loads(text)
-
-
-@contextlib.contextmanager
-def well_formed(path: str | os.PathLike[str], form: str, advice: str) -> Iterator[None]:
-    """Turn the exceptions of a block that takes the content of a file apart into one line.
-
-    Raises:
-        UserError: "PATH is not FORM (reason); ADVICE".
-    """
-    try:
-        yield
-    except MALFORMED as error:
-        raise UserError(f"{path} is not {form} ({reason_of(error)}); {advice}") from None
-
-
-def reason_of(error: Exception, most: int = 120) -> str:
-    """The message of an exception in one line of limited length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    text = f"{text} is missing" if isinstance(error, KeyError) else text
-    return text if len(text) <= most else f"{text[:most]}..."
-
-
-def shortened(value: object, most: int = 60) -> str:
-    """A value as an error shows it."""
-    text = repr(value)
-    return text if len(text) <= most else f"{text[:most]}..."
-
-
-class JsonLine(NamedTuple):
-    """A line of a file with one JSON object a line."""
-
-    number: int
-    """From 1."""
-    text: bytes
-    value: dict[str, Any] | None
-    """None where the line is damaged."""
-
-
-def read_json_lines(path: str | os.PathLike[str]) -> list[JsonLine]:
-    """Lines of a file that a program appends to; the last has no line feed where a kill cut it."""
-    lines = []
-    for number, text in enumerate(Path(path).read_bytes().splitlines(keepends=True), 1):
+    def write(self, data: Any) -> int:
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            value = None
-        lines.append(JsonLine(number, text, value if isinstance(value, dict) else None))
-    return lines
+            with naming(self.path):
+                return super().write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+
+def _stream(raw: io.FileIO, mode: str) -> IO[Any]:
+    buffered = io.BufferedWriter(raw)
+    return buffered if "b" in mode else io.TextIOWrapper(buffered, encoding="utf-8", newline="\n")
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp.{platform.node()}.{uuid.uuid4().hex[:12]}")
+
+
+def _new_file(path: Path) -> tuple[Path, int]:
+    """A temporary file beside ``path`` that this process has locked, and its descriptor."""
+    _remove_abandoned(path)
+    while True:
+        temporary = _temporary(path)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        _lock(descriptor)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)  # another process took it for abandoned before it was locked
+
+
+def _new_folder(path: Path) -> tuple[Path, int]:
+    """A temporary folder beside ``path`` that this process has locked, and its descriptor."""
+    _remove_abandoned(path)
+    while True:
+        folder = _temporary(path)
+        folder.mkdir()
+        with contextlib.suppress(FileNotFoundError):  # another process took it for abandoned before it was locked
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            _lock(descriptor)
+            if folder.exists():
+                return folder, descriptor
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary files and folders of ``path`` whose writers are gone."""
+    prefix = f".{path.name}.tmp."
+    with os.scandir(path.parent) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(prefix)]
+    for name in names:
+        temporary = path.with_name(name)
+        with contextlib.suppress(OSError):  # another process was faster, or it is another user's
+            if name.startswith(f"{prefix}{platform.node()}."):
+                _remove_unlocked(temporary)
+            else:
+                _remove_old(temporary)
+
+
+def _remove_unlocked(temporary: Path) -> None:
+    """Remove what no process holds the lock of; the lock is kept meanwhile, so that nobody begins to write into it."""
+    descriptor = os.open(temporary, os.O_RDONLY if temporary.is_dir() else os.O_WRONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(temporary)
+    except BlockingIOError:
+        pass
+    except OSError:
+        _remove_old(temporary)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_old(temporary: Path) -> None:
+    """Remove what has not changed for long: the lock of another machine does not tell everywhere."""
+    changed = [entry.stat().st_mtime for entry in (temporary, *temporary.rglob("*"))]
+    if time.time() - max(changed) > ABANDONED:
+        _remove(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    if temporary.is_dir():
+        shutil.rmtree(temporary)
+    else:
+        temporary.unlink()

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from omni_asr.errors import UserError
-from omni_asr.files import read_text, shortened
+from omni_asr.read_files import read_text, shortened
 
 DEEPEST = 32
 """Levels of nesting. A configuration has 3; PyYAML's recursion would end in a traceback at some 300."""

@@ -86,7 +86,8 @@ case ${program} in
     split) mkdir -p "$1/split$2/1" ;;
     make_fbank) mkdir -p fbank; touch "${last}.ark"; hang; touch "${last}.scp"; echo -- > "${last}.conf" ;;
     collect_feats)
-        for file in utt2num_frames fbank.conf feats.scp; do echo "a-1 ${file}" > "$3/${file}"; done ;;
+        for file in utt2num_frames fbank.conf feats.scp; do echo "a-1 ${file}" > "$3/${file}"; done
+        hang ;;
     compute_cmvn) cp "$1/feats.scp" "$2" ;;
     join)
         mkdir -p "$1"

@@ -1,11 +1,13 @@
 """The corpus of egs/mini: its grammar, its voices, its synthesis. espeak-ng is loaded in other processes only."""
 
 import csv
+import errno
 import importlib.util
 import json
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 import soundfile
 from recipe_helpers import wait_for
 
+from omni_asr.errors import UserError
 from omni_asr.kaldi.validate import validate
 
 needs_espeak = pytest.mark.skipif(
@@ -241,16 +244,45 @@ def test_random_draws_do_not_depend_on_the_code(local: Path, monkeypatch: pytest
 
 
 @needs_espeak
-def test_terminated_run_leaves_nothing(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_terminated_run_leaves_nothing(root: Path, tmp_path: Path, whole_group: bool) -> None:
+    """Ctrl-C in run.sh sends SIGTERM to the whole group, so that the processes end before the main one knows."""
     script = root / "egs" / "mini" / "local" / "synthesise.py"
     arguments = [sys.executable, str(script), "--corpus-dir", str(tmp_path / "corpus"), "--jobs", "2"]
-    process = subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": str(root)}, stderr=subprocess.PIPE)
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, start_new_session=True)
     wait_for(lambda: list(tmp_path.glob(".corpus.tmp.*/train/*/*.flac")), 60)
-    process.terminate()
-    _, said = process.communicate(timeout=60)  # returns only when every child has closed its standard error
+    if whole_group:
+        os.killpg(process.pid, signal.SIGTERM)
+    else:
+        process.terminate()
+    _, said = process.communicate(timeout=10)  # returns only when every child has closed its standard error
     assert process.returncode == 130
     assert said.splitlines()[-1].endswith(b"interrupted")
     assert not list(tmp_path.iterdir())
+
+
+def test_process_that_is_killed_is_an_error(local: Path, tmp_path: Path, monkeypatch) -> None:
+    """Nobody waits for its rows, nor for a lock that it held."""
+    program = importlib.import_module("synthesise")
+    monkeypatch.setattr(program, "Espeak", object)
+    monkeypatch.setattr(program, "make_utterance", lambda espeak, job: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(UserError, match="a process of the synthesis ended with exit code -9; start it again"):
+        program.build(tmp_path / "corpus", {"size": "tiny", "seed": 1}, 3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_full_disk_is_named(local: Path, tmp_path: Path, monkeypatch) -> None:
+    program = importlib.import_module("synthesise")
+
+    def full(espeak, job):
+        raise OSError(errno.ENOSPC, "No space left on device", f"{tmp_path}/a.flac")
+
+    monkeypatch.setattr(program, "Espeak", object)
+    monkeypatch.setattr(program, "make_utterance", full)
+    with pytest.raises(OSError) as failure:
+        program.build(tmp_path / "corpus", {"size": "tiny", "seed": 1}, 2)
+    assert failure.value.filename == f"{tmp_path}/a.flac" and not list(tmp_path.iterdir())
 
 
 def test_an_interrupt_between_two_rows_ends_the_processes_first(local: Path, tmp_path: Path, monkeypatch) -> None:

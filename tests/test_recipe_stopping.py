@@ -32,6 +32,21 @@ def test_features_are_not_extracted_again_when_too_many_were_removed(recipe):
     assert recipe.called() == [] and not list((recipe.dir / "data/.done").glob("extracted_*"))
 
 
+@pytest.mark.parametrize("theirs", [False, True])
+def test_features_of_a_killed_stage_are_its_own(recipe, theirs):
+    """SIGKILL after feats.scp appeared and before the stage noted it: nothing is set aside, unless it is the user's."""
+    feats = recipe.dir / "data/train/feats.scp"
+    (recipe.dir / "hang_collect_feats").touch()
+    *_, (pid,) = recipe.interrupt("--stop_stage", 2, number=signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    (recipe.dir / "hang_collect_feats").unlink()
+    assert feats.exists()
+    if theirs:  # the recipe has not begun to write one
+        (recipe.dir / "data/.done/fbank_train").unlink()
+    out, _ = recipe.run("--stop_stage", 2)
+    assert feats.with_name("feats.scp.kept").exists() == ("is not of this recipe" in out) == theirs
+
+
 @pytest.mark.parametrize(
     ("program", "stage", "made"),
     [

@@ -293,7 +293,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "bin" / "sort").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     with (
-        pytest.raises(UserError, match="cannot sort .*: sort: write failed: No space left on device$"),
+        pytest.raises(UserError, match="cannot sort .*: write failed: No space left on device$"),
         SetWriter(tmp_path / "data" / "set") as writer,
     ):
         writer.utterance("a-1", "a", "x", audio="/a.wav")

@@ -83,6 +83,13 @@ def test_array_with_a_failing_job(site, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "log/q").iterdir()) == ["x.JOB.log.sh"], "exit codes are taken away"
 
 
+def test_launcher_within_a_job_that_was_started_again(site, tmp_path, monkeypatch):
+    """The jobs begin to count their own starts at zero."""
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "3")
+    assert launch.main(["slurm", "a.log", "bash", "-c", "echo count ${SLURM_RESTART_COUNT-none}"]) == 0
+    assert "\ncount none\n" in (tmp_path / "a.log").read_text()
+
+
 def test_words_survive_the_script(site, tmp_path):
     words = ["a b", "$(exit 3)", "'\"", "--some_option", "", "X=1:3", "new\nline", "--", "*", "\\"]
     log = tmp_path / "it's 100%" / "a b.log"
@@ -137,13 +144,31 @@ def test_job_that_vanishes_is_a_failure(site, tmp_path, capsys, squeue, state):
 
 def test_squeue_that_fails_is_waited_for(site, tmp_path, capsys):
     """A job that is requeued is waited for too; its exit code comes when it does."""
-    answers = "[123]) echo 'Socket timed out' >&2; exit 1 ;; 4) echo N/A FAILED N ;; *) echo N/A PENDING JobHeldUser ;;"
+    answers = "[123]) echo 'Socket timed out' >&2; exit 1 ;; 4) echo N/A FAILED N ;; "
+    answers += "[567]) echo N/A PENDING JobHeldUser ;; *) echo N/A COMPLETED None ;;"
     late = "if (( $(grep -c squeue calls) == 7 )); then echo 0 > q/a.log.7; fi"
     site(sbatch="echo 7", squeue=f"{late}\ncase $(grep -c squeue calls) in {answers} esac")
     assert launch.main(["slurm", "a.log", "true"]) == 0
     error = capsys.readouterr().err
     assert error.count("squeue does not answer (Socket timed out); waiting for job 7 all the same") == 1
     assert error.count("job 7 may wait for ever: squeue says JobHeldUser") == 1
+
+
+def test_job_that_runs_again_after_its_end_is_waited_for(site, tmp_path):
+    """An exit code ends the waiting when Slurm says that the job has ended: it may have been requeued by hand."""
+    answers = "[123]) echo '2 RUNNING None' ;; 4) echo 3 > q/x.2.log.7_2; echo '2 RUNNING None' ;; "
+    answers += "*) echo '1 COMPLETED None'; echo '2 COMPLETED None' ;;"
+    site(sbatch="mkdir -p q; echo 0 | tee q/x.1.log.7_1 > q/x.2.log.7_2; echo 7",
+         squeue=f"case $(grep -c squeue calls) in {answers} esac")  # fmt: skip
+    assert launch.main(["slurm", "JOB=1:2", "x.JOB.log", "bash", "-c", "true"]) == 1
+    assert len(calls(tmp_path, "squeue")) == 5
+    assert sorted(path.name for path in (tmp_path / "q").iterdir()) == ["x.JOB.log.sh"], "exit codes are taken away"
+
+
+def test_exit_codes_are_enough_when_squeue_fails(site):
+    """After a while the launcher does not wait for a squeue that never answers."""
+    site(sbatch="mkdir -p q; echo 0 > q/a.log.7; echo 7", squeue="exit 1")
+    assert launch.main(["slurm", "a.log", "true"]) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -171,8 +196,8 @@ def test_job_of_a_launcher_that_was_killed(site, tmp_path, capsys):
 # --- what runs on the node ----------------------------------------------------------------------------------------
 
 
-def start_job(tmp_path, *command, restarts=3, before=0):
-    words = [sys.executable, "-m", "omni_asr.jobs.slurm_job", "--log", "log/a.log", "--number", "1", "--id", "7"]
+def start_job(tmp_path, *command, restarts=3, before=0, task="7"):
+    words = [sys.executable, "-m", "omni_asr.jobs.slurm_job", "--log", "log/a.log", "--number", "1", "--id", task]
     words += ["--nodes", "1", "--restarts", str(restarts), "--", *command]
     environment = dict(os.environ, SLURM_JOB_ID="7", SLURM_RESTART_COUNT=str(before))
     return subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
@@ -200,6 +225,21 @@ def test_what_is_started_again(site, tmp_path, command, restarts, before, requeu
         assert f"# To be started again by Slurm, {before + 1} of at most 3 times" in out or restarts == 1
     else:
         assert left.read_text() == f"{code}\n" and not (tmp_path / "calls").exists()
+
+
+def test_last_job_of_an_array_requeues_itself_alone(site, tmp_path):
+    """Its SLURM_JOB_ID is 7 as the array's, and `scontrol requeue 7` would start every job again."""
+    out, _ = start_job(tmp_path, "bash", "-c", "kill -9 $$", task="7_3").communicate(timeout=20)
+    assert "# To be started again by Slurm" in out
+    assert calls(tmp_path, "scontrol") == ["requeue 7_3"]
+
+
+def test_exit_code_of_an_earlier_start_is_taken_away(site, tmp_path):
+    (tmp_path / "log/q").mkdir(parents=True)
+    (tmp_path / "log/q/a.log.7").write_text("0\n")
+    process = start_job(tmp_path, "bash", "-c", "test ! -e log/q/a.log.7 && exit 5")
+    process.communicate(timeout=20)
+    assert process.returncode == 5 and (tmp_path / "log/q/a.log.7").read_text() == "5\n"
 
 
 def test_slurm_does_not_start_it_again(site, tmp_path):

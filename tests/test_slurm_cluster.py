@@ -118,6 +118,31 @@ def test_array_with_a_failing_job(here, capsys):
         assert f"\n{[*words, str(job)]}\n" in text and f"# Ended (code {int(job == 3)}) at " in text
 
 
+ARRAY = """\
+echo start >> JOB.events
+[[ JOB == 3 ]] || { sleep 1; echo end >> JOB.events; exit 0; }
+until [[ -s 1.events && -s 2.events && $(tail -qn 1 [12].events | sort -u) == end ]]; do sleep 0.1; done
+[[ -e killed ]] || { touch killed; kill -KILL $$; }
+sleep 2
+echo end >> JOB.events
+exit 7
+"""
+
+
+def test_last_job_of_an_array_is_requeued_alone(here, capsys):
+    """The last job of an array has the array's id as its own: what it asks of Slurm must not concern the others."""
+    arguments = ["slurm", "--restarts", "3", "JOB=1:3", "x.JOB.log", "bash", "-c", ARRAY]
+    assert launch.main(arguments) == 1
+    assert command("squeue", "--noheader") == "", "the launcher returns when every job has ended"
+    assert "launch: 1 / 3 failed" in capsys.readouterr().err
+    assert {number: (here / f"{number}.events").read_text().split() for number in (1, 2, 3)} == {
+        1: ["start", "end"],
+        2: ["start", "end"],
+        3: ["start", "start", "end"],
+    }
+    assert (here / "x.3.log").read_text().count("# Ended (code 7)") == 1
+
+
 def test_cluster_refuses(here, capsys):
     assert launch.run_program(launch.main, ["slurm", "--partition", "nowhere", "a.log", "true"]) == 1
     error = capsys.readouterr().err

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from omni_asr.errors import UserError
-from omni_asr.files import read_json, read_text, well_formed
 from omni_asr.kaldi.tables import read_lines, read_table
+from omni_asr.read_files import read_json, read_text, well_formed
 from omni_asr.scoring.bootstrap import Interval, interval, mean_interval
 from omni_asr.scoring.per_utt import read_utterances
 from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES

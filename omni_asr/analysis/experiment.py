@@ -8,8 +8,8 @@ from typing import Any
 
 from omni_asr.analysis.routing_file import RoutingResults, read_routing
 from omni_asr.errors import UserError
-from omni_asr.files import MALFORMED, read_json_lines
 from omni_asr.kaldi.tables import read_ids, read_table, to_number
+from omni_asr.read_files import MALFORMED, read_json_lines
 from omni_asr.scoring.bootstrap import Interval, read_interval
 from omni_asr.scoring.per_utt import read_utterances
 from omni_asr.scoring.result_files import ResultFiles, files_of, is_stale

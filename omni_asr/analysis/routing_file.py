@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omni_asr.files import MALFORMED, reason_of
+from omni_asr.read_files import MALFORMED, reason_of
 
 Table = list[list[float | None]]
 """Rows of numbers, None where there is none; rows may differ in length."""

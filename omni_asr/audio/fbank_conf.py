@@ -8,8 +8,9 @@ from pathlib import Path
 
 from omni_asr.config import FeaturesConfig
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write, shortened
+from omni_asr.files import atomic_write
 from omni_asr.kaldi.tables import read_lines
+from omni_asr.read_files import shortened
 
 FIELDS = {
     "sample-frequency": "sample_rate",

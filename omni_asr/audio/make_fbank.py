@@ -64,6 +64,7 @@ def make_fbank(
             if time.monotonic() - said > LOG_EVERY:
                 said = time.monotonic()
                 _report(len(frames), len(failures), total, samples / config.sample_rate, said - started)
+        Path(f"{prefix}.scp").unlink(missing_ok=True)  # the tables and the archive are new from here on
         write_table(f"{prefix}.utt2num_frames", frames)
         write_table(f"{prefix}.failed", failures)
         write_table(f"{prefix}.rates", {rate: str(count) for rate, count in rates.items()})

@@ -92,13 +92,27 @@ def run_program(main: Callable[[Sequence[str] | None], int | None], argv: Sequen
         print(f"{program}: error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end_output()
         return 141
     except OSError as error:  # of a file that cannot be read or written: a full disk, a folder where a file belongs
-        if error.filename is None:
-            raise
-        print(f"{program}: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"{program}: error: {_described(error)}", file=sys.stderr)
+        _end_output()
         return 1
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
+
+
+def _described(error: OSError) -> str:
+    """Files and reason of an error, as far as they are known, in one line."""
+    files = " to ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    return f"{files}: {reason}" if files else reason
+
+
+def _end_output() -> None:
+    """Drop what standard output does not take, which Python would try once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,10 +1,16 @@
 """Audio files of a corpus: what their headers say, and how ``wav.scp`` names them."""
 
+import io
 import os
 from dataclasses import dataclass
+from typing import Any
+
+import soundfile
+from numpy.typing import NDArray
 
 from omni_asr.audio.source import AudioError, Recording
 from omni_asr.corpora.sphere import Sphere, is_sphere, read_sphere, sphere_pipe
+from omni_asr.files import open_to_write
 from omni_asr.kaldi.speed import add_channel
 
 TELEPHONE = (".sph", ".wav", ".flac")
@@ -55,3 +61,17 @@ def probe(path: str | os.PathLike[str]) -> AudioFile:
         return AudioFile(path, recording.rate, recording.channels, recording.frames / recording.rate)
     finally:
         recording.close()
+
+
+def write_audio(
+    path: str | os.PathLike[str], samples: NDArray[Any], rate: int, format: str, subtype: str = "PCM_16"
+) -> None:
+    """Write an audio file; ``format`` and ``subtype`` are those of soundfile, such as ``"FLAC"``.
+
+    Raises:
+        OSError: the file cannot be written; libsndfile, which would write it in its place, hides the reason.
+    """
+    encoded = io.BytesIO()
+    soundfile.write(encoded, samples, rate, format=format, subtype=subtype)
+    with open_to_write(path, "wb") as file:
+        file.write(encoded.getbuffer())

@@ -2,9 +2,12 @@
 
 import os
 import sqlite3
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from omni_asr.errors import UserError
+from omni_asr.files import temporary_folder
 
 
 class DiskTable:
@@ -15,17 +18,31 @@ class DiskTable:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self._folder = tempfile.TemporaryDirectory(prefix=".table.", dir=folder)
-        self._database = sqlite3.connect(Path(self._folder.name, "table"), isolation_level=None)
+        self._stack = ExitStack()  # removes the file
+        self._path = self._stack.enter_context(temporary_folder(Path(folder, "table"))) / "table"
+        self._database = sqlite3.connect(self._path, isolation_level=None)
         for setting in ("journal_mode = off", "synchronous = off", "cache_size = -4096"):
             self._database.execute(f"PRAGMA {setting}")
-        self._database.execute("CREATE TABLE entries (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
-        self._database.execute("BEGIN")  # once, and never to be committed: nobody else reads the file
+        with self._writing():
+            self._database.execute("CREATE TABLE entries (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
+            self._database.execute("BEGIN")  # once, and never to be committed: nobody else reads the file
 
     def add(self, entries: Iterable[tuple[str, str]]) -> None:
-        """Add many entries; of those with one key the first stays."""
-        self._database.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?)", entries)
+        """Add many entries; of those with one key the first stays.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        with self._writing():
+            self._database.executemany("INSERT OR IGNORE INTO entries VALUES (?, ?)", entries)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            self._stack.close()
+            raise UserError(f"cannot write {self._path}: {error}; make room and start again") from None
 
     def get(self, key: str) -> str | None:
         """The value of a key; None where it has none."""
@@ -39,5 +56,5 @@ class DiskTable:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._database.close()
-        self._folder.cleanup()
+        with self._stack:
+            self._database.close()

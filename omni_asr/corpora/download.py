@@ -21,7 +21,8 @@ from pathlib import Path
 
 from omni_asr.corpora.progress import Progress
 from omni_asr.errors import UserError
-from omni_asr.files import MALFORMED, atomic_write, reason_of
+from omni_asr.files import atomic_write
+from omni_asr.read_files import MALFORMED, reason_of
 
 log = logging.getLogger("download")
 

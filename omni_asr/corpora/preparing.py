@@ -91,9 +91,13 @@ class Preparation:
 
     def _in_order(self, pool: Executor, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         waiting: deque[Future[Result]] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 4 * self.jobs:  # a corpus may have millions of items
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 4 * self.jobs:  # a corpus may have millions of items
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            for future in waiting:  # after an error or Ctrl-C the pool waits for what it still has to do
+                future.cancel()

@@ -6,7 +6,6 @@ import math
 import os
 import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,8 +15,10 @@ from typing import IO, Any
 
 from omni_asr.corpora.audio import AudioFile
 from omni_asr.corpora.reasons import Reasons
-from omni_asr.corpora.sorted_tables import Tables, sort_file
+from omni_asr.corpora.table_files import Tables
 from omni_asr.errors import UserError
+from omni_asr.files import open_to_write, temporary_folder
+from omni_asr.kaldi.sorted_tables import sort_by_id
 from omni_asr.kaldi.tables import sort_key
 
 log = logging.getLogger("prepare")
@@ -68,9 +69,8 @@ class SetWriter:
         self._lost, self._excluded = Reasons(), Reasons()
         if self.path.exists():
             raise UserError(f"{self.path} is there already; remove it, or write into another --data_dir")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.tmp.", dir=self.path.parent))
-        self._files = ExitStack()
+        self._temporary, self._files = ExitStack(), ExitStack()
+        self._folder = self._temporary.enter_context(temporary_folder(self.path))
         self._rows = {name: self._open(f"rows.{name}") for name in ("utterances", "recordings", "removed")}
 
     def recording(
@@ -200,12 +200,10 @@ class SetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with self._temporary:
             self._files.close()
             if kind is None:
                 self._finish()
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _finish(self) -> None:
         final = self._folder / "final"
@@ -215,7 +213,8 @@ class SetWriter:
             self._write_recordings(tables)
             self._write_removed(tables)
         if self.release is not None:
-            (final / "release").write_text(f"{self.release}\n", encoding="utf-8")
+            with open_to_write(final / "release") as file:
+                file.write(f"{self.release}\n")
         self._report(kept, speakers, seconds)
         lost = sum(self._lost.counts.values())
         if lost and (not kept or lost > self.max_removed * (kept + lost)):
@@ -233,7 +232,7 @@ class SetWriter:
     def _write_utterances(self, tables: "Tables") -> tuple[int, int, float]:
         """Numbers of utterances and speakers, and seconds."""
         count, timed, speakers, seconds, speaker, previous = 0, 0, 0, 0.0, "", None
-        with open(self._path("removed"), "a", encoding="utf-8") as removed:
+        with open_to_write(self._path("removed"), "a") as removed:
             for name, row in self._sorted("utterances"):
                 if name == previous:
                     self._lost.add(TWICE)
@@ -303,7 +302,7 @@ class SetWriter:
             )
 
     def _open(self, name: str) -> IO[str]:
-        return self._files.enter_context(open(self._folder / name, "w", encoding="utf-8", newline="\n"))
+        return self._files.enter_context(open_to_write(self._folder / name))
 
     def _path(self, kind: str) -> Path:
         return self._folder / f"rows.{kind}"
@@ -321,7 +320,7 @@ class SetWriter:
     def _sorted(self, kind: str) -> Iterator[tuple[str, Any]]:
         """Rows by the bytes of their ids; rows of one id in the order in which they were handed in."""
         source = self._path(kind)
-        sort_file(source)
+        sort_by_id(source)
         with open(source, encoding="utf-8") as file:
             for line in file:
                 name, _, value = line.partition("\t")

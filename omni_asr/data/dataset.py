@@ -149,7 +149,7 @@ class UtteranceSet:
         if rows != frames:
             fault = f"{rows} frames where {frames} should be"
         if fault:
-            raise UserError(f"{place}: {fault}; run stage 2 again")
+            raise UserError(f"{place}: {fault}; make the features again (stage 2 with --force true)")
 
     @contextlib.contextmanager
     def _naming(self, index: int) -> Iterator[None]:

@@ -27,7 +27,8 @@ from tqdm import tqdm
 from omni_asr.data.rows import Rows, Strings
 from omni_asr.data.table_walk import TableWalk, unique_entries
 from omni_asr.errors import UserError
-from omni_asr.files import MALFORMED
+from omni_asr.files import open_to_write
+from omni_asr.read_files import MALFORMED
 from omni_asr.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -231,7 +232,9 @@ class _Writer:
     """Appends to the arrays of a manifest."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.files: dict[str, IO[bytes]] = {name: stack.enter_context(open(folder / name, "wb")) for name in COLUMNS}
+        self.files: dict[str, IO[bytes]] = {}
+        for name in COLUMNS:
+            self.files[name] = stack.enter_context(open_to_write(folder / name, "wb"))
         self.ends = {name.removesuffix("_bounds"): 0 for name in COLUMNS if name.endswith("_bounds")}
         for name in self.ends:
             self.values(f"{name}_bounds", [0])
@@ -281,7 +284,8 @@ def _write(data_dir: Path, tokenizer: Tokenizer | None, folder: Path) -> None:
         counts = np.bincount(source, minlength=sources.count).tolist()
         writer.rows("by_source", order.astype(COLUMNS["by_source"]).tobytes(), counts)
         sizes = writer.flush()
-    (folder / "sizes.json").write_text(json.dumps(sizes))
+    with open_to_write(folder / "sizes.json") as file:
+        json.dump(sizes, file)
 
 
 class _Sources:

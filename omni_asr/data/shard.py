@@ -1,5 +1,6 @@
 """Features of a data directory in archives of utterances that were drawn from all of it."""
 
+import io
 import json
 import logging
 import os
@@ -13,9 +14,10 @@ from tqdm import tqdm
 
 from omni_asr.data.dataset import UtteranceSet
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write, read_json, well_formed
+from omni_asr.files import atomic_write
 from omni_asr.kaldi.data_dir import COPIED, kind_of
 from omni_asr.kaldi.join import CORPORA
+from omni_asr.read_files import read_json, well_formed
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +119,8 @@ def _write_shard(source: UtteranceSet, chosen: NDArray, ark: Path) -> NDArray[np
                 file.write(data)
             else:
                 kaldiio.matio.write_array(file, source.load(row))
+    array = io.BytesIO()  # NumPy would write past the file object, which knows its name
+    np.save(array, offsets)
     with atomic_write(index, "wb") as file:
-        np.save(file, offsets)
+        file.write(array.getvalue())
     return offsets

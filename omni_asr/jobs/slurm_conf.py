@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.files import read_text
+from omni_asr.read_files import read_text
 
 PLACES = (Path("conf/slurm.conf"), Path("../TEMPLATE/conf/slurm.conf"))
 """Where the file is looked for: a recipe's own, then that of all recipes."""

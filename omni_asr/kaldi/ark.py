@@ -85,9 +85,13 @@ def read_matrix(value: str) -> NDArray[Any]:
         with _opened(value) as (file, rows):
             matrix = _read(file, value)
     except FileNotFoundError:
-        raise UserError(f"the archive of {value} does not exist; compute the features again") from None
+        raise UserError(
+            f"the archive of {value} does not exist; make the features again (stage 2 with --force true)"
+        ) from None
     except UNREADABLE:
-        raise UserError(f"no matrix at {value}, or not a whole one; compute the features again") from None
+        raise UserError(
+            f"no matrix at {value}, or not a whole one; make the features again (stage 2 with --force true)"
+        ) from None
     except PipeError as error:
         raise UserError(f"{value}: {error}") from None
     return matrix if rows is None else matrix[rows]

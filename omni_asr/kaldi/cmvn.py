@@ -38,7 +38,9 @@ def compute_cmvn(data_dir: str | os.PathLike[str], out: str | os.PathLike[str]) 
         matrix = read_matrix(value).astype(np.float64)
         fault = feature_fault(matrix, columns)
         if fault:
-            raise UserError(f"{path}: features of {key}: {value}: {fault}; make the features again")
+            raise UserError(
+                f"{path}: features of {key}: {value}: {fault}; make the features again (stage 2 with --force true)"
+            )
         if sums is None or squares is None:
             columns = matrix.shape[1]
             sums, squares = np.zeros(columns), np.zeros(columns)

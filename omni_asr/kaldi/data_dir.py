@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.files import beside
+from omni_asr.files import open_to_write, temporary_folder
 from omni_asr.kaldi.tables import read_entries, read_lines, read_table, sort_key, split_line
 
 MAY_BE_EMPTY = "text"
@@ -261,25 +261,22 @@ def write_data_dir(
     part of a data directory stay.
     """
     out = Path(out)
-    temporary = beside(out)
-    temporary.mkdir(parents=True)
-    try:
+    with temporary_folder(out) as temporary:
         complete = {name: table for name, table in tables.items() if name not in DERIVED}
         if "utt2spk" in complete:
             complete["spk2utt"] = invert(complete["utt2spk"])
         for name, table in complete.items():
             _write_plain(temporary / name, table)
         if stm is not None:
-            (temporary / "stm").write_text("".join(f"{line}\n" for line in stm), encoding="utf-8")
+            with open_to_write(temporary / "stm") as stm_file:
+                stm_file.writelines(f"{line}\n" for line in stm)
         for file in copied:
             shutil.copyfile(file, temporary / file.name)
         _move(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_plain(path: Path, table: Mapping[str, str]) -> None:
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
+    with open_to_write(path) as file:
         for key in sorted(table, key=sort_key):
             file.write(f"{key} {table[key]}\n" if table[key] else f"{key}\n")
 

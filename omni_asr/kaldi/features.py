@@ -1,13 +1,12 @@
 """Features of a data directory after the jobs: joining them."""
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, open_to_write, temporary_folder
 from omni_asr.kaldi.data_dir import DataDir
 from omni_asr.kaldi.sorted_tables import Key, differences, read_keys, sort_keys, sort_lines
 from omni_asr.kaldi.tables import read_entries, read_lines, sort_key, write_table
@@ -30,11 +29,9 @@ def collect_features(
     """
     data = DataDir(data_dir)
     conf = _options(prefix, jobs)
-    with tempfile.TemporaryDirectory(prefix=".collect.", dir=data.path) as folder:
-        scp, frames, failed = (
-            Sorted(Path(folder), prefix, jobs, suffix) for suffix in ("scp", "utt2num_frames", "failed")
-        )
-        utterances = Path(folder, "utterances")
+    with temporary_folder(data.path / "collect") as folder:
+        scp, frames, failed = (Sorted(folder, prefix, jobs, suffix) for suffix in ("scp", "utt2num_frames", "failed"))
+        utterances = folder / "utterances"
         source = next((name for name in ("utt2spk", "segments") if data.has(name)), "wav.scp")
         total = sort_keys((Key(key, line) for line, key, _ in read_entries(data.path / source)), utterances)
         removed = _removed(scp, failed, utterances, f"{prefix}.*: ", str(data_dir))
@@ -91,7 +88,7 @@ class Sorted:
 
     def __init__(self, folder: Path, prefix: str, jobs: int, suffix: str) -> None:
         self.path = folder / suffix
-        with open(self.path, "w", encoding="utf-8", newline="\n") as file:
+        with open_to_write(self.path) as file:
             for job in range(1, jobs + 1):
                 for number, key, value in read_entries(f"{prefix}.{job}.{suffix}"):
                     file.write(f"{key}\t{job}\t{number}\t{value}\n")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.files import beside
+from omni_asr.files import open_to_write, temporary_folder
 from omni_asr.kaldi.data_dir import kind_of
 from omni_asr.kaldi.tables import read_entries, read_lines, sort_key
 from omni_asr.kaldi.validate import PARTIAL
@@ -45,16 +45,12 @@ def join_corpora(out: str | os.PathLike[str], sources: Mapping[str, str | os.Pat
     out = Path(out)
     parts = {name: Path(source) for name, source in sorted(sources.items(), key=lambda item: sort_key(f"{item[0]}-"))}
     _check(out, parts)
-    temporary = beside(out)
-    temporary.mkdir(parents=True)
-    try:
+    with temporary_folder(out) as temporary:
         counts = _write(temporary, parts)
-        with open(temporary / CORPORA, "w", encoding="utf-8") as file:
+        with open_to_write(temporary / CORPORA) as file:
             file.writelines(f"{name} {source}\n" for name, source in sources.items())
         shutil.copyfile(next(iter(parts.values())) / "fbank.conf", temporary / "fbank.conf")
         temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return {name: counts[name] for name in sources}
 
 
@@ -87,7 +83,7 @@ def _write(out: Path, parts: Mapping[str, Path]) -> dict[str, int]:
             continue
         if table == "segments" and not all("wav.scp" in tables for tables in names.values()):
             continue  # then the joined directory has no recordings
-        with open(out / table, "w", encoding="utf-8", newline="\n") as file:
+        with open_to_write(out / table) as file:
             for name, source in parts.items():
                 for key, value in _rows(source, name, table):
                     file.write(f"{key} {value}\n" if value else f"{key}\n")

@@ -7,6 +7,7 @@ column can have, so the results are equal to the bit.
 Shapes: T rows (frames), F columns (features).
 """
 
+import errno
 import os
 import struct
 from collections import OrderedDict
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_asr.errors import UserError
+from omni_asr.files import most_open
 
 KINDS = {b"FM": (15, 4), b"DM": (15, 8), b"CM": (21, 1), b"CM2": (22, 2), b"CM3": (22, 1)}
 """Bytes before the matrix (with the header, without quartiles) and of one value, by Kaldi's name of the format."""
@@ -23,8 +25,6 @@ COMPRESSED = (b"CM", b"CM2", b"CM3")
 """Formats whose header holds the least value and the range."""
 LONGEST_HEADER = 32
 """Bytes that hold any header."""
-MOST_OPEN = 256
-"""Archives that a process keeps open."""
 LARGEST = 1000.0
 """Largest magnitude of a feature. The log of a positive float32 lies between -103.3 and 88.8, an orthonormal transform
 of 80 such numbers (cepstra) within 80**0.5 * 103.3 = 924. What is larger is damage, long before its square overflows:
@@ -79,7 +79,9 @@ def check_size(header: Header, available: int, place: str) -> None:
     """
     if min(header.rows, header.columns) < 0 or header.size > available:
         shape = f"{header.rows} x {header.columns} values"
-        raise UserError(f"{place}: the archive ends within a matrix of {shape}; compute the features again")
+        raise UserError(
+            f"{place}: the archive ends within a matrix of {shape}; make the features again (stage 2 with --force true)"
+        )
 
 
 def read_header(file: BinaryIO, place: str) -> Header | None:
@@ -208,7 +210,9 @@ class ArkFiles:
                     check_size(header, len(data), f"{path}:{offset}")
                 data += more
         except FileNotFoundError:
-            raise UserError(f"{path}:{offset}: the archive does not exist; compute the features again") from None
+            raise UserError(
+                f"{path}:{offset}: the archive does not exist; make the features again (stage 2 with --force true)"
+            ) from None
         except OSError as error:
             raise UserError(f"{path}:{offset}: cannot read the archive ({error.strerror})") from None
         self._row_bytes = max(self._row_bytes, header.size / max(1, header.rows) if header.rows > 32 else 0)
@@ -218,11 +222,22 @@ class ArkFiles:
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path]
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = self._open_file(path)
         self._open[path] = file
-        if len(self._open) > MOST_OPEN:
+        while len(self._open) > most_open():
             os.close(self._open.popitem(last=False)[1])
         if self.read_ahead and hasattr(os, "posix_fadvise"):
             for start in range(0, os.fstat(file).st_size, READ_AHEAD):
                 os.posix_fadvise(file, start, READ_AHEAD, os.POSIX_FADV_WILLNEED)
         return file
+
+    def _open_file(self, path: str) -> int:
+        """Open an archive; where the process has too many files open, close all others first."""
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._open:
+                raise
+        while self._open:
+            os.close(self._open.popitem()[1])
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

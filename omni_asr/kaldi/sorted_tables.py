@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from omni_asr.errors import UserError
+from omni_asr.files import open_to_write
 from omni_asr.kaldi.tables import sort_key, split_line, stream_lines
 
 SORT_MEMORY = "64M"
@@ -54,7 +56,7 @@ class SortedKeys:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> "SortedKeys":
-        self._file = open(self.path, "w", encoding="utf-8", newline="\n")
+        self._file = open_to_write(self.path)
         return self
 
     def add(self, key: Key) -> None:
@@ -79,10 +81,24 @@ def sort_keys(keys: Iterable[Key], path: Path) -> int:
     return sorted_keys.count
 
 
-def sort_lines(path: Path, *options: str) -> None:
-    """Sort a file in its place by fields between tabs, with options of ``sort``."""
-    places = ["-t", "\t", "-S", SORT_MEMORY, "-T", str(path.parent), "-o", str(path), str(path)]
-    subprocess.run(["sort", *options, *places], check=True, env={**os.environ, "LC_ALL": "C"})
+def sort_by_id(path: Path) -> None:
+    """Sort lines in their file by the bytes before the first tab; those of one id keep their order."""
+    sort_lines(path, "-s", "-k1,1", memory="256M")
+
+
+def sort_lines(path: Path, *options: str, memory: str = SORT_MEMORY) -> None:
+    """Sort a file in its place by fields between tabs, with options of ``sort``.
+
+    Raises:
+        UserError: ``sort`` fails, because the disk is full for example.
+    """
+    places = ["-t", "\t", "-S", memory, "-T", str(path.parent), "-o", str(path), str(path)]
+    environment = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(["sort", *options, *places], env=environment, stderr=subprocess.PIPE)
+    if done.returncode:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = lines[-1].removeprefix("sort: ") if lines else f"sort ended with status {done.returncode}"
+        raise UserError(f"cannot sort {path}: {reason}")
 
 
 def read_keys(path: Path) -> Iterator[Key]:

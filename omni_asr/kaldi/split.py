@@ -5,11 +5,10 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.files import beside
+from omni_asr.files import AppendedFiles, open_to_write, temporary_folder
 from omni_asr.kaldi.data_dir import DERIVED, MAY_BE_EMPTY, DataDir, kind_of, write_data_dir
 from omni_asr.kaldi.sorted_tables import sort_lines
 from omni_asr.kaldi.tables import read_entries
@@ -37,19 +36,17 @@ def split_data_dir(path: str | os.PathLike[str], parts: int, per_utt: bool = Fal
     data = DataDir(path)
     sizes = _sizes(data, parts, per_utt)
     out = data.path / f"split{parts}"
-    temporary = beside(out)
-    try:
+    with temporary_folder(out) as temporary:
         try:
             if data.has("stm"):
                 raise _Unsorted
             _Splitter(data, cut(sizes, parts), temporary).write()
         except _Unsorted:
-            shutil.rmtree(temporary, ignore_errors=True)
+            for part in temporary.iterdir():
+                shutil.rmtree(part)
             _split_in_memory(data, sizes, parts, temporary)
         shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 
@@ -128,8 +125,7 @@ class _Splitter:
 
     def _split(self, name: str, wanted: Wanted) -> None:
         want, previous = next(wanted, None), ""
-        with ExitStack() as stack:
-            files = [self._open(stack, number, name) for number in range(len(self.sizes))]
+        with self._files(name) as files:
             for _, key, value in read_entries(self.data.path / name, name.startswith(MAY_BE_EMPTY)):
                 if key <= previous:
                     raise _Unsorted
@@ -137,11 +133,12 @@ class _Splitter:
                 while want is not None and want[0] < key:
                     want = next(wanted, None)
                 while want is not None and want[0] == key:
-                    files[want[1]].write(f"{key} {value}\n" if value else f"{key}\n")
+                    files.write(want[1], f"{key} {value}\n" if value else f"{key}\n")
                     want = next(wanted, None)
 
-    def _open(self, stack: ExitStack, number: int, name: str):  # type: ignore[no-untyped-def]
-        return stack.enter_context(open(self._part(number) / name, "w", encoding="utf-8", newline="\n"))
+    def _files(self, name: str) -> AppendedFiles:
+        """A table of every part."""
+        return AppendedFiles(self._part(number) / name for number in range(len(self.sizes)))
 
     def _rows(self, name: str) -> Iterator[tuple[str, str, int]]:
         """Id, value and part of each utterance of a table that has all of them."""
@@ -167,7 +164,7 @@ class _Splitter:
             yield from self._utterances()
             return
         path, segments = self.folder / "recordings", self.data.read_segments()
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
+        with open_to_write(path) as file:
             for (utterance, number), (_, key, segment) in zip(self._utterances(), segments, strict=False):
                 if utterance != key:  # an utterance without a segment: the slow way knows what to do
                     raise _Unsorted
@@ -180,10 +177,9 @@ class _Splitter:
         path.unlink()
 
     def _write_speakers(self) -> None:
-        with ExitStack() as stack:
-            files = [self._open(stack, number, "spk2utt") for number in range(len(self.sizes))]
+        with self._files("spk2utt") as files:
             for (speaker, number), rows in itertools.groupby(self._rows("utt2spk"), key=lambda row: row[1:]):
-                files[number].write(f"{speaker} {' '.join(key for key, _, _ in rows)}\n")
+                files.write(number, f"{speaker} {' '.join(key for key, _, _ in rows)}\n")
 
 
 def _split_in_memory(data: DataDir, sizes: list[int], parts: int, folder: Path) -> None:

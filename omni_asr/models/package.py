@@ -13,8 +13,9 @@ from torch import Tensor
 
 from omni_asr.config import Config, ModelConfig, config_from_dict, config_to_dict
 from omni_asr.errors import UserError
-from omni_asr.files import MALFORMED, atomic_write, reason_of
+from omni_asr.files import atomic_write
 from omni_asr.models.asr_model import AsrModel
+from omni_asr.read_files import MALFORMED, reason_of
 from omni_asr.text.tokenizer import Tokenizer, tokenizer_from_state
 
 FORMAT = "omni_asr-model-1"

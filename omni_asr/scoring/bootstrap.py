@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from omni_asr.files import read_text, well_formed
+from omni_asr.read_files import read_text, well_formed
 from omni_asr.scoring.align import Counts
 from omni_asr.scoring.sclite import Utterance, by_speaker
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write, read_text
+from omni_asr.files import atomic_write
+from omni_asr.read_files import read_text
 
 NEW_FILE = "# Results\n\nThe tables are written by `omni-asr results`; text outside the marks is kept.\n"
 TEXT_COLUMNS = {"exp", "router", "config", "set", "regime", "protocol", "sets", "commit", "command"}

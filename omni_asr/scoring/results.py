@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_asr.errors import UserError
-from omni_asr.files import read_json, read_text, well_formed
+from omni_asr.read_files import read_json, read_text, well_formed
 from omni_asr.scoring.bootstrap import read_interval
 from omni_asr.scoring.regimes import PLAIN, REGIMES, SUFFIXES
 from omni_asr.scoring.result_files import files_of
@@ -83,9 +83,9 @@ def read_model_info(exp_dir: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(exp_dir, "model_info.json")
     if not path.exists():
         raise UserError(f"{path} does not exist; training has not finished (stage 3)")
-    info = read_json(path, "train this experiment again (stage 3)")
+    info = read_json(path, "train this experiment again (stage 3 with --force true)")
     if not isinstance(info, dict):
-        raise UserError(f"{path} holds no names and values; train this experiment again (stage 3)")
+        raise UserError(f"{path} holds no names and values; train this experiment again (stage 3 with --force true)")
     return info
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import sentencepiece
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write, read_text, shortened, well_formed
+from omni_asr.files import atomic_write
+from omni_asr.read_files import read_text, shortened, well_formed
 
 BLANK = "<blank>"
 UNKNOWN = "<unk>"

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write, flush_folder, shortened, well_formed
+from omni_asr.files import atomic_write, flush_folder
 from omni_asr.models.package import Contents, Package, damage, load_package, load_tensors, open_package, save_package
+from omni_asr.read_files import shortened, well_formed
 
 log = logging.getLogger("train")
 
@@ -237,19 +238,12 @@ def load_checkpoint(exp_dir: str | os.PathLike[str], which: str, device: torch.d
 
 @contextlib.contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
-    """Turns a write that the system refuses into one line."""
+    """Turn a write that the system refuses into one line."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, OSError):
-            cause = (
-                cause.__cause__ or cause.__context__
-            )  # a stream that fails under torch.save makes other errors of it
-        if cause is None:
-            raise
+    except OSError as error:
         raise UserError(
-            f"cannot write {path} ({cause.strerror}); the checkpoints before it are whole: make room and start again"
+            f"cannot write {path} ({error.strerror}); the checkpoints before it are whole: make room and start again"
         ) from None
 
 

@@ -20,7 +20,8 @@ from omni_asr.config import Config, config_to_dict
 from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.manifest import units_digest
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write, well_formed
+from omni_asr.files import atomic_write
+from omni_asr.read_files import well_formed
 from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.training.checkpoint import Checkpoints
 from omni_asr.training.ranks import Ranks

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from omni_asr.config import ModelConfig
-from omni_asr.files import JsonLine, atomic_write, read_json_lines
+from omni_asr.files import atomic_write, open_to_write
+from omni_asr.read_files import JsonLine, read_json_lines
 from omni_asr.training.checkpoint import Position
 from omni_asr.training.ranks import Ranks
 
@@ -34,7 +35,7 @@ class TrainLog:
         kept = [line.text for line in read_records(path) if not line.value or line.value["step"] <= resume_step]
         with atomic_write(path, "wb") as file:
             file.writelines(kept)
-        self._records = open(path, "a", encoding="utf-8")
+        self._records = open_to_write(path, "a")
         self._board = _tensorboard(exp_dir / "tensorboard", resume_step)
 
     def record(self, type: str, values: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_asr.errors import UserError
-from omni_asr.files import well_formed
+from omni_asr.read_files import well_formed
 from omni_asr.training.experiment import being_trained
 from omni_asr.training.logging import clock, read_records
 

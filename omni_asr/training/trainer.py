@@ -25,9 +25,9 @@ from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.loading import STOPPING, Interrupted
 from omni_asr.devices import autocast
 from omni_asr.errors import UserError
-from omni_asr.files import well_formed
 from omni_asr.models.asr_model import AsrModel, Losses, count_parameters
 from omni_asr.models.package import Contents, Info, pack, save_package
+from omni_asr.read_files import well_formed
 from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.training.averages import Averages
 from omni_asr.training.checkpoint import STATE, STATE_ADVICE, Checkpoints, Position

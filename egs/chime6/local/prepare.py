@@ -24,8 +24,8 @@ from omni_asr.corpora.audio import AudioFile, probe
 from omni_asr.corpora.preparing import Preparation, add_options
 from omni_asr.corpora.writer import SetWriter
 from omni_asr.errors import UserError
-from omni_asr.files import read_json
 from omni_asr.kaldi.tables import to_number
+from omni_asr.read_files import read_json
 from omni_asr.text.plain import plain_words, unspoken
 
 SETS = {

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from omni_asr.audio import source
 from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.corpora.audio import write_audio
 from omni_asr.errors import UserError
+from omni_asr.files import temporary_folder
 from omni_asr.kaldi.data_dir import write_data_dir
 from omni_asr.kaldi.tables import write_table
 
@@ -147,7 +148,7 @@ def write_set(strings: Sequence[String], audio: Path, final: Path, data: Path, s
     wav, text, speakers, seconds, used = {}, {}, {}, {}, {}
     for string in strings:
         samples = compose(string, seed)
-        soundfile.write(audio / f"{string.utterance}.wav", samples, RATE, subtype="PCM_16")
+        write_audio(audio / f"{string.utterance}.wav", samples, RATE, "WAV")
         wav[string.utterance] = str(final / f"{string.utterance}.wav")
         text[string.utterance] = " ".join(WORDS[recording.digit] for recording in string.recordings)
         speakers[string.utterance] = string.recordings[0].speaker
@@ -211,17 +212,14 @@ def prepare(corpus: Path, data: Path, audio_dir: Path, held_out: str | None, cou
     name, suffix = (f"held_out_{held_out}", f"_without_{held_out}") if held_out is not None else ("official", "")
     report_ignored(ignored, len(recordings) + len(ignored), audio_dir / f"{name}.ignored")
     check_options(recordings, held_out)
-    final, temporary = audio_dir / name, audio_dir / f".{name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    final = audio_dir / name
+    with temporary_folder(final) as temporary:
         for part in SETS:
             mine = [recording for recording in recordings if set_of(recording, held_out) == part]
             strings = draw_strings(mine, part, counts[part], seed)
             write_set(strings, temporary / part, final / part, data / f"{part}{suffix}", seed)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.errors import UserError
-from omni_asr.files import MALFORMED, reason_of
+from omni_asr.read_files import MALFORMED, reason_of
 from omni_asr.text.plain import lost_in_plain, plain_words, without_brackets
 
 SETS = {

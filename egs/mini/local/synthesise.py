@@ -15,20 +15,23 @@ import signal as signals
 import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import degrade
 import numpy as np
-import soundfile
 from espeak import Espeak
 from sentences import Grammar
 from tqdm import tqdm
 from voices import speaker, voices
 
 from omni_asr.bin import ArgumentParser, run_program
+from omni_asr.corpora.audio import write_audio
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write, beside, read_json
+from omni_asr.files import atomic_write, temporary_folder
+from omni_asr.read_files import read_json
 
 VERSION = 1  # part of every random draw: with another one, the same seed says other sentences in other voices
 SOURCES = ("synthesise.py", "sentences.py", "voices.py", "espeak.py", "degrade.py")
@@ -125,36 +128,61 @@ def make_utterance(espeak: Espeak, job: Job) -> dict[str, Any]:
     utterance = f"{spk}-{TESTS.get(job.part, '')}{job.index:05d}"
     path = Path(job.root, job.part, spk, f"{utterance}.{suffix}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.clip(signal, -1, 1), rate, subtype=subtype)
+    write_audio(path, np.clip(signal, -1, 1), rate, suffix.upper(), subtype)
     seconds = f"{len(signal) / rate:.3f}"
     return {"utterance": utterance, "speaker": spk, **drawn, "condition": condition, "seconds": seconds, "text": text}
 
 
-_espeak: Espeak | None = None
-
-
-def _work(job: Job) -> dict[str, Any] | str:
-    """Run in a worker process: the row, or what went wrong."""
-    global _espeak
-    try:
-        _espeak = _espeak or Espeak()
-        return make_utterance(_espeak, job)
-    except UserError as error:
-        return str(error)
-
-
-def _ignore_interrupt() -> None:
+def _work(jobs: Sequence[Job], results: Connection, others: Sequence[Connection]) -> None:
+    """Run in a process of its own: send the row of each job, or what went wrong."""
     signals.signal(signals.SIGINT, signals.SIG_IGN)
     signals.signal(signals.SIGTERM, signals.SIG_DFL)
+    for connection in others:  # or this process would not notice that the main one is gone
+        connection.close()
+    with contextlib.suppress(BrokenPipeError):
+        try:
+            espeak = Espeak()
+            for job in jobs:
+                results.send(make_utterance(espeak, job))
+        except (UserError, OSError) as error:
+            results.send(error)
 
 
 def synthesise(jobs: Sequence[Job], processes: int) -> Generator[dict[str, Any], None, None]:
-    """Make all utterances in ``processes`` processes and yield their rows in order."""
-    with multiprocessing.get_context("fork").Pool(processes, _ignore_interrupt) as pool:
-        for result in pool.imap(_work, jobs, chunksize=8):
-            if isinstance(result, str):
-                raise UserError(result)
-            yield result
+    """Make all utterances in ``processes`` processes and yield their rows in order.
+
+    Each process has its own jobs and its own pipe. They share no lock, which one that is killed would hold for ever.
+    """
+    context = multiprocessing.get_context("fork")
+    workers: list[BaseProcess] = []
+    results: list[Connection] = []
+    try:
+        for first in range(min(processes, len(jobs))):
+            receiver, sender = context.Pipe(duplex=False)
+            results.append(receiver)
+            workers.append(context.Process(target=_work, args=(jobs[first::processes], sender, results), daemon=True))
+            workers[-1].start()
+            sender.close()
+        for index in range(len(jobs)):
+            yield _receive(workers[index % processes], results[index % processes])
+    finally:
+        for worker in workers:
+            worker.kill()
+        for worker, receiver in zip(workers, results, strict=True):
+            worker.join()
+            receiver.close()
+
+
+def _receive(worker: BaseProcess, results: Connection) -> dict[str, Any]:
+    """The next row of a process; what went wrong there is raised here."""
+    try:
+        result = results.recv()
+    except EOFError:
+        worker.join()
+        raise UserError(f"a process of the synthesis ended with exit code {worker.exitcode}; start it again") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def progress(rows: Iterator[dict[str, Any]], total: int) -> Iterator[dict[str, Any]]:
@@ -207,11 +235,10 @@ def print_statistics(rows: dict[str, list[dict[str, Any]]]) -> None:
 
 def build(root: Path, settings: dict[str, Any], jobs: int) -> None:
     """Make the corpus in a temporary folder beside ``root``, verify it, rename it to ``root``."""
-    temporary = beside(root)
     counts = sizes(settings["size"])
-    todo = [Job(str(temporary), settings["seed"], part, i) for part, count in counts.items() for i in range(count)]
     rows: dict[str, list[dict[str, Any]]] = {part: [] for part in counts}
-    try:
+    with temporary_folder(root) as temporary:
+        todo = [Job(str(temporary), settings["seed"], part, i) for part, count in counts.items() for i in range(count)]
         # Closed before the folder is removed: a signal between two rows leaves processes that go on writing into it.
         with contextlib.closing(synthesise(todo, jobs)) as made:
             for job, row in zip(todo, progress(made, len(todo)), strict=True):
@@ -224,9 +251,6 @@ def build(root: Path, settings: dict[str, Any], jobs: int) -> None:
             file.write("\n")
         shutil.rmtree(root, ignore_errors=True)  # a corpus of other settings or code; is_complete has looked
         temporary.rename(root)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     print_statistics(rows)
 
 

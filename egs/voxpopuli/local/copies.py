@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 from ast import literal_eval
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -19,9 +18,10 @@ from omni_asr.audio.source import AudioError
 from omni_asr.corpora.audio import probe
 from omni_asr.corpora.download import unpack
 from omni_asr.corpora.preparing import Preparation
-from omni_asr.corpora.sorted_tables import sort_file
 from omni_asr.corpora.tree import CorpusTree
 from omni_asr.corpora.writer import TWICE
+from omni_asr.files import open_to_write, temporary_folder
+from omni_asr.kaldi.sorted_tables import sort_by_id
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
 _YEAR = re.compile(r"\d{4}")
@@ -86,17 +86,17 @@ class RawCopy:
     def rows(self, preparation: Preparation) -> Iterator[Row]:
         """Segments with the files that they are cut into, by session."""
         sessions = Sessions(preparation.tree)
-        with tempfile.TemporaryDirectory(prefix=".sessions.", dir=preparation.data_dir) as folder:
-            groups = self._by_session(Path(folder, "entries"))
+        with temporary_folder(preparation.data_dir / "sessions") as folder:
+            groups = self._by_session(folder / "entries")
             for rows in preparation.in_parallel(lambda group: list(self._cut(sessions, *group)), groups):
                 yield from rows
 
     def _by_session(self, path: Path) -> Iterator[tuple[str, list[dict[str, str]]]]:
         """The entries of the split, brought together on the disk, since every recording is decoded once."""
-        with open(path, "w", encoding="utf-8") as file:
+        with open_to_write(path) as file:
             for entry in read_annotation(self.annotation, self._split):
                 file.write(f"{entry['session_id']}\t{json.dumps(entry, ensure_ascii=False)}\n")
-        sort_file(path)
+        sort_by_id(path)
         with open(path, encoding="utf-8") as file:
             for session, lines in groupby(file, lambda line: line.partition("\t")[0]):
                 yield session, [json.loads(line.partition("\t")[2]) for line in lines]

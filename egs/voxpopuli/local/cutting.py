@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from omni_asr.audio.source import AudioError, Recording
+from omni_asr.corpora.audio import write_audio
+from omni_asr.files import naming
 
 BLOCK = 1 << 20
 """Samples that are decoded at a time."""
@@ -40,10 +41,12 @@ def decoded(source: Path, folder: Path) -> Iterator[Decoded]:
         try:
             for start in range(0, recording.frames, BLOCK):
                 block = recording.read(start, min(start + BLOCK, recording.frames))
-                file.write(np.clip(np.rint(block), -32768, 32767).astype(np.int16).tobytes())
+                samples = np.clip(np.rint(block), -32768, 32767).astype(np.int16)
+                with naming(folder):
+                    file.write(samples.tobytes())
+                    file.flush()
         finally:
             recording.close()
-        file.flush()
         yield Decoded(np.memmap(file, np.int16, "r"), recording.rate)
 
 
@@ -63,7 +66,7 @@ def cut(recording: Decoded, chunks: Sequence[tuple[float, float]], target: Path)
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        soundfile.write(new, np.concatenate(pieces), recording.rate, format="FLAC", subtype="PCM_16")
+        write_audio(new, np.concatenate(pieces), recording.rate, "FLAC")
         os.replace(new, target)
     finally:
         new.unlink(missing_ok=True)

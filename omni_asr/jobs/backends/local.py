@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from omni_asr.errors import UserError
+from omni_asr.files import open_to_write
 from omni_asr.jobs.array import JobArray, Resources, log_footer, log_header
 from omni_asr.jobs.backends import Interrupted, signals_noted
 from omni_asr.jobs.torchrun import distributed, threads_of_process
@@ -120,7 +121,7 @@ def _start(array: JobArray, job: int, gpus: list[str]) -> _Running:
     environment["OMP_NUM_THREADS"] = threads_of_process(command, resources)
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    log = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by _finish
+    log = open_to_write(path)  # closed by _finish
     log.write(log_header(command))
     log.flush()
     try:

@@ -12,15 +12,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from omni_asr.errors import UserError
-from omni_asr.files import atomic_write
+from omni_asr.files import atomic_write, open_to_write
 from omni_asr.jobs.array import JobArray, Resources, log_footer
 from omni_asr.jobs.backends import Interrupted, signals_noted
 from omni_asr.jobs.slurm_conf import SlurmConf, find_conf, read_conf
-from omni_asr.jobs.slurm_job import WARNED, WARNING, code_file
+from omni_asr.jobs.slurm_job import WARNED, WARNING, code_file, task_id
 from omni_asr.jobs.torchrun import threads_of_process
 
 POLL = 0.5  # seconds between looks for exit codes
@@ -86,9 +86,9 @@ def run(array: JobArray) -> list[int]:
 def job_script(array: JobArray) -> str:
     """The script of the jobs. Nothing in the command is evaluated, and JOB is put in on the node."""
     resources = array.resources
-    numbers = ["--number", str(array.first), "--id", "$SLURM_JOB_ID"]
+    numbers = ["--number", str(array.first), "--id", task_id("$SLURM_JOB_ID", None)]
     if len(array) > 1:
-        numbers = ["--number", "$SLURM_ARRAY_TASK_ID", "--id", "$SLURM_ARRAY_JOB_ID"]
+        numbers = ["--number", "$SLURM_ARRAY_TASK_ID", "--id", task_id("${SLURM_ARRAY_JOB_ID}", "$SLURM_ARRAY_TASK_ID")]
     options = ["--log", array.log, "--name", array.name, "--gpu", str(resources.gpu), "--nodes", str(resources.nodes)]
     options += ["--num-threads", str(resources.num_threads or 0), "--restarts", str(resources.restarts)]
     variables = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
@@ -144,8 +144,10 @@ def _requests(conf: SlurmConf, resources: Resources) -> list[str]:
 def _submit(array: JobArray) -> str:
     """Hand the script to sbatch, out of reach of the terminal's Ctrl-C, and return the id."""
     words = [*sbatch_arguments(array), str(_beside_log(array, "sh"))]
+    environment = dict(os.environ)
+    environment.pop("SLURM_RESTART_COUNT", None)  # of a job that this launcher runs in; sbatch would hand it on
     try:
-        answer = subprocess.run(words, capture_output=True, text=True, start_new_session=True)
+        answer = subprocess.run(words, capture_output=True, text=True, start_new_session=True, env=environment)
     except OSError as error:
         raise UserError(f"{words[0]}: {error.strerror}; start this where Slurm is installed") from None
     job_id = answer.stdout.strip().rpartition("\n")[2].partition(";")[0]
@@ -156,56 +158,114 @@ def _submit(array: JobArray) -> str:
 
 
 def _wait(array: JobArray, job_id: str, received: list[int]) -> list[int] | None:
-    """The exit codes of all jobs in order, or None as soon as a signal has come."""
+    """The exit codes of all jobs in order, once all have ended; None as soon as a signal has come.
+
+    An exit code alone does not end the waiting: a job that left one may have been requeued by hand since.
+    """
     started = time.monotonic()
     codes: dict[int, int] = {}
-    over: dict[int, float] = {}  # when a job without exit code was first seen to have ended
-    states = _states_now_and_then(job_id)
+    lost = _Lost(array, started)
+    squeue = _Squeue(job_id)
+    complete_since: float | None = None
     while not received:
-        codes |= dict(_codes_left(array, job_id, set(array) - codes.keys()))
-        if len(codes) == len(array):
-            return [codes[job] for job in array]
-        known = next(states)
-        if known is not None:
-            now = time.monotonic()
-            state = {job: known.get(job if len(array) > 1 else 0, FORGOTTEN) for job in set(array) - codes.keys()}
-            over = {job: over.get(job, now) for job in state if state[job] in (*OVER, FORGOTTEN)}
-            for job in [job for job, since in over.items() if now - since >= LOST]:
-                codes[job] = _report_lost(array, job, state[job], now - started)
+        codes |= _codes_left(array, job_id, set(array) - codes.keys())
+        waited_for = set(array) - codes.keys() - lost.codes.keys()
+        states = squeue.states(array, soon=not waited_for)
+        lost.look(waited_for, states)
+        if waited_for:
+            complete_since = None
+        else:
+            complete_since = complete_since or time.monotonic()
+            if _ended(states) or time.monotonic() - complete_since >= LOST:
+                _forget_codes(array, job_id)
+                return [codes.get(job, lost.codes.get(job, 1)) for job in array]
+            if states is not None and not _ended(states, "COMPLETING"):
+                codes, complete_since = {}, None  # to be read again: a job that starts takes its old one away
         time.sleep(POLL)
     return None
 
 
-def _codes_left(array: JobArray, job_id: str, jobs: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Pick up the exit codes that jobs have left. A file server that fails for a moment must not end the waiting."""
+def _ended(states: Mapping[int, str] | None, *others: str) -> bool:
+    """Whether all jobs are known to be in a state that they do not come back from, or in one of ``others``."""
+    return states is not None and all(state in (*OVER, FORGOTTEN, *others) for state in states.values())
+
+
+def _codes_left(array: JobArray, job_id: str, jobs: Iterable[int]) -> dict[int, int]:
+    """Exit codes that jobs have left. A file server that fails for a moment must not end the waiting."""
+    codes = {}
     for job in jobs:
-        path = code_file(array.log_of(job), job_id)
         with contextlib.suppress(OSError, ValueError):  # on a slow file server it may be empty at first
-            yield job, int(path.read_text(encoding="utf-8"))
-            path.unlink()
+            codes[job] = int(_code_file(array, job_id, job).read_text(encoding="utf-8"))
+    return codes
+
+
+def _forget_codes(array: JobArray, job_id: str) -> None:
+    for job in array:
+        with contextlib.suppress(OSError):
+            _code_file(array, job_id, job).unlink()
+
+
+def _code_file(array: JobArray, job_id: str, job: int) -> Path:
+    return code_file(array.log_of(job), task_id(job_id, job if len(array) > 1 else None))
+
+
+class _Lost:
+    """Jobs that Slurm has ended and that left no exit code."""
+
+    def __init__(self, array: JobArray, started: float) -> None:
+        self.codes: dict[int, int] = {}
+        self._array = array
+        self._started = started
+        self._over: dict[int, float] = {}  # when a job was first seen to have ended
+
+    def look(self, waited_for: Iterable[int], states: Mapping[int, str] | None) -> None:
+        """Give an exit code to jobs that ended :data:`LOST` seconds ago."""
+        if states is None:
+            return
+        now = time.monotonic()
+        over = [job for job in waited_for if states[job] in (*OVER, FORGOTTEN)]
+        self._over = {job: self._over.get(job, now) for job in over}
+        for job, since in self._over.items():
+            if now - since >= LOST:
+                self.codes[job] = _report_lost(self._array, job, states[job], now - self._started)
 
 
 def _report_lost(array: JobArray, job: int, state: str, seconds: float) -> int:
     """Say in its log that a job has ended without a word, and give it an exit code."""
-    with open(array.log_of(job), "a", encoding="utf-8") as log:
+    with open_to_write(array.log_of(job), "a") as log:
         log.write(f"# Slurm has ended this job ({state}); it left no exit code\n")
         log.write(log_footer(1, seconds, array.resources.num_threads or 1))
     return 1
 
 
-def _states_now_and_then(job_id: str) -> Iterator[dict[int, str] | None]:
-    """What squeue says, asked every :data:`LOOK` seconds; None in between and while it cannot be asked."""
-    asked, said = time.monotonic(), ""
-    while True:
-        yield None
-        if time.monotonic() - asked < LOOK:
-            continue
-        states, problem = _ask_squeue(job_id)
-        asked = time.monotonic()
-        if problem != said and problem:
+class _Squeue:
+    """Asks squeue for the states of a job now and then."""
+
+    def __init__(self, job_id: str) -> None:
+        self._job_id = job_id
+        self._asked = time.monotonic()
+        self._pause = POLL
+        self._noted = ""
+
+    def states(self, array: JobArray, soon: bool) -> dict[int, str] | None:
+        """State of each job; None between two questions and while squeue cannot be asked.
+
+        Args:
+            array: the jobs.
+            soon: ask at once, and then at growing intervals, instead of every :data:`LOOK` seconds.
+        """
+        pause = self._pause if soon else LOOK
+        if time.monotonic() - self._asked < pause:
+            return None
+        self._pause = min(LOOK, 2 * self._pause) if soon else POLL
+        known, problem = _ask_squeue(self._job_id)
+        self._asked = time.monotonic()
+        if problem and problem != self._noted:
             _note(problem)
-        said = problem
-        yield states
+        self._noted = problem
+        if known is None:
+            return None
+        return {job: known.get(job if len(array) > 1 else 0, FORGOTTEN) for job in array}
 
 
 def _ask_squeue(job_id: str) -> tuple[dict[int, str] | None, str]:

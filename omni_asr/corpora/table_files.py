@@ -1,27 +1,10 @@
-"""Tables too large for memory: rows are sorted on the disk, and written line by line."""
+"""Tables of a data directory that are written line by line, because they may be too large for memory."""
 
-import os
-import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from omni_asr.errors import UserError
-
-SORT_MEMORY = "256M"
-
-
-def sort_file(path: Path) -> None:
-    """Sort the lines of a file in its place by the bytes before the first tab; equal ones keep their order.
-
-    Raises:
-        UserError: it cannot be sorted, because the disk is full for example.
-    """
-    options = ["-s", "-t", "\t", "-k1,1", "-S", SORT_MEMORY, "-T", str(path.parent), "-o", str(path)]
-    done = subprocess.run(["sort", *options, path], env={**os.environ, "LC_ALL": "C"}, stderr=subprocess.PIPE)
-    if done.returncode:
-        reason = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
-        raise UserError(f"cannot sort {path}: {reason[-1]}")
+from omni_asr.files import open_to_write
 
 
 class Tables:
@@ -66,5 +49,5 @@ class Tables:
     def _file(self, table: str) -> IO[str]:
         if table not in self._files:
             path = self._folder / table
-            self._files[table] = self._stack.enter_context(open(path, "w", encoding="utf-8", newline="\n"))
+            self._files[table] = self._stack.enter_context(open_to_write(path))
         return self._files[table]

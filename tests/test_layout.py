@@ -10,7 +10,7 @@ import omni_asr
 
 # A package imports from its own level's packages and from those below.
 LEVELS = [
-    {"errors", "files"},
+    {"errors", "files", "read_files", "yaml_files"},
     {"config", "devices", "jobs"},
     {"audio", "text", "kaldi"},
     {"models", "data", "scoring", "corpora"},

@@ -197,7 +197,7 @@ def test_results_of_another_model_are_never_mixed_in(benchmark):
         (["--corpora_root", "nowhere"], "--corpora_root: nowhere is no folder"),
         (["--wsj_dir", "nowhere"], "--wsj_dir: nowhere is no folder"),
         (["--tag", "a/b"], "--tag is part of a folder's name"),
-        (["--columns", "none.yaml", "--corpora_root", "."], "none.yaml cannot be read"),
+        (["--columns", "none.yaml", "--corpora_root", "."], "none.yaml does not exist; name another file"),
         (
             ["--corpora_root", "local"],
             "no column has a figure (AMI-IHM: AMI headset recordings: no amicorpus or wav_db; AMI manual annotations: "

@@ -45,7 +45,7 @@ def test_programs_say_in_one_line_that_sort_fails(tmp_path, failing_sort, capfd,
     calls = {
         "collect-feats": (collect_feats.main, [str(data), "1", features_of_one_job(tmp_path)]),
         "split": (split.main, [str(data), "2"]),
-        "validate": (validate.main, ["--no-feats", str(data)]),
+        "validate": (validate.main, [str(data)]),
     }
     failing_sort(commands)
     assert run_program(*calls[program]) == 1

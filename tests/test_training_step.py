@@ -15,11 +15,14 @@ ROWS = re.compile(r"^\| \d \| `(omni_asr/[\w/]+\.py)` \| `([\w.]+)` \|", re.MULT
 
 
 def names_in(path) -> set[str]:
-    """Functions, classes and methods (as Class.method) of a file."""
+    """Functions, classes, methods (as Class.method) and constants of a file."""
     found = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
         if isinstance(node, ast.ClassDef):
             found |= {f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
     return found

@@ -256,7 +256,7 @@ perturb() {
 
 make_features() {
     local name=$1 dir=data/$1 marker=data/.done/fbank_$1 extracted=data/.done/extracted_$1
-    local conf jobs=${nj} utterances description upsample=()
+    local conf jobs=${nj} utterances outputs description upsample=()
     [[ ${allow_upsample} == false ]] || upsample=(--allow-upsample)
     conf=$(own conf/fbank.conf)
     description=$(describe "@${conf}" "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/utt2spk")
@@ -273,7 +273,8 @@ make_features() {
         utterances=$(wc -l < "${dir}/utt2spk")
         ((jobs <= utterances)) || jobs=${utterances}
     fi
-    if ! complete "${extracted}" "${description} ${jobs} jobs" $(files_of_jobs "fbank/${name}" "${jobs}"); then
+    mapfile -t outputs < <(files_of_jobs "fbank/${name}" "${jobs}")
+    if ! complete "${extracted}" "${description} ${jobs} jobs" "${outputs[@]}"; then
         keep_foreign "${extracted}" "${dir}/split${jobs}"
         begin_step "${extracted}"
         run python -m omni_asr.bin.split "${dir}" "${jobs}"

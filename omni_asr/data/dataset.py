@@ -26,7 +26,7 @@ from omni_asr.data.specaugment import SpecAugment
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
 from omni_asr.kaldi.ark import read_matrix
-from omni_asr.kaldi.matrix import ArkFiles, Header, decode, feature_fault, stored_fault
+from omni_asr.kaldi.matrix import AGAIN, ArkFiles, Header, decode, feature_fault, stored_fault
 from omni_asr.kaldi.pipes import check_pipes
 from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.text.unknown import count_unknown, refuse_unknown
@@ -149,7 +149,7 @@ class UtteranceSet:
         if rows != frames:
             fault = f"{rows} frames where {frames} should be"
         if fault:
-            raise UserError(f"{place}: {fault}; make the features again (stage 2 with --force true)")
+            raise UserError(f"{place}: {fault}; {AGAIN}")
 
     @contextlib.contextmanager
     def _naming(self, index: int) -> Iterator[None]:

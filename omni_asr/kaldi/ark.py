@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from omni_asr.errors import UserError
 from omni_asr.files import atomic_write
-from omni_asr.kaldi.matrix import Header, read_header
+from omni_asr.kaldi.matrix import AGAIN, Header, read_header
 from omni_asr.kaldi.pipes import PipeError, is_command, run_pipe
 from omni_asr.kaldi.tables import write_table
 
@@ -85,13 +85,9 @@ def read_matrix(value: str) -> NDArray[Any]:
         with _opened(value) as (file, rows):
             matrix = _read(file, value)
     except FileNotFoundError:
-        raise UserError(
-            f"the archive of {value} does not exist; make the features again (stage 2 with --force true)"
-        ) from None
+        raise UserError(f"the archive of {value} does not exist; {AGAIN}") from None
     except UNREADABLE:
-        raise UserError(
-            f"no matrix at {value}, or not a whole one; make the features again (stage 2 with --force true)"
-        ) from None
+        raise UserError(f"no matrix at {value}, or not a whole one; {AGAIN}") from None
     except PipeError as error:
         raise UserError(f"{value}: {error}") from None
     return matrix if rows is None else matrix[rows]

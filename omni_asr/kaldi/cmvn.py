@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from omni_asr.audio.fbank_conf import columns_of
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import ArkWriter, read_ark, read_matrix
-from omni_asr.kaldi.matrix import LARGEST, feature_fault
+from omni_asr.kaldi.matrix import AGAIN, LARGEST, feature_fault
 from omni_asr.kaldi.pipes import check_pipes
 from omni_asr.kaldi.tables import read_table
 
@@ -38,9 +38,7 @@ def compute_cmvn(data_dir: str | os.PathLike[str], out: str | os.PathLike[str]) 
         matrix = read_matrix(value).astype(np.float64)
         fault = feature_fault(matrix, columns)
         if fault:
-            raise UserError(
-                f"{path}: features of {key}: {value}: {fault}; make the features again (stage 2 with --force true)"
-            )
+            raise UserError(f"{path}: features of {key}: {value}: {fault}; {AGAIN}")
         if sums is None or squares is None:
             columns = matrix.shape[1]
             sums, squares = np.zeros(columns), np.zeros(columns)

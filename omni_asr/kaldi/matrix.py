@@ -23,6 +23,8 @@ KINDS = {b"FM": (15, 4), b"DM": (15, 8), b"CM": (21, 1), b"CM2": (22, 2), b"CM3"
 """Bytes before the matrix (with the header, without quartiles) and of one value, by Kaldi's name of the format."""
 COMPRESSED = (b"CM", b"CM2", b"CM3")
 """Formats whose header holds the least value and the range."""
+AGAIN = "make the features again (stage 2 with --force true)"
+"""Advice on damage that a stage which looks complete does not see."""
 LONGEST_HEADER = 32
 """Bytes that hold any header."""
 LARGEST = 1000.0
@@ -79,9 +81,7 @@ def check_size(header: Header, available: int, place: str) -> None:
     """
     if min(header.rows, header.columns) < 0 or header.size > available:
         shape = f"{header.rows} x {header.columns} values"
-        raise UserError(
-            f"{place}: the archive ends within a matrix of {shape}; make the features again (stage 2 with --force true)"
-        )
+        raise UserError(f"{place}: the archive ends within a matrix of {shape}; {AGAIN}")
 
 
 def read_header(file: BinaryIO, place: str) -> Header | None:
@@ -210,9 +210,7 @@ class ArkFiles:
                     check_size(header, len(data), f"{path}:{offset}")
                 data += more
         except FileNotFoundError:
-            raise UserError(
-                f"{path}:{offset}: the archive does not exist; make the features again (stage 2 with --force true)"
-            ) from None
+            raise UserError(f"{path}:{offset}: the archive does not exist; {AGAIN}") from None
         except OSError as error:
             raise UserError(f"{path}:{offset}: cannot read the archive ({error.strerror})") from None
         self._row_bytes = max(self._row_bytes, header.size / max(1, header.rows) if header.rows > 32 else 0)

@@ -37,6 +37,7 @@ def data(tmp_path):
             write(name, np.full((12, 8), number, np.float32))
         write_table(tmp_path / f"fbank/x.{number}.utt2num_frames", {name: "12"})
         write_table(tmp_path / f"fbank/x.{number}.failed", {})
+        write_table(tmp_path / f"fbank/x.{number}.rates", {"16000": "1"})
         (tmp_path / f"fbank/x.{number}.conf").write_text("--num-mel-bins=8\n")
     tables = {
         "wav_scp": "\n".join(f"r{number:03} /r{number}.wav" for number in reversed(range(PARTS))),

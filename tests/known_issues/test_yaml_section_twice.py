@@ -52,7 +52,7 @@ def test_values_that_pyyaml_fails_on_are_one_line(path, value):
 
 def test_a_number_that_no_float_can_hold(path):
     path.write_text(f"optim:\n  lr: {'9' * 400}\n")
-    assert "optim.lr must be a number" in error_of(load_config, path)
+    assert "optim.lr must be a finite number" in error_of(load_config, path)
 
 
 @pytest.mark.parametrize("value", ["[" * 2000, "{a: " * 500])

@@ -58,7 +58,7 @@ def contents(folder):
 
 
 def kept(files, program):
-    """Output of before that a program keeps when it fails: make-fbank removes its old table before anything can fail."""
+    """Output of before that a failing program keeps; make-fbank removes its old table before anything can fail."""
     return {path: data for path, data in files.items() if program != "make-fbank" or path.suffix != ".scp"}
 
 

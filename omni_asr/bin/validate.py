@@ -27,9 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check each directory and print the violations, or what was counted."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("data_dirs", metavar="DATA_DIR", nargs="+", help="Kaldi data directory")
-    parser.add_argument(
+    features = parser.add_mutually_exclusive_group()
+    features.add_argument(
         "--feats", action="store_true", help="feats.scp must be there; where it is, it is checked anyway"
     )
+    features.add_argument("--no-feats", action="store_true", help="leave out the matrices that feats.scp names")
     parser.add_argument("--no-text", action="store_true", help="text need not be there")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp need not be there")
     parser.add_argument("--audio", action="store_true", help="read every recording to its end as well")
@@ -39,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for data_dir in args.data_dirs:
         try:
             validation = Validation(data_dir, args.feats, not args.no_text, not args.no_wav)
-            count = _print_violations(_violations(validation)) or (_print_unreadable(validation) if args.audio else 0)
+            count = _print_violations(_violations(validation, not args.no_feats)) or (
+                _print_unreadable(validation) if args.audio else 0
+            )
         except UserError as error:
             _print_error(str(error))
             count = 1
@@ -53,14 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if broken else 0
 
 
-def _violations(validation: Validation) -> Iterator[Violation]:
-    """Violations of the tables; of the features too where the tables have none."""
+def _violations(validation: Validation, matrices: bool) -> Iterator[Violation]:
+    """Violations of the tables; with ``matrices`` of the features too, where the tables have none."""
     valid = True
     for violation in validation.violations():
         valid = False
         yield violation
     scp = validation.data.path / "feats.scp"
-    if valid and scp.is_file():
+    if matrices and valid and scp.is_file():
         for fault in matrix_faults(validation.data.path):
             yield Violation(f"{scp}: wrong matrices", fault)
 

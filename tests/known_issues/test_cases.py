@@ -75,7 +75,7 @@ EXPECTED = {
     ),
     "rob_02_stage_2_does_not_mend_archives": Case(
         "RECIPE",
-        (r"decode: error: ", r"stage 2 rc=0$", r"stage 2 without the archive rc=0$"),
+        (r" *decode: error: ", r"stage 2 rc=0$", r"stage 2 without the archive rc=0$"),
         r"features of test are complete, nothing to do",
         changes_recipe=True,
     ),
@@ -131,8 +131,19 @@ EXPECTED = {
 }  # fmt: skip
 FUZZED = ("parse_fuzz", "conf_fuzz", "tok_fuzz", "archive_fuzz", "data_fuzz", "ark_fuzz")
 TRIALS = 60
-RAISED_OUTSIDE = r"unpack \S+: rc=1 tracebacks: 1; omni_asr\.errors\.UserError: "
-"""Lines of a script that calls a function itself, without the program that would print the error in one line."""
+RAISED_OUTSIDE = (
+    r"unpack \S+: rc=1 tracebacks: 1; omni_asr\.errors\.UserError: .*\n"
+    r"|Traceback .*\n  File \"<stdin>\".*\nFileNotFoundError: .*'x\.scp'\n"
+)
+"""Tracebacks of the scripts themselves: one calls a function without its program, one reads a table that a program,
+rightly, did not write."""
+RENEWED = (
+    ("show-config twice.yaml", "show-config --config twice.yaml"),
+    ("show-config c.yaml", "show-config --config c.yaml"),
+    ("show-config /dev/null ", "show-config --set "),
+    ("import read_sphere, sphere_value", "import read_sphere, sphere_pipe as sphere_value"),
+)
+"""Calls and names in the scripts that are others today."""
 
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="no folder ../shared/cases beside the repository")
 
@@ -190,7 +201,8 @@ def run_case(name, folder, recipe=None):
     """The output of a script, or of some trials of the fuzzer."""
     if name in FUZZED:
         env = {"RECIPE": str(recipe), "FUZZ_DIR": str(folder / name)}
-        command = [sys.executable, str(CASES / "rob_fuzz" / "areas.py"), name, "11", str(TRIALS)]
+        script = renewed("rob_fuzz", folder / f"script_{name}")
+        command = [sys.executable, str(script / "areas.py"), name, "11", str(TRIALS)]
         return run(command, folder, env)
     case = EXPECTED[name]
     places = {"WORK": folder / name, "RECIPE": recipe}
@@ -199,7 +211,20 @@ def run_case(name, folder, recipe=None):
         data |= {"CMVN": "data/train_sp/cmvn.ark", "EXP": "exp/omni_tiny"}
         places |= {word: recipe / path for word, path in data.items()}
     words = [str(places.get(word, word)) for word in case.arguments.split()]
-    return run(["bash", str(CASES / name / "run.sh"), *words], case.cwd)
+    script = renewed(name, folder / f"script_{name}")
+    return run(["bash", str(script / "run.sh"), *words], case.cwd)
+
+
+def renewed(name, folder):
+    """A copy of a case's scripts with the calls and names of today."""
+    shutil.copytree(CASES / name, folder, copy_function=shutil.copyfile)
+    folder.chmod(0o755)
+    for path in folder.iterdir():
+        text = path.read_text(encoding="utf-8")
+        for old, new in RENEWED:
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+    return folder
 
 
 def run(command, cwd, env=None):
@@ -215,7 +240,7 @@ def test_the_case_ends_right(name, outputs):
     if name in without():
         pytest.skip("this user may not mount the small disk of this case")
     shown = outputs[name]
-    judged = "".join(line for line in shown.splitlines(keepends=True) if not re.match(RAISED_OUTSIDE, line))
+    judged = re.sub(RAISED_OUTSIDE, "", shown)
     assert not re.search(NEVER, judged), shown
     assert not re.search(EXPECTED[name].lacks, shown), shown
     missing = [pattern for pattern in EXPECTED[name].has if not re.search(f"(?m)^{pattern}", shown)]

@@ -228,7 +228,11 @@ def test_a_foreign_table_is_named(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["data/test", "exp/omni/none"], "exp/omni/none: score this set first (stage 5)"),
+        (["data/test", "exp/omni/none"], "exp/omni/none: none has no wer"),
+        (
+            ["data/test", "exp/omni"],
+            "exp/omni is an experiment; name one of its decodings, such as exp/omni/decode_test",
+        ),
         (["--most", "0", "data/test", "exp/omni/decode_test"], "--most 0: at least one utterance was expected"),
     ],
 )

@@ -318,3 +318,23 @@ def test_prepare_without_corpus(root: Path, tmp_path: Path) -> None:
     done = run(root, "prepare.py", "--corpus_dir", str(tmp_path), "--data_dir", str(tmp_path))
     assert done.returncode == 1
     assert "run stage 0" in done.stderr
+
+
+def test_data_of_another_size_are_not_trained_on(root: Path, tmp_path: Path) -> None:
+    """After a trial, `--stage 3` without its size would replace rows of RESULTS.md by those of the trial."""
+    for name in ("TEMPLATE", "mini"):
+        skip = shutil.ignore_patterns("data", "exp", "fbank", "corpus")
+        shutil.copytree(root / "egs" / name, tmp_path / "egs" / name, symlinks=True, ignore=skip)
+    done = tmp_path / "egs/mini/data/.done"
+    done.mkdir(parents=True)
+    (done / "download").write_text("options: --corpus_dir=corpus --size=tiny\n")
+
+    def start(*options: str) -> subprocess.CompletedProcess[str]:
+        command = ["./run.sh", "--dry_run", "true", "--ngpu", "0", *options]
+        return subprocess.run(command, cwd=tmp_path / "egs/mini", capture_output=True, text=True)
+
+    refused = start("--stage", "3")
+    assert refused.returncode == 1
+    assert refused.stderr == "run.sh: error: data/ was made with --size tiny; give that again, or start at stage 0\n"
+    assert start("--stage", "3", "--size", "tiny").returncode == 0
+    assert start("--stop_stage", "0").returncode == 0

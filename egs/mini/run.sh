@@ -24,6 +24,11 @@ data_opts=()
 
 after_options() {
     check_choice size default tiny
+    # Results on data of another size would replace rows of the same name.
+    local made
+    made=$(grep -o -- '--size=[a-z]*' data/.done/download 2> /dev/null || true)
+    [[ ${stage} == 0 || -z ${made} || ${made} == "--size=${size}" ]] ||
+        fail "data/ was made with ${made/=/ }; give that again, or start at stage 0"
     # A trial leaves the table of the repository alone.
     [[ ${size} == default || ${results} != RESULTS.md ]] || results=exp/RESULTS.md
 }

@@ -61,9 +61,12 @@ def read_errors(
     folder, data = Path(decode_dir), Path(data_dir)
     experiment, name = Path(os.path.abspath(folder)).parent.name, Path(os.path.abspath(data)).name
     files = ResultFiles(folder, suffix)
+    decodings = sorted(folder.glob("decode_*"))
+    if decodings:
+        raise UserError(f"{folder} is an experiment; name one of its decodings, such as {decodings[0]}")
     decoded, missing = read_decoded(name, files)
     if not decoded.wer or not decoded.utterances:
-        raise UserError(f"{decode_dir}: score this set first (stage 5); {missing[0]}")
+        raise UserError(f"{decode_dir}: {missing[0]}")
     _check_set(decoded, data, files.folder)
     found = Errors(decoded, experiment, worst_utterances(decoded.utterances, most), notes=missing)
     for path in sorted(files.folder.glob("by_*.md")):

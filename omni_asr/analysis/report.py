@@ -57,8 +57,9 @@ def _comparison_section(experiment: Experiment, others: Sequence[Experiment], se
     if not any(decoded.wer for one in others for decoded in one.sets):
         return ""
     folder = page.escape(experiment.path.parent.name)
+    counted = f"the {len(others)} experiments" if len(others) > 1 else "the only experiment"
     note = (
-        f'<p class="note">WER in percent of the {len(others)} experiments in {folder}/ that had results on these '
+        f'<p class="note">WER in percent of {counted} in {folder}/ that had results on these '
         f"sets on {page.now()}, scored in the same way, with 95 % intervals by bootstrap; this one is shaded, the "
         "lowest WER of each set underlined. Experiments that are trained or scored later appear when this page is "
         f"written again: <code>{page.escape(command)}</code></p>"

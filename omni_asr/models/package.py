@@ -167,7 +167,7 @@ def load_package(path: str | os.PathLike[str], device: torch.device) -> Package:
     if path.is_dir():
         path = path / "model.pt"
     if not path.exists():
-        raise UserError(f"{path} is missing; stage 3 makes it, or --model names another one")
+        raise UserError(f"{path} does not exist; name a trained experiment (stage 3 of a recipe) or a model file")
     return Package.of(open_package(path), str(path), device)
 
 

@@ -89,6 +89,7 @@ def without_hypothesis(
     if unknown:
         more = f" (nor are {len(unknown) - 1} others)" if len(unknown) > 1 else ""
         raise UserError(
-            f"{hypothesis_name}: utterance {unknown[0]!r} is not in {reference_name}{more}; decode this set"
+            f"{hypothesis_name}: utterance {unknown[0]!r} is not in {reference_name}{more}; "
+            f"this is the text of another set, or it has lost lines (omni-asr validate)"
         )
     return [utterance for utterance in references if utterance not in hypotheses]

@@ -2,9 +2,13 @@ import kaldiio
 import numpy as np
 import pytest
 
+from omni_asr.data.dataset import UtteranceSet
+from omni_asr.data.shard import write_shards
 from omni_asr.errors import UserError
+from omni_asr.features.check import matrix_faults
+from omni_asr.features.cmvn import compute_cmvn
 from omni_asr.kaldi.ark import ArkWriter, num_frames, read_ark, read_matrix
-from omni_asr.kaldi.tables import read_table
+from omni_asr.kaldi.tables import read_table, write_table
 
 MATRICES = {
     "u2": np.random.default_rng(1).normal(size=(50, 80)).astype(np.float32),
@@ -71,3 +75,53 @@ def test_bad_places_are_named_in_one_line(tmp_path, place):
     with pytest.raises(UserError) as error:
         read_matrix(f"{tmp_path}/{place}")
     assert place in str(error.value) and "\n" not in str(error.value)
+
+
+def save_with_numpy(folder, matrices):
+    """Write an archive and its table as ``write_function="numpy"`` of kaldiio does."""
+    kaldiio.save_ark(str(folder / "n.ark"), matrices, scp=str(folder / "feats.scp"), write_function="numpy")
+    return read_table(folder / "feats.scp")
+
+
+@pytest.mark.parametrize("change", [np.asarray, np.asfortranarray, lambda matrix: matrix.astype(">f8")])
+def test_arrays_of_numpy_are_features_for_every_reader(tmp_path, change):
+    table = save_with_numpy(tmp_path, {key: change(MATRICES[key]) for key in sorted(MATRICES)})
+    write_table(tmp_path / "utt2num_frames", {key: str(len(MATRICES[key])) for key in table})
+    utterances = UtteranceSet(tmp_path, None)
+    for index, (key, value) in enumerate(table.items()):
+        read = [read_matrix(value), read_matrix(f"{value}[0:99]"), utterances.load(index)]
+        read.append(read_matrix(f"tail -c +{int(value.rpartition(':')[2]) + 1} {tmp_path}/n.ark |"))
+        for matrix in read:
+            np.testing.assert_array_equal(matrix, MATRICES[key])
+        assert num_frames(value) == len(MATRICES[key])
+    assert [key for key, _ in read_ark(tmp_path / "n.ark")] == list(table)
+    assert list(matrix_faults(tmp_path)) == []
+    assert compute_cmvn(tmp_path, tmp_path / "cmvn.ark") == (3, 62)
+    assert write_shards(tmp_path, tmp_path / "shards", 2, 1) == 2
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros(3), np.zeros((2, 3, 4)), np.array(1.0), np.array([["a", "b"]]), np.array([[{}]], dtype=object)]
+)
+def test_arrays_of_numpy_that_are_no_matrix_of_numbers_are_refused(tmp_path, array):
+    table = save_with_numpy(tmp_path, {"a": array})
+    with pytest.raises(UserError, match="no matrix at .*n.ark:2"):
+        read_matrix(table["a"])
+
+
+@pytest.mark.parametrize("end", [3, 4, 20, 100, -1])
+def test_a_torn_array_of_numpy_is_refused(tmp_path, end):
+    value = save_with_numpy(tmp_path, {"a": MATRICES["u1"]})["a"]
+    (tmp_path / "n.ark").write_bytes((tmp_path / "n.ark").read_bytes()[: 2 + end if end > 0 else end])
+    with pytest.raises(UserError, match="no matrix at .*n.ark:2"):
+        read_matrix(value)
+
+
+def test_a_shape_in_an_array_of_numpy_asks_for_no_more_than_the_file_has(tmp_path):
+    value = save_with_numpy(tmp_path, {"a": MATRICES["u1"]})["a"]
+    data = (tmp_path / "n.ark").read_bytes()
+    shape, larger = b"(3, 80), }       ", b"(99999999, 80), }"
+    assert shape in data and len(shape) == len(larger)
+    (tmp_path / "n.ark").write_bytes(data.replace(shape, larger))
+    with pytest.raises(UserError, match="no matrix at"):
+        read_matrix(value)

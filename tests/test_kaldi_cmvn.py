@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from omni_asr.errors import UserError
+from omni_asr.features.cmvn import LEAST_DEVIATION, compute_cmvn, read_cmvn_stats
 from omni_asr.kaldi.ark import ArkWriter
-from omni_asr.kaldi.cmvn import LEAST_DEVIATION, compute_cmvn, read_cmvn_stats
 
 
 def test_mean_and_scale_are_those_of_the_features(tmp_path):

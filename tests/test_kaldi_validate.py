@@ -147,6 +147,50 @@ def test_program_prints_every_violation_in_one_run(tmp_path, capsys):
     )
 
 
+WRONG = {
+    "text": "text:2: 'a-1' comes after 'a-2'",
+    "archives": "does not exist; make the features again",
+    "audio": "No such file or directory: ",
+}
+
+
+def faults_of(folder, capsys):
+    """Numbers of faults that the program prints, by kind."""
+    assert program.main(["--audio", str(folder)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    return {kind: sum(message in line for line in lines) for kind, message in WRONG.items()}
+
+
+@pytest.fixture
+def all_wrong(tmp_path):
+    """A directory with a table out of order, two archives that are missing and two recordings, too."""
+    feats = "a-1 /none/1.ark:4\na-2 /none/1.ark:9\nb-1 /none/2.ark:4"
+    return small_dir(tmp_path / "d", text="a-2 TWO\na-1 ONE\nb-1 FOUR", feats_scp=feats)
+
+
+def test_a_wrong_table_hides_no_wrong_matrix_and_no_wrong_recording(all_wrong, capsys):
+    assert faults_of(all_wrong, capsys) == {"text": 1, "archives": 3, "audio": 2}
+    (all_wrong / "fbank.conf").write_text("nonsense\n")
+    assert faults_of(all_wrong, capsys) == {"text": 1, "archives": 0, "audio": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "archives", "audio"),
+    [
+        ("feats.scp", "b-1 /none/2.ark:4\na-1 /none/1.ark:4\na-2 /none/1.ark:9\n", 0, 2),
+        ("utt2num_frames", "a-1 1\na-2 x\nb-1 2\n", 0, 2),
+        ("segments", "a-1 r1 0 1\na-2 r1 x 2\nb-1 r2 0 3\n", 3, 0),
+        ("utt2spk", "a-1 a\na-2 a x\nb-1 b\n", 3, 0),
+        ("wav.scp", None, 3, 0),
+    ],
+)
+def test_what_a_broken_table_names_is_not_looked_at(all_wrong, capsys, name, content, archives, audio):
+    (all_wrong / name).unlink(missing_ok=True)
+    if content is not None:
+        (all_wrong / name).write_text(content)
+    assert faults_of(all_wrong, capsys) == {"text": 1, "archives": archives, "audio": audio}
+
+
 def test_violations_of_one_kind_are_counted_after_the_first_ten(tmp_path, capsys):
     utts = [f"a-{number:02}" for number in range(30)]
     folder = write_dir(

@@ -12,7 +12,10 @@ import omni_asr
 LEVELS = [
     {"errors", "files", "read_files", "yaml_files"},
     {"config", "devices", "jobs"},
-    {"audio", "text", "kaldi"},
+    {"text"},
+    {"kaldi"},
+    {"audio"},
+    {"features"},
     {"models", "data", "scoring", "corpora"},
     {"training", "decoding", "analysis"},
     {"bin"},

@@ -13,8 +13,8 @@ import numpy as np
 from recipe_helpers import lives, wait_for
 
 from omni_asr.data.batch import Batch
+from omni_asr.features.cmvn import compute_cmvn
 from omni_asr.kaldi.ark import ArkWriter
-from omni_asr.kaldi.cmvn import compute_cmvn
 from omni_asr.kaldi.tables import write_table
 from omni_asr.models.asr_model import AsrModel, Losses
 from omni_asr.text.tokenizer import save_tokenizer, train_tokenizer

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from omni_asr.bin import ArgumentParser, run_program
-from omni_asr.kaldi.cmvn import compute_cmvn
+from omni_asr.features.cmvn import compute_cmvn
 
 
 def main(argv: Sequence[str] | None = None) -> None:

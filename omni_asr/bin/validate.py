@@ -3,24 +3,28 @@
 Prints every violation of a rule as file:line, the first ten of each kind and the number of the others, and exits with
 status 1 where there is one. Rules: sorting by LC_ALL=C, unique ids, consistent sets of ids, speakers in the order of
 utterances, spk2utt against utt2spk, segments, UTF-8 without odd white space. Where the tables keep them, features must
-be there, of one width (that of fbank.conf), of the length in utt2num_frames, and finite (of compressed features only
-the headers are read); with --audio every recording is read to its end. Utterances that do not begin with their speaker
-are a warning; those listed in removed_utts may lack features. Files such as text.old or utt2spk.bak are not tables.
+be there, of one width (that of fbank.conf) and of the length in utt2num_frames; their headers are read, which bound the
+values of compressed features. With --feats the values of all others are read as well, and must be finite; with --audio
+every recording is read to its end. Utterances that do not begin with their speaker are a warning; those listed in
+removed_utts may lack features. Files such as text.old or utt2spk.bak are not tables.
 
 Example: omni-asr validate data/train data/dev
 """
 
+import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
-from omni_asr.kaldi.stored_features import matrix_faults
+from omni_asr.features.check import matrix_faults
 from omni_asr.kaldi.validate import Validation, Violation
 
 MOST = 10
 """Violations of one kind that are printed."""
+AUDIO_TABLES = {"wav.scp", "segments", "utt2spk", "reco2file_and_channel", "utt2dur"}
+"""Tables that reading the audio starts from."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data_dirs", metavar="DATA_DIR", nargs="+", help="Kaldi data directory")
     features = parser.add_mutually_exclusive_group()
     features.add_argument(
-        "--feats", action="store_true", help="feats.scp must be there; where it is, it is checked anyway"
+        "--feats", action="store_true", help="feats.scp must be there, and the values of all matrices are read"
     )
     features.add_argument("--no-feats", action="store_true", help="leave out the matrices that feats.scp names")
     parser.add_argument("--no-text", action="store_true", help="text need not be there")
@@ -41,13 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for data_dir in args.data_dirs:
         try:
             validation = Validation(data_dir, args.feats, not args.no_text, not args.no_wav)
-            count = _print_violations(_violations(validation, not args.no_feats)) or (
-                _print_unreadable(validation) if args.audio else 0
-            )
         except UserError as error:
             _print_error(str(error))
-            count = 1
-        if count:
+            broken += 1
+            continue
+        if _print_faults(validation, args):
             broken += 1
             continue
         utterances, speakers, recordings = (validation.counts[kind] for kind in ("utt", "spk", "reco"))
@@ -57,15 +59,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if broken else 0
 
 
-def _violations(validation: Validation, matrices: bool) -> Iterator[Violation]:
-    """Violations of the tables; with ``matrices`` of the features too, where the tables have none."""
-    valid = True
-    for violation in validation.violations():
-        valid = False
-        yield violation
+def _print_faults(validation: Validation, args: argparse.Namespace) -> int:
+    """Print what is wrong with tables, matrices and audio; return how many faults there are.
+
+    Matrices and audio are checked unless the tables that name them are broken.
+    """
+    checks: list[Callable[[], int]] = [lambda: _print_violations(validation.violations())]
+    if not args.no_feats:
+        checks.append(lambda: _print_violations(_matrices(validation, args.feats)))
+    if args.audio:
+        checks.append(lambda: _print_unreadable(validation))
+    faults = 0
+    for check in checks:
+        try:
+            faults += check()
+        except UserError as error:
+            _print_error(str(error))
+            faults += 1
+    return faults
+
+
+def _matrices(validation: Validation, values: bool) -> Iterator[Violation]:
+    """Wrong matrices, where there are features and their tables can be read."""
     scp = validation.data.path / "feats.scp"
-    if matrices and valid and scp.is_file():
-        for fault in matrix_faults(validation.data.path):
+    if scp.is_file() and not validation.broken & {"feats.scp", "utt2num_frames"}:
+        for fault in matrix_faults(validation.data.path, values):
             yield Violation(f"{scp}: wrong matrices", fault)
 
 
@@ -83,7 +101,12 @@ def _print_violations(violations: Iterable[Violation]) -> int:
 
 
 def _print_unreadable(validation: Validation) -> int:
-    """Read every recording to its end, print all that cannot be read, and return how many there are."""
+    """Read every recording to its end, print all that cannot be read, and return how many there are.
+
+    Nothing is read where the tables that name recordings and utterances are broken.
+    """
+    if validation.broken & AUDIO_TABLES:
+        return 0
     from omni_asr.audio.reader import AudioReader
 
     failures = 0

@@ -27,6 +27,8 @@ SPEECH_FEATURES = 2
 """Kaldi's compression method for filterbanks."""
 LONGEST_BLANK = 64
 """Bytes within which a matrix in text opens its bracket."""
+NUMPY = b"NPY"
+"""Bytes before an array that NumPy has written."""
 UNREADABLE = (OSError, ValueError, AssertionError, RuntimeError, IndexError, struct.error)
 """Exceptions of kaldiio on damaged archives; UnicodeDecodeError is a ValueError."""
 
@@ -106,7 +108,7 @@ def _opened(value: str) -> Iterator[tuple[BinaryIO, Any]]:
 
 
 def _read(file: BinaryIO, place: str) -> NDArray[Any]:
-    """The binary or text matrix at the position of a file.
+    """The matrix at the position of a file: binary, text, or NumPy's (``kaldiio.save_ark(write_function="numpy")``).
 
     Raises:
         UserError: it is larger than the file, or a pickled object, which kaldiio reads and which runs any code in it.
@@ -117,12 +119,36 @@ def _read(file: BinaryIO, place: str) -> NDArray[Any]:
     file.seek(start)
     if begin.startswith(b"PKL"):
         raise UserError(f"{place} holds a pickled object, which may run any code when read; it is not a matrix")
+    if begin.startswith(NUMPY):
+        file.seek(start + len(NUMPY))
+        return _read_numpy(file)
     is_text = begin.lstrip().startswith(b"[")
     if read_header(file, place) is None and not is_text:
         raise ValueError("no matrix")
     with np.errstate(all="ignore"):  # values of a damaged matrix may overflow
         matrix: NDArray[Any] = kaldiio.matio.read_kaldi(file)
     return matrix
+
+
+def _read_numpy(file: BinaryIO) -> NDArray[Any]:
+    """The matrix behind :data:`NUMPY`: one byte for the width of a number, which is the size of an ``.npy`` file.
+
+    Raises:
+        ValueError: there is no matrix of numbers, or not a whole one.
+    """
+    size = int.from_bytes(file.read(file.read(1)[0]), "little")
+    start = file.tell()
+    if size > file.seek(0, os.SEEK_END) - start:
+        raise ValueError("the file ends within the matrix")
+    file.seek(start)
+    content = bytearray(file.read(size))
+    stream = io.BytesIO(content)
+    is_first = np.lib.format.read_magic(stream) == (1, 0)
+    parse = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+    shape, is_fortran, dtype = parse(stream)
+    if len(shape) != 2 or dtype.kind not in "fiu":
+        raise ValueError("no matrix of numbers")
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape, order="F" if is_fortran else "C")
 
 
 def num_frames(value: str) -> int:
@@ -141,12 +167,18 @@ def stored_header(value: str) -> Header | None:
     Raises:
         UserError: the archive ends within the matrix.
     """
-    path, colon, offset = value.rpartition(":")
-    if colon and offset.isdecimal() and not is_command(value):
-        with contextlib.suppress(OSError), open(path, "rb") as file:
-            file.seek(int(offset))
+    place = split_place(value)
+    if place is not None:
+        with contextlib.suppress(OSError), open(place[0], "rb") as file:
+            file.seek(place[1])
             return read_header(file, value)
     return None
+
+
+def split_place(value: str) -> tuple[str, int] | None:
+    """Path and offset of a scp value ``file:offset``; None for others."""
+    path, colon, offset = value.rpartition(":")
+    return (path, int(offset)) if colon and offset.isdecimal() and not is_command(value) else None
 
 
 def read_ark(path: str | os.PathLike[str]) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -7,10 +7,12 @@ column can have, so the results are equal to the bit.
 Shapes: T rows (frames), F columns (features).
 """
 
+import contextlib
 import errno
 import os
 import struct
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -101,6 +103,12 @@ def read_header(file: BinaryIO, place: str) -> Header | None:
 def width_fault(width: int, columns: int | None) -> str:
     """Reason to refuse a matrix of this width where ``columns`` are wanted (None for any); empty if there is none."""
     return "" if columns in (None, width) else f"{width} columns where {columns} should be"
+
+
+def header_fault(header: Header, columns: int | None) -> str:
+    """Reason to refuse a matrix of this header as features, as :func:`feature_fault` has it for the shape."""
+    fault = width_fault(header.columns, columns)
+    return fault or ("" if min(header.rows, header.columns) > 0 else "the matrix is empty")
 
 
 def feature_fault(x_TF: NDArray, columns: int | None) -> str:
@@ -195,7 +203,7 @@ class ArkFiles:
         Raises:
             UserError: the archive is gone, cannot be read, or ends within the matrix that the header declares.
         """
-        try:
+        with _naming(f"{path}:{offset}"):
             file = self._file(path)
             available = max(0, os.fstat(file).st_size - offset)
             expected = int(LONGEST_HEADER + rows * self._row_bytes + 4096)
@@ -209,12 +217,17 @@ class ArkFiles:
                 if not more:
                     check_size(header, len(data), f"{path}:{offset}")
                 data += more
-        except FileNotFoundError:
-            raise UserError(f"{path}:{offset}: the archive does not exist; {AGAIN}") from None
-        except OSError as error:
-            raise UserError(f"{path}:{offset}: cannot read the archive ({error.strerror})") from None
         self._row_bytes = max(self._row_bytes, header.size / max(1, header.rows) if header.rows > 32 else 0)
         return data, header
+
+    def read_header(self, path: str, offset: int) -> Header | None:
+        """Header of the matrix at a place, without its values; None and errors as by :meth:`read`."""
+        with _naming(f"{path}:{offset}"):
+            file = self._file(path)
+            header = parse_header(os.pread(file, LONGEST_HEADER, offset))
+            if header is not None:
+                check_size(header, max(0, os.fstat(file).st_size - offset), f"{path}:{offset}")
+        return header
 
     def _file(self, path: str) -> int:
         if path in self._open:
@@ -239,3 +252,14 @@ class ArkFiles:
         while self._open:
             os.close(self._open.popitem()[1])
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextlib.contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Name the place in the errors of a block that reads an archive."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{place}: the archive does not exist; {AGAIN}") from None
+    except OSError as error:
+        raise UserError(f"{place}: cannot read the archive ({error.strerror})") from None

@@ -38,7 +38,7 @@ def _check_kind(path: Path) -> None:
     elif path.suffix == ".scp":
         _check_archives(path)
     elif path.name == "cmvn.ark":
-        from omni_asr.kaldi.cmvn import read_cmvn_stats
+        from omni_asr.features.cmvn import read_cmvn_stats
 
         read_cmvn_stats(path)
     elif path.name == "tokens.txt":

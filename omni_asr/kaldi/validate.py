@@ -67,7 +67,8 @@ class Validation:
         self.required = {"utt2spk": True, "spk2utt": True, "wav.scp": wav, "text": text, "feats.scp": feats}
         self.counts = {"utt": 0, "spk": 0, "reco": 0}
         """Utterances, speakers and recordings, once :meth:`violations` has ended."""
-        self._broken: set[str] = set()  # tables with a line that breaks one of their own rules
+        self.broken: set[str] = set()
+        """Tables that break one of their own rules, or are missing, once :meth:`violations` has ended."""
         self._folder = Path()
 
     def violations(self) -> Iterator[Violation]:
@@ -101,6 +102,7 @@ class Validation:
                     "spk2utt": f"; omni-asr fix {self.data.path} makes it",
                     "feats.scp": "; stage 2 of a recipe makes it",
                 }
+                self.broken.add(name)
                 hint = hints.get(name, f"; make it, or check without it: --no-{name.partition('.')[0]}")
                 yield Violation(f"{self.data.path}: missing tables", f"{self.data.path / name} does not exist{hint}")
 
@@ -109,6 +111,7 @@ class Validation:
             try:
                 check_pipes(self.data.path / name)
             except UserError as error:
+                self.broken.add(name)
                 yield Violation(f"{self.data.path / name}: commands", str(error))
 
     # --- one table ----------------------------------------------------------------------------------------------------
@@ -132,13 +135,13 @@ class Validation:
                 broken["out of order or repeated"] = _misplaced(path, number, key, largest, searched <= MOST_SEARCHED)
             largest = max(largest, key, key=sort_key)
             for kind, message in broken.items():
-                self._broken.add(name)
+                self.broken.add(name)
                 yield Violation(f"{path}: lines {kind}", f"{path}:{number}: {message}")
         return number
 
     def _keys(self, name: str) -> Iterator[Key]:
         """Ids of a table in order."""
-        if name not in self._broken:
+        if name not in self.broken:
             return keys_of(self.data.path / name)
         path = self._folder / f"keys.{name}"
         if not path.exists():
@@ -173,6 +176,7 @@ class Validation:
                 yield self._of_another_form("reco2file_and_channel", str(error))
 
     def _of_another_form(self, name: str, message: str) -> Violation:
+        self.broken.add(name)
         return Violation(f"{self.data.path / name}: lines of another form", message)
 
     # --- several tables -----------------------------------------------------------------------------------------------
@@ -183,6 +187,7 @@ class Validation:
         Returns how many utterances do not begin with their speaker, and the first of them.
         """
         path, previous, unlike, first = self.data.path / "utt2spk", "", 0, ""
+        is_sorted = "utt2spk" not in self.broken
         for number, utterance, speaker in self._rows("utt2spk"):
             where, fields = f"{path}:{number}", len(speaker.split())
             if fields > 1:
@@ -192,7 +197,7 @@ class Validation:
             if not utterance.startswith(speaker):
                 unlike += 1
                 first = first or f"{utterance} in line {number}"
-            if sort_key(speaker) < sort_key(previous) and "utt2spk" not in self._broken:
+            if sort_key(speaker) < sort_key(previous) and is_sorted:
                 yield Violation(f"{path}: speakers out of order", f"{where}: {unordered(utterance, speaker, previous)}")
             previous = speaker
         if self.data.has("utt2spk") and self.data.has("spk2utt"):

@@ -12,9 +12,9 @@ from manifest_helpers import write_features
 
 from omni_asr.data.dataset import UtteranceSet
 from omni_asr.errors import UserError
+from omni_asr.features.check import matrix_faults
+from omni_asr.features.cmvn import compute_cmvn, read_cmvn_stats
 from omni_asr.kaldi.ark import num_frames, read_ark, read_matrix
-from omni_asr.kaldi.cmvn import compute_cmvn, read_cmvn_stats
-from omni_asr.kaldi.stored_features import check_matrices
 from omni_asr.kaldi.tables import read_table
 
 HUGE = 2**31 - 1
@@ -45,7 +45,7 @@ def test_it_is_compared_with_the_file_first(tmp_path, compression, rows, columns
             data[start + offset : start + offset + 4] = struct.pack("<i", value)
     (folder / "0.ark").write_bytes(data)
     utterances = UtteranceSet(folder, None)
-    reads = [lambda: utterances.load(0), lambda: utterances.load_bytes(0), lambda: check_matrices(folder)]
+    reads = [lambda: utterances.load(0), lambda: utterances.load_bytes(0)]
     reads += [lambda: compute_cmvn(folder, folder / "cmvn.ark")]
     if rows != 0:
         reads += [lambda: read_matrix(place), lambda: read_matrix(f"{place}[0:3]"), lambda: num_frames(place)]
@@ -55,6 +55,8 @@ def test_it_is_compared_with_the_file_first(tmp_path, compression, rows, columns
         with pytest.raises(UserError) as error:
             read()
         assert "\n" not in str(error.value)
+    faults = list(matrix_faults(folder, values=False))
+    assert len(faults) == 1 and faults[0].startswith(f"{folder}/feats.scp:1: features of 'u000-0': {place}: ")
 
 
 def test_a_length_in_the_table_asks_for_no_more_than_the_file_has(tmp_path):

@@ -3,15 +3,17 @@
 One column was spread over all bins by broadcasting, any other number ended in a traceback.
 """
 
+import re
+
 import pytest
 from manifest_helpers import BINS, write_features
 
 from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.features import features_of
 from omni_asr.errors import UserError
+from omni_asr.features.check import matrix_faults
+from omni_asr.features.cmvn import compute_cmvn
 from omni_asr.kaldi.ark import ArkWriter, read_matrix
-from omni_asr.kaldi.cmvn import compute_cmvn
-from omni_asr.kaldi.stored_features import check_matrices
 from omni_asr.kaldi.tables import read_table
 
 
@@ -36,15 +38,15 @@ def test_it_is_refused_by_everything_that_reads_features(folder, tmp_path):
     assert utterances.load(1).shape[1] == BINS
     with pytest.raises(UserError, match=f"features of u000-0: .*: {fault}"):
         compute_cmvn(folder, tmp_path / "cmvn.ark")
-    with pytest.raises(UserError, match=f"feats.scp:1: features of 'u000-0': .*: {fault}$"):
-        check_matrices(folder)
+    faults = list(matrix_faults(folder))
+    assert len(faults) == 1 and re.search(f"feats.scp:1: features of 'u000-0': .*: {fault}$", faults[0])
 
 
 def test_without_a_configuration_the_first_matrix_gives_the_width(folder, tmp_path):
     folder, _ = folder
     (folder / "fbank.conf").unlink()
-    with pytest.raises(UserError, match=rf"feats.scp:2: features of 'u000-1': .* \({3 * 7 - 2} more are wrong\)"):
-        check_matrices(folder)
+    faults = list(matrix_faults(folder))
+    assert len(faults) == 3 * 7 - 1 and "feats.scp:2: features of 'u000-1': " in faults[0]
     with pytest.raises(UserError, match=f"features of u000-1: .*: {BINS} columns where"):
         UtteranceSet(folder, None).load(1)
     with pytest.raises(UserError, match=f"features of u000-1: .*: {BINS} columns where"):
@@ -56,5 +58,6 @@ def test_a_length_that_differs_from_the_table_is_named(tmp_path):
     lines = (folder / "utt2num_frames").read_text().splitlines()
     lines[4] = f"{lines[4].split()[0]} 9"
     (folder / "utt2num_frames").write_text("\n".join(lines) + "\n")
-    with pytest.raises(UserError, match=r"feats.scp:5: features of 'u001-1': .* frames where utt2num_frames has 9$"):
-        check_matrices(folder)
+    faults = list(matrix_faults(folder))
+    assert len(faults) == 1
+    assert re.search(r"feats.scp:5: features of 'u001-1': .* frames where utt2num_frames has 9$", faults[0])

@@ -1,0 +1,1 @@
+"""Features of data directories: their statistics and checks."""

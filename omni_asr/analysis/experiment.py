@@ -107,7 +107,7 @@ def siblings(experiment: Experiment, sets: list[str]) -> list[Experiment]:
     for path in sorted(experiment.path.parent.iterdir()):
         if path.suffix == ".before" and path != experiment.path:
             continue
-        rates = [DecodedSet(name, *_rates(files_of(path, name))) for name in sets]
+        rates = [_read_rates(name, files_of(path, name), missing=[]) for name in sets]
         decoded = [
             one if one.wer and one.wer.kind == kinds.setdefault(one.name, one.wer.kind) else DecodedSet(one.name)
             for one in rates
@@ -159,19 +159,24 @@ def _read_training(experiment: Experiment) -> None:
             experiment.missing.append(f"train.jsonl has no lines of type {kind}")
 
 
-def _rates(files: ResultFiles) -> tuple[Rate | None, Rate | None, Interval | None]:
-    """Rates in words and characters, and the interval of the first; nothing where that is damaged."""
-    rates: list[Rate | None] = []
-    for unit in ("wer", "cer"):
-        try:
-            rates.append(read_rate(files.rate(unit)))
-        except UserError:
-            rates.append(None)
+def _read_rate(files: ResultFiles, unit: str) -> Rate | None:
     try:
-        interval = read_interval(files.folder / "ci", files.subset or "all") if rates[0] else None
+        return read_rate(files.rate(unit))
     except UserError:
-        return None, None, None
-    return rates[0], rates[1], interval
+        return None
+
+
+def _read_rates(name: str, files: ResultFiles, missing: list[str]) -> DecodedSet:
+    """Rates in words and characters and the interval of the first, each where it can be read.
+
+    A damaged interval is added to ``missing``.
+    """
+    decoded = DecodedSet(name, wer=_read_rate(files, "wer"), cer=_read_rate(files, "cer"))
+    try:
+        decoded.interval = read_interval(files.folder / "ci", files.subset or "all") if decoded.wer else None
+    except UserError as error:
+        missing.append(str(error))
+    return decoded
 
 
 def _read_set(experiment: Experiment, name: str, suffix: str) -> DecodedSet:
@@ -190,8 +195,8 @@ def _read_set(experiment: Experiment, name: str, suffix: str) -> DecodedSet:
 
 def read_decoded(name: str, files: ResultFiles) -> tuple[DecodedSet, list[str]]:
     """Error rates and aligned utterances of a decoded and scored set, and what could not be read, a sentence each."""
-    missing = []
-    folder, decoded = files.decode_dir, DecodedSet(name, *_rates(files))
+    missing: list[str] = []
+    folder, decoded = files.decode_dir, _read_rates(name, files, missing)
     if decoded.wer is None or decoded.cer is None:
         missing.append(f"{folder.name} has no {files.rate('wer').name} and cer: score this set (stage 5)")
     elif is_stale(folder, files.rate("wer")):

@@ -1,5 +1,6 @@
 """The pieces of the report's page as HTML; whatever comes from files is escaped here."""
 
+import contextlib
 import html
 import math
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 from omni_asr import __version__
 from omni_asr.analysis.experiment import DecodedSet, Experiment, Load
 from omni_asr.analysis.style import LOAD_HIGH, LOAD_LOW, STYLE_SHEET
+from omni_asr.errors import UserError
 from omni_asr.scoring.result_tables import Row
 from omni_asr.scoring.results import experiment_row
 from omni_asr.scoring.runs import ROUTERS, SIZES, described, short_number, summary
@@ -189,13 +191,12 @@ def wrapped(*pieces: str) -> str:
 
 def _means(others: Sequence[Experiment], sets: Sequence[str]) -> str:
     """The summary over seeds; empty where no group has more than one."""
-    rows: list[Row] = [
-        experiment_row(one.path, decoded.name)
-        for one in others
-        if one.info
-        for decoded in one.sets
-        if decoded.wer and decoded.cer
-    ]
+    decoded_sets = [(one.path, decoded) for one in others if one.info for decoded in one.sets]
+    rows: list[Row] = []
+    for path, decoded in decoded_sets:
+        if decoded.wer and decoded.cer:
+            with contextlib.suppress(UserError):  # such as rates of hypotheses that are gone; "missing" names them
+                rows.append(experiment_row(path, decoded.name, with_interval=False))
     groups: dict[tuple[str, ...], dict[str, Row]] = {}
     for entry in summary(rows):
         groups.setdefault(tuple(entry[name] for name in ("router", "config", *SIZES)), {})[entry["set"]] = entry

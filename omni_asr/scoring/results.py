@@ -111,10 +111,10 @@ def experiment_rows(exp_dir: str | os.PathLike[str], test_set: str) -> list[Row]
     return [experiment_row(exp_dir, name, files.suffix) for files in scored for name in names[files]]
 
 
-def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str = "") -> Row:
+def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str = "", with_interval: bool = True) -> Row:
     """The row of one experiment and test set or ``SET/SUBSET``; every value is the text of its cell.
 
-    ``suffix`` is what the names of its rates end in, one of SUFFIXES.
+    ``suffix`` is what the names of its rates end in, one of SUFFIXES; without the interval its cell is empty.
 
     Raises:
         UserError: the experiment is not trained, or the set not scored, or decoded anew since then.
@@ -125,6 +125,7 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str =
     info = read_model_info(files.decode_dir if foreign else exp_dir)
     wer, cer = (read_rate(files.rate(unit)) for unit in ("wer", "cer"))
     files.check()
+    interval = read_interval(files.folder / "ci", files.subset or "all") if with_interval else None
     name = Path(os.path.abspath(exp_dir)).name
     return {
         "exp": name,
@@ -133,7 +134,7 @@ def experiment_row(exp_dir: str | os.PathLike[str], test_set: str, suffix: str =
         "regime": wer.regime,
         "protocol": wer.protocol,
         "WER": f"{wer.percent:.2f}",
-        "WER 95 %": str(read_interval(files.folder / "ci", files.subset or "all") or "-"),
+        "WER 95 %": str(interval or "-"),
         "CER": f"{cer.percent:.2f}",
         "S / D / I": f"{wer.substitutions} / {wer.deletions} / {wer.insertions}",
         "errors / words": f"{wer.errors} / {wer.words}",

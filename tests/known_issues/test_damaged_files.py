@@ -10,14 +10,16 @@ import pytest
 import torch
 from report_helpers import make_experiment
 
+from omni_asr.analysis.experiment import read_experiment, siblings
 from omni_asr.bin import decode, report, results, run_program, status
 from omni_asr.corpora.download import unpack
 from omni_asr.errors import UserError
-from omni_asr.kaldi.cmvn import read_cmvn_stats
+from omni_asr.features.cmvn import read_cmvn_stats
 from omni_asr.kaldi.data_dir import DataDir
 from omni_asr.kaldi.rename import perturb_speed
 from omni_asr.kaldi.subset import shortest
 from omni_asr.models.package import load_package
+from omni_asr.scoring.results import read_rate
 from omni_asr.text.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from omni_asr.training.checkpoint import Checkpoints, Position, load_checkpoint
 from omni_asr.training.logging import TrainLog
@@ -51,11 +53,26 @@ def test_damaged_rates_and_intervals(exp, tmp_path, capsys):
     ci = exp / "decode_test/scoring/ci"
     ci.write_text(ci.read_text().replace(" ]", "] ]", 1))
     assert f"{ci} is not a file of intervals" in error_of(capsys, results, *options)
+    rate = f"{read_rate(exp / 'decode_test/wer').percent:.2f}"
     assert run_program(report.main, [str(exp), "test"]) == 0
-    assert "score this set (stage 5)" in (exp / "report/index.html").read_text()
+    page = (exp / "report/index.html").read_text()
+    assert "decode_test/scoring/ci is not a file of intervals" in page and "score this set again (stage 5)" in page
+    assert "has no wer and cer" not in page and page.count(rate) > 1
+    shown = read_experiment(exp, tmp_path, ["test"])
+    for one in (shown, *siblings(shown, ["test"])):
+        decoded = one.sets[0]
+        assert decoded.wer is not None and decoded.cer is not None and decoded.interval is None
     wer = exp / "decode_test/wer"
     wer.write_bytes(wer.read_bytes() + b"\xe9")
     assert f"{wer}:" in error_of(capsys, results, *options)
+
+
+def test_a_set_that_was_decoded_again_is_named(exp):
+    text = exp / "decode_test/text"
+    text.write_text("".join(f"{line} more\n" for line in text.read_text().splitlines()))
+    assert run_program(report.main, [str(exp), "test"]) == 0
+    page = (exp / "report/index.html").read_text()
+    assert "decode_test was decoded anew since it was scored: score this set (stage 5)" in page
 
 
 def test_a_string_for_a_number_in_routing(exp, tmp_path, capsys):

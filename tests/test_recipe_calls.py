@@ -117,3 +117,12 @@ def test_arguments_of_a_check_by_the_recipe_are_understood(parse):
     )
     assert 'omni_asr.bin.launch "${_back_end[@]}" --check' in text
     parse(launch.main, ["local", "--max_jobs", "2", "--check"])
+
+
+def test_training_is_given_the_test_sets_and_the_limit_of_their_text():
+    options = ["--test_sets", "test dev", "--max_unknown", "0.2", "--set", "decode.batch_frames=9"]
+    calls = {name: words for line in commands_of("mini", *options) for name, words in calls_of(line)}
+    train, decode = calls["train"], calls["decode"]
+    assert [word for word in train if word.startswith("--test-dir")] == ["--test-dir=data/test", "--test-dir=data/dev"]
+    for words in (train, decode):
+        assert "decode.max_unknown=0.2" in words and "decode.batch_frames=9" in words

@@ -76,6 +76,30 @@ def upper(folder, keep=0):
     (folder / "text").write_text("\n".join([*lines[:keep], *changed]) + "\n")
 
 
+def test_test_text_is_refused_before_training(options, tmp_path, capsys):
+    for name in ("test", "none"):
+        write_corpus(tmp_path / name, 4, 1)
+    upper(tmp_path / "test")  # scoring takes no notice of case
+    (tmp_path / "none/text").unlink()
+    dirs = [f"--test-dir={tmp_path / name}" for name in ("none", "test", "absent", "dev")]
+    arguments = [*options, *dirs, "--exp-dir", str(tmp_path / "exp"), "--set=train.max_steps=2"]
+    text = tmp_path / "test/text"
+    before = text.read_text()
+    ids = [line.split()[0] for line in before.splitlines()]
+    text.write_text("".join(f"{utt} кот\n" for utt in ids))
+    assert run_program(train.main, arguments) == 1
+    error = next(line for line in capsys.readouterr().err.splitlines() if "error: " in line)
+    assert f"{text}: 4 of 4 words (100 %) have units that are unknown" in error
+    assert "--max_unknown 1 of the recipe (decode.max_unknown)" in error
+    assert str(tmp_path / "exp/unknown_utts_test_test") in error
+    assert read(tmp_path / "exp", "unknown_utts_test_test") == [f"{utt} к о т" for utt in ids]
+    assert not (tmp_path / "exp/config.yaml").exists() and not list((tmp_path / "exp").glob("checkpoints/*"))
+    assert run_program(train.main, [*arguments, "--set=decode.max_unknown=1"]) == 0
+    text.write_text(before)
+    assert run_program(train.main, [*arguments[:-2], str(tmp_path / "exp2"), arguments[-1]]) == 0
+    assert not list((tmp_path / "exp2").glob("unknown_utts_test_*"))
+
+
 @pytest.mark.parametrize("name", ["train", "dev"])
 def test_training_on_capitals_with_units_in_lower_case_is_refused(options, tmp_path, capsys, name):
     upper(tmp_path / name)

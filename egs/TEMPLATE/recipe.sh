@@ -340,8 +340,9 @@ stage_3() {  # the model
     fi
     finish_step "${marker}" "${description}"  # of the data that training starts with; the program knows how far it got
     local command=(python -m omni_asr.bin.train --config "${config}" --router "${router}" --seed "${seed}"
-        --train-dir "${train}" --valid-dir "${valid}" --lang-dir "${lang_dir}" --cmvn "${train}/cmvn.ark"
-        --exp-dir "${exp_dir}" --ngpu "${ngpu}" ${profile:+--profile "${profile}"} "${train_overrides[@]}")
+        --train-dir "${train}" --valid-dir "${valid}" "${test_names[@]/#/--test-dir=data/}" --lang-dir "${lang_dir}" --cmvn "${train}/cmvn.ark"
+        --exp-dir "${exp_dir}" --ngpu "${ngpu}" ${profile:+--profile "${profile}"}
+        --set "decode.max_unknown=${max_unknown}" "${decode_overrides[@]}" "${train_overrides[@]}")
     if [[ ${cmd} == local || ${cmd} == "local "* ]]; then  # on the terminal; it writes its own train.log
         local threads=${nj}
         if ((ngpu > 1)); then

@@ -1,8 +1,8 @@
 """Train a recogniser.
 
-Writes EXP_DIR/{config.yaml,train.log,train.jsonl,checkpoints,model.pt}; removed_utts and unknown_utts_{train,valid}
-list what cannot be trained on and what the units cannot spell. Started again, it goes on from the last
-checkpoint; when training is complete it says so. Started by torchrun, its processes train one model together.
+Writes EXP_DIR/{config.yaml,train.log,train.jsonl,checkpoints,model.pt}; removed_utts lists what cannot be trained on,
+unknown_utts_{train,valid} and unknown_utts_test_<set> what the units cannot spell. Started again, it goes on from the
+last checkpoint; when training is complete it says so. Started by torchrun, its processes train one model together.
 """
 
 import argparse
@@ -22,13 +22,14 @@ from omni_asr.data.corpora import corpora_of, describe
 from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.features import check_features, features_of
 from omni_asr.data.loading import STOPPING
+from omni_asr.decoding.decode import check_text
 from omni_asr.devices import choose_device
 from omni_asr.errors import UserError
+from omni_asr.features.cmvn import read_cmvn_stats
 from omni_asr.jobs.torchrun import end_with_torchrun
-from omni_asr.kaldi.cmvn import read_cmvn_stats
 from omni_asr.models.asr_model import AsrModel
 from omni_asr.models.package import start_from
-from omni_asr.text.tokenizer import load_tokenizer
+from omni_asr.text.tokenizer import Tokenizer, load_tokenizer
 from omni_asr.training.checkpoint import Checkpoints
 from omni_asr.training.experiment import command_line, open_experiment, training_in
 from omni_asr.training.failures import in_one_line, naming_what_is_too_large
@@ -83,9 +84,7 @@ def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, device: t
     train_set.check_archives(config.data.shards)
     train_set.remove_unusable(config.data, config.model.stack, exp_dir / "removed_utts" if ranks.first else None)
     if begins:  # a training that goes on has the same text and units
-        for name, utterances in {"train": train_set, "valid": valid_set}.items():
-            listing = exp_dir / f"unknown_utts_{name}" if ranks.first else None
-            utterances.refuse_unknown(tokenizer, config.data.max_unknown, listing)
+        refuse_unknown({"train": train_set, "valid": valid_set}, options.test_dir, tokenizer, config, ranks, exp_dir)
     corpora = corpora_of(train_set, config.data.weights)
     if ranks.first:
         open_experiment(exp_dir, config, command_line())
@@ -99,6 +98,27 @@ def set_up(options: argparse.Namespace, config: Config, exp_dir: Path, device: t
     with naming_what_is_too_large("the model", "model.dim, model.hidden or model.experts"):
         model = model.to(device)
     return Trainer(config, model, tokenizer, train_set, valid_set, exp_dir, ranks, options.profile)
+
+
+def refuse_unknown(
+    sets: dict[str, UtteranceSet],
+    test_dirs: list[str],
+    tokenizer: Tokenizer,
+    config: Config,
+    ranks: Ranks,
+    exp_dir: Path,
+) -> None:
+    """Count and list the words that the units cannot spell; those of test sets as decoding would after training.
+
+    Raises:
+        UserError: they are too many.
+    """
+    for name, utterances in sets.items():
+        listing = exp_dir / f"unknown_utts_{name}" if ranks.first else None
+        utterances.refuse_unknown(tokenizer, config.data.max_unknown, listing)
+    for data_dir in test_dirs:
+        listing = exp_dir / f"unknown_utts_test_{Path(data_dir).name}" if ranks.first else None
+        check_text(data_dir, tokenizer, config.decode, listing)
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -129,6 +149,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one option")
     parser.add_argument("--train-dir", required=True, help="data directory with feats.scp and text")
     parser.add_argument("--valid-dir", required=True, help="data directory for validation")
+    parser.add_argument(
+        "--test-dir",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="data directory that will be decoded: text that decoding would refuse ends training now; may be repeated",
+    )
     parser.add_argument("--lang-dir", required=True, help="language directory with the output units")
     parser.add_argument("--cmvn", required=True, help="global CMVN statistics of the training features")
     parser.add_argument("--exp-dir", required=True, help="experiment directory to write")

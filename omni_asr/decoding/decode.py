@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from omni_asr.config import DecodeConfig
 from omni_asr.data.dataset import BatchDataset, UtteranceSet
 from omni_asr.data.features import check_features
 from omni_asr.data.sampler import plan_batches
@@ -23,6 +24,7 @@ from omni_asr.models.package import Package
 from omni_asr.models.routers import LoadCounter
 from omni_asr.scoring.align import both_cases
 from omni_asr.scoring.markup import bare_words
+from omni_asr.text.tokenizer import Tokenizer
 from omni_asr.text.unknown import count_unknown, refuse_unknown
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir
     """
     utterances = UtteranceSet(data_dir, tokenizer=None, fallback=Path(out_dir, "manifest"))
     check_features(utterances, package.config.features)
-    _check_text(package, Path(data_dir), Path(out_dir))
+    check_text(data_dir, package.tokenizer, package.config.decode, Path(out_dir, "unknown_utts"))
     dataset = BatchDataset(utterances)
     device = next(package.model.parameters()).device
     config = package.config.decode
@@ -67,15 +69,22 @@ def decode_directory(package: Package, data_dir: str | os.PathLike[str], out_dir
     )
 
 
-def _check_text(package: Package, data_dir: Path, out_dir: Path) -> None:
-    """Count the words of the references that the model cannot output: scoring takes them for errors."""
-    text = data_dir / "text"
+def check_text(
+    data_dir: str | os.PathLike[str], tokenizer: Tokenizer, config: DecodeConfig, listing: Path | None
+) -> None:
+    """Count the words of the references, if there are any, that the units cannot spell: scoring takes them for errors.
+
+    Their utterances are listed in ``listing``, if one is given.
+
+    Raises:
+        UserError: they are more than the share ``decode.max_unknown``.
+    """
+    text = Path(data_dir, "text")
     if not text.is_file():
         return
     texts = ((utt, bare_words(value)) for _, utt, value in read_entries(text, may_be_empty=True))
-    listing, most = out_dir / "unknown_utts", package.config.decode.max_unknown
-    counts = count_unknown(texts, package.tokenizer, listing, both_cases)
-    refuse_unknown(counts, package.tokenizer, str(text), listing, most, "decode.max_unknown")
+    counts = count_unknown(texts, tokenizer, listing, both_cases)
+    refuse_unknown(counts, tokenizer, str(text), listing, config.max_unknown, "decode.max_unknown")
 
 
 def _write(package: Package, hypotheses: dict[str, Hypothesis], load: dict, out_dir: Path, order: list[str]) -> None:

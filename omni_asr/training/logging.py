@@ -81,7 +81,7 @@ def logging_to(exp_dir: Path, ranks: Ranks) -> Iterator[None]:
 
 
 def read_records(path: Path) -> list[JsonLine]:
-    """Whole lines of ``train.jsonl``; damaged ones have no value and are named in the log. None without a file."""
+    """Whole lines of ``train.jsonl``; damaged ones have no value and are named in the log. [] without a file."""
     written = read_json_lines(path) if path.exists() else []
     lines = [line for line in written if line.text.endswith(b"\n")]
     records = [line if line.value and _is_record(line.value) else line._replace(value=None) for line in lines]

@@ -193,7 +193,8 @@ def _lock(descriptor: int) -> None:
 def _remove_abandoned(path: Path) -> None:
     """Remove temporary files and folders of ``path`` whose writers are gone."""
     prefix = f".{path.name}.tmp."
-    with os.scandir(path.parent) as entries:
+    names = []
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:  # one may write into an unreadable folder
         names = [entry.name for entry in entries if entry.name.startswith(prefix)]
     for name in names:
         temporary = path.with_name(name)

@@ -1,10 +1,13 @@
 """Chained Ogg, and FLAC whose header gives another number of samples than there are."""
 
+import io
+
 import numpy as np
 import pytest
 from audio_helpers import bursts, encode
 
-from omni_asr.audio.containers.flac import INFO, TOTAL_BITS
+from omni_asr.audio.containers.content import BLOCK, Content
+from omni_asr.audio.containers.flac import INFO, TOTAL_BITS, _crc8
 from omni_asr.audio.source import AudioError, Recording
 
 FIRST, SECOND = bursts(0.1, 0.2), bursts(0.3)
@@ -69,3 +72,34 @@ def test_two_flac_files_in_one_are_both_read(tmp_path):
     parts = [encode(part, format="FLAC", subtype="PCM_16") for part in (FIRST, FIRST[::-1].copy(), SECOND)]
     samples = read(tmp_path / "a.flac", b"".join(parts))
     np.testing.assert_array_equal(samples, np.concatenate([read(tmp_path / "b.flac", part) for part in parts]))
+
+
+def test_samples_like_a_frame_s_header_do_not_count(tmp_path):
+    """Noise is coded as it is, so that samples may hold any bytes."""
+    noise = np.random.default_rng(0).integers(-32768, 32767, 5 * 4096).astype(">i2")
+    header = b"\xff\xf8\xc9\x08" + "\u3000".encode()
+    header += bytes([_crc8(header)])
+    noise[-1000:-996] = np.frombuffer(header, ">i2")
+    data = encode(noise.astype(np.int16), format="FLAC", subtype="PCM_16")
+    assert header in data
+    np.testing.assert_array_equal(read(tmp_path / "a.flac", data), noise.astype(np.float32))
+    np.testing.assert_array_equal(read(tmp_path / "a.flac", with_total(data, 0)), noise.astype(np.float32))
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_named(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(bytes(BLOCK * 3))
+    with path.open("rb") as file:
+        content = Content(file, "a", True)
+        assert content[:4] == bytes(4)
+        path.write_bytes(bytes(10))
+        with pytest.raises(AudioError, match="the file became shorter while it was read"):
+            content.find(b"OggS", BLOCK)
+
+
+def test_content_is_found_across_blocks():
+    data = bytes(BLOCK - 2) + b"Xing" + bytes(BLOCK) + b"Xing"
+    content = Content(io.BytesIO(data), "a", False)
+    assert list(content.find_all(b"Xing")) == [BLOCK - 2, 2 * BLOCK + 2]
+    assert content.find(b"Xing") == BLOCK - 2 and content.find(b"Xing", BLOCK) == 2 * BLOCK + 2
+    assert content[BLOCK - 4 : BLOCK + 4] == data[BLOCK - 4 : BLOCK + 4] and content[:] == data

@@ -1,3 +1,4 @@
+import os
 import stat
 
 import pytest
@@ -53,3 +54,13 @@ def test_the_file_has_the_permissions_of_any_new_file(tmp_path):
     with atomic_write(tmp_path / "text") as file:
         file.write("line\n")
     assert stat.S_IMODE((tmp_path / "text").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_a_folder_that_cannot_be_listed_is_written_into(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with atomic_write(tmp_path / "text") as file:
+        file.write("line\n")
+    assert (tmp_path / "text").read_text() == "line\n"

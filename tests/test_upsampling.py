@@ -76,3 +76,16 @@ def test_segments_are_counted_as_utterances(data):
     write_dir(data, segments=lines, utt2spk="a a\nb b\nc c\nd d")
     with pytest.raises(UserError, match="audio of 3 of 4 utterances"):
         list(AudioReader(data))
+
+
+def test_a_refusal_reads_headers_only(tmp_path, monkeypatch):
+    for name in "abc":
+        soundfile.write(tmp_path / f"{name}.flac", np.zeros(8000), 8000)
+    names = "\n".join(f"{name} {name}" for name in "abc")
+    wav = "\n".join(f"{name} {tmp_path}/{name}.flac" for name in "abc")
+    folder = write_dir(tmp_path / "d", wav_scp=wav, utt2spk=names, spk2utt=names)
+    searched = []
+    monkeypatch.setattr("omni_asr.audio.source.streams", lambda content: searched.append(content) or [])
+    with pytest.raises(UserError, match="audio of 3 of 3 utterances"):
+        list(AudioReader(folder))
+    assert len(searched) == 1

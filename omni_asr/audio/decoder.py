@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from omni_asr.audio.errors import AudioError
 
 FORMATS = "AIFF AU CAF FLAC HTK MP3 MPEG NIST OGG RF64 W64 WAV WAVEX".split()
-"""What libsndfile calls the formats in which audio that was cut is seen; of others it reads what is left in silence."""
+"""Formats, by libsndfile's names, of which truncated files are recognized; those of others are refused."""
 ESTIMATED = ("MPEG_LAYER_I", "MPEG_LAYER_II")
 """Subtypes whose number of samples libsndfile may overestimate, so that decoding must tell it."""
 UNKNOWN = 1 << 40
@@ -126,6 +126,17 @@ def _open(stream: str | bytes) -> _SoundFile:
     if file.frames > UNKNOWN:
         raise AudioError(f"the {file.format} header holds no length; write WAV to a pipe, as with ffmpeg's '-f wav -'")
     return file
+
+
+def header_rate(stream: str | bytes) -> int:
+    """Rate of a stream, which is not searched for its length.
+
+    Raises:
+        AudioError: it is not audio.
+    """
+    with _open(stream) as file:
+        rate: int = file.samplerate
+    return rate
 
 
 def _count(stream: str | bytes, file: _SoundFile) -> int:

@@ -1,7 +1,6 @@
 """Audio of the utterances of a Kaldi data directory."""
 
 import logging
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_asr.audio.resample import resample
-from omni_asr.audio.source import AudioError, Recording
+from omni_asr.audio.source import AudioError, Recording, rate_of
 from omni_asr.errors import UserError
 from omni_asr.kaldi.data_dir import DataDir, Segment
 from omni_asr.kaldi.pipes import check_pipes, is_command
@@ -175,16 +174,14 @@ class AudioReader:
         return Audio(utterance, resample(samples, recording.rate, self.rate, recording.speed), recording.rate)
 
     def _refuse_rate(self, first: str, rate: int) -> None:
-        """Raise with the number of utterances of a lower rate, from the headers of files; commands are not run."""
+        """Raise with the number of utterances of a lower rate; only headers of files are read, and no command runs."""
         low, total, least = 0, 0, ""
         for name, utterances in self._by_recording().items():
             total += len(utterances)
-            value = self._recordings.get(name, "")
-            if name == first:
-                low += len(utterances)
-            elif is_command(split_stages(value)[0]):
+            known = rate if name == first else _known_rate(self._recordings.get(name, ""))
+            if known is None:
                 least = "at least "
-            elif _rate_of(value) < self.rate:
+            elif known < self.rate:
                 low += len(utterances)
         raise UserError(
             f"{self.data.path}: audio of {least}{low} of {total} utterances has a lower rate than {self.rate} Hz, the "
@@ -240,11 +237,11 @@ class AudioReader:
         self._open = None
 
 
-def _rate_of(value: str) -> float:
-    """Rate of a recording; infinite where it cannot be read."""
+def _known_rate(value: str) -> int | None:
+    """Rate by the header of a file; none for a command, and where the file cannot be read."""
+    if is_command(split_stages(value)[0]):
+        return None
     try:
-        recording = Recording(value)
+        return rate_of(value)
     except AudioError:
-        return math.inf
-    recording.close()
-    return recording.rate
+        return None

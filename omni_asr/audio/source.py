@@ -1,7 +1,7 @@
 """One recording of wav.scp: a file, a place in an archive, or the output of a command."""
 
 import contextlib
-import mmap
+import io
 import os
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omni_asr.audio.containers import streams
 from omni_asr.audio.containers.content import Content
-from omni_asr.audio.decoder import Decoder
+from omni_asr.audio.decoder import Decoder, header_rate
 from omni_asr.audio.errors import AudioError
 from omni_asr.kaldi.pipes import PipeError, is_command, run_pipe
 from omni_asr.kaldi.speed import is_ark_value, split_stages
@@ -18,6 +18,9 @@ from omni_asr.kaldi.speed import is_ark_value, split_stages
 LARGEST_SAMPLE = 2.0**31
 """Largest magnitude in a float file, which has samples within 1, or integers of up to 32 bits as they are. The power
 of a frame of such samples, scaled as 16-bit integers, is still a finite float32."""
+
+HEADER = 1 << 16
+"""Bytes of an entry of an archive that hold its header."""
 
 
 class Recording:
@@ -32,9 +35,10 @@ class Recording:
 
     def __init__(self, value: str) -> None:
         location, self.speed, self._selected = split_stages(value)
-        source = _open(location)
-        with _content(source) as content:
-            self._decoder = Decoder(streams(content) or [source])
+        with _errors_of_files():
+            source = _open(location)
+            with _content(source, location) as content:
+                self._decoder = Decoder(streams(content) or [source])
         self.rate = self._decoder.rate
         self.channels = 1 if self._selected is not None else self._decoder.channels
         self.frames = self._decoder.frames
@@ -59,29 +63,43 @@ class Recording:
         self._decoder.close()
 
 
+def rate_of(value: str) -> int:
+    """Rate of a recording by its header alone; a command runs, though.
+
+    Raises:
+        AudioError: the file is missing or empty, or its header cannot be read.
+    """
+    location = split_stages(value)[0]
+    with _errors_of_files():
+        return header_rate(_open(location, HEADER))
+
+
 @contextlib.contextmanager
-def _content(source: str | bytes) -> Iterator[Content]:
-    """Bytes of a source; those of a file are read when they are looked at."""
-    if isinstance(source, bytes):
-        yield source
-        return
-    with open(source, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        yield content
+def _errors_of_files() -> Iterator[None]:
+    """Turn an OSError into an AudioError."""
+    try:
+        yield
+    except OSError as error:
+        raise AudioError(": ".join(filter(None, (error.strerror, error.filename)))) from None
 
 
-def _open(location: str) -> str | bytes:
-    """Find what libsndfile is to read: a path, or the bytes of a file."""
+@contextlib.contextmanager
+def _content(source: str | bytes, name: str) -> Iterator[Content]:
+    """Open the bytes of a source."""
+    with open(source, "rb") if isinstance(source, str) else io.BytesIO(source) as file:
+        yield Content(file, name, isinstance(source, str))
+
+
+def _open(location: str, most: int | None = None) -> str | bytes:
+    """Return the source that libsndfile reads: a path, or the bytes of a file, of an archive's ``most`` at most."""
     if is_command(location):
         return _run(location)
-    try:
-        if is_ark_value(location) and not os.path.exists(location):
-            return _read_ark_entry(location)
-        if os.path.getsize(location) == 0:
-            raise AudioError("the file is empty (0 bytes)")
-        with open(location, "rb"):
-            return location
-    except OSError as error:
-        raise AudioError(f"{error.strerror}: {error.filename}") from None
+    if is_ark_value(location) and not os.path.exists(location):
+        return _read_ark_entry(location, most)
+    if os.path.getsize(location) == 0:
+        raise AudioError("the file is empty (0 bytes)")
+    with open(location, "rb"):
+        return location
 
 
 def _run(location: str) -> bytes:
@@ -91,8 +109,10 @@ def _run(location: str) -> bytes:
         raise AudioError(str(error)) from None
 
 
-def _read_ark_entry(value: str) -> bytes:
-    """The audio file at ``ark:offset``: WAV as Kaldi's wav-copy writes it, or kaldiio's ``AUDIO`` with a length."""
+def _read_ark_entry(value: str, most: int | None = None) -> bytes:
+    """The audio file at ``ark:offset``, or its first bytes: WAV of Kaldi's wav-copy, or kaldiio's ``AUDIO``, a length
+    and a file.
+    """
     path, _, offset = value.rpartition(":")
     with open(path, "rb") as file:
         file.seek(int(offset))
@@ -100,9 +120,16 @@ def _read_ark_entry(value: str) -> bytes:
         if head[:5] == b"AUDIO":
             width = head[5]
             file.seek(int(offset) + 6)
-            return file.read(int.from_bytes(file.read(width), "little"))
+            return file.read(_limited(int.from_bytes(file.read(width), "little"), most))
         size = int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else -1
-        return head + file.read(size)
+        return head + file.read(_limited(size, most))
+
+
+def _limited(size: int, most: int | None) -> int:
+    """Bytes to read of ``size``, which is -1 for all."""
+    if most is None:
+        return size
+    return most if size < 0 else min(size, most)
 
 
 def _check_samples(samples: NDArray[np.float32]) -> None:

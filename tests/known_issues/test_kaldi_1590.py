@@ -90,3 +90,16 @@ def test_chunks_may_follow(tmp_path, kind, form):
 def test_formats_whose_cuts_are_not_seen_are_refused(tmp_path):
     with pytest.raises(AudioError, match="VOC audio may be cut unseen; read it by a pipe"):
         read(tmp_path / "a", encode(SAMPLES, format="VOC", subtype="PCM_16"))
+
+
+@pytest.mark.parametrize("size", [0x7F100000, 0x90000000, 0xFFFE0000])
+def test_large_files_that_were_cut_are_named(tmp_path, size):
+    data = encode(SAMPLES, format="WAV", subtype="PCM_16")
+    with pytest.raises(AudioError, match=f"truncated: the header promises {size} bytes"):
+        read(tmp_path / "a", with_size(data, "WAV", size))
+
+
+def test_the_size_of_sox_s_aiff_means_the_end_of_the_file(tmp_path):
+    data = encode(SAMPLES, format="AIFF", subtype="PCM_16")
+    samples = read(tmp_path / "a", with_size(data, "AIFF", 0x7F000008))
+    np.testing.assert_array_equal(samples, read(tmp_path / "b", data))

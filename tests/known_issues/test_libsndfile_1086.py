@@ -95,7 +95,7 @@ def test_tags_at_both_ends_are_not_audio(tmp_path):
 
 def test_frames_that_are_missing_are_named(tmp_path):
     data = mp3(bursts(LOUD, LOUD))
-    last = data.rindex(data[:2])
+    last = len(data) // 2
     with pytest.raises(AudioError, match=r"truncated: the first frame promises \d+ MPEG frames, \d+ are there"):
         read(tmp_path / "a.mp3", data[:last])
     count = data.index(b"Xing") + 8
@@ -103,6 +103,37 @@ def test_frames_that_are_missing_are_named(tmp_path):
     more = data[:count] + struct.pack(">I", 3 * frames) + data[count + 4 :]
     with pytest.raises(AudioError, match=f"promises {3 * frames} MPEG frames, {frames} are there"):
         read(tmp_path / "a.mp3", more)
+
+
+@pytest.mark.parametrize("strip", [False, True])
+def test_a_damaged_frame_becomes_silence_with_a_warning(tmp_path, caplog, strip):
+    data = mp3(bursts(LOUD, LOUD, LOUD, LOUD))
+    data = without_first_frame(data) if strip else data
+    whole = read(tmp_path / "a.mp3", data)
+    place = data.index(data[:2], len(data) // 2)
+    samples = read(tmp_path / "a.mp3", data[:place] + bytes(4) + data[place + 4 :])
+    assert f"a.mp3: damaged at byte {place}: 1 MPEG frames (0.04 s) are lost" in caplog.text
+    assert len(samples) == len(whole)
+    np.testing.assert_array_equal(samples[: RATE * 3 // 2], whole[: RATE * 3 // 2])
+    np.testing.assert_allclose(samples[-RATE:], whole[-RATE:], atol=0.1)
+
+
+def test_a_lost_last_frame_is_tolerated_with_a_warning(tmp_path, caplog):
+    data = mp3(bursts(LOUD, LOUD))
+    whole = read(tmp_path / "a.mp3", data)
+    samples = read(tmp_path / "a.mp3", data[: data.rindex(data[:2])])
+    assert "truncated: 1 MPEG frames" in caplog.text
+    np.testing.assert_array_equal(samples, whole[: len(samples)])
+    assert len(whole) - len(samples) <= 2 * FRAME
+
+
+@pytest.mark.parametrize("strip", [False, True])
+def test_long_damage_is_named_with_its_byte(tmp_path, strip):
+    data = mp3(bursts(*[LOUD] * 4))
+    data = without_first_frame(data) if strip else data
+    place = data.index(data[:2], len(data) // 3)
+    with pytest.raises(AudioError, match=f"damaged at byte {place}: "):
+        read(tmp_path / "a.mp3", data[:place] + bytes(len(data) // 3) + data[place + len(data) // 3 :])
 
 
 def test_programs_see_the_true_length(tmp_path, capsys):

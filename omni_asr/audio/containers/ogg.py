@@ -28,7 +28,7 @@ def streams(content: Content) -> list[bytes]:
     while position >= 0:
         if len(content) < position + PAGE.size:
             raise AudioError("truncated: the last page of the Ogg stream is not whole")
-        _, new_marks, end, stream, _, _, segments = PAGE.unpack_from(content, position)
+        _, new_marks, end, stream, _, _, segments = content.unpack(PAGE, position)
         if new_marks & BEGIN and not (starts and marks & BEGIN):
             _check_end(marks)
             starts.append(position)

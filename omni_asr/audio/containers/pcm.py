@@ -18,8 +18,10 @@ STRAY = 512
 """Bytes behind the samples that may be no chunk: the rest of a sector, or an ID3v1 tag."""
 SMALL, LARGE = struct.Struct("<I"), struct.Struct("<Q")
 SMALL_BIG, LARGE_BIG = struct.Struct(">I"), struct.Struct(">Q")
-SIZES_OF_STREAMS = {4: 0x7F000000, 8: 1 << 62}
-"""Sizes from these on, in fields of 4 and 8 bytes, promise nothing."""
+NEAR = 1 << 16
+SIZES_OF_STREAMS = {4: (0x7F000010, 1 << 31, 1 << 32), 8: (1 << 63, 1 << 64)}
+"""Sizes up to ``NEAR`` below these, in fields of 4 and 8 bytes, promise nothing; the first is sox's, for AIFF. Other
+large sizes are those of large files, which may be cut."""
 NIST_NUMBER = re.compile(rb"^(sample_count|channel_count|sample_n_bytes) -i +(\d+)", re.MULTILINE)
 NIST_CODING = re.compile(rb"^sample_coding -s\d+ +(\S+)", re.MULTILINE)
 
@@ -72,7 +74,8 @@ class Samples:
     @property
     def is_open(self) -> bool:
         """Whether the program that wrote the header did not know the length."""
-        return self.promised + self.added >= SIZES_OF_STREAMS[self.size.size]
+        size = self.promised + self.added
+        return any(0 <= end - size <= NEAR for end in SIZES_OF_STREAMS[self.size.size])
 
 
 def streams(content: Content) -> list[bytes]:
@@ -111,13 +114,13 @@ def _find_chunk(content: Content, layout: Layout) -> Samples | None:
     position, header, ds64 = layout.first, layout.name + layout.size.size, None
     while position + header <= len(content):
         name, field = content[position : position + 4], position + layout.name
-        (size,) = layout.size.unpack_from(content, field)
+        (size,) = content.unpack(layout.size, field)
         body = position + header
         if name == b"ds64":
             ds64 = body + 8
         if name in SOUND:
             if ds64 is not None and size == 0xFFFFFFFF and ds64 + LARGE.size <= body:
-                (promised,) = LARGE.unpack_from(content, ds64)
+                (promised,) = content.unpack(LARGE, ds64)
                 return Samples(body, promised, ds64, LARGE)
             added = layout.before + layout.counted
             return Samples(body + layout.before, max(0, size - added), field, layout.size, added)
@@ -132,7 +135,7 @@ def _find_au(content: Content) -> Samples | None:
     size = {b".snd": SMALL_BIG, b"dns.": SMALL}.get(content[:4])
     if size is None or len(content) < 12:
         return None
-    (start,), (promised,) = size.unpack_from(content, 4), size.unpack_from(content, 8)
+    (start,), (promised,) = content.unpack(size, 4), content.unpack(size, 8)
     return Samples(start, promised, 8, size)
 
 
@@ -170,7 +173,7 @@ def _are_chunks(content: Content, position: int, layout: Layout) -> bool:
     header = layout.name + layout.size.size
     while len(content) - position >= max(STRAY, header):
         name = content[position : position + 4]
-        (size,) = layout.size.unpack_from(content, position + layout.name)
+        (size,) = content.unpack(layout.size, position + layout.name)
         is_name = all(0x20 <= byte < 0x7F for byte in name) and name not in LAYOUTS
         body = size - layout.counted
         if not is_name or not 0 <= body <= len(content) - position - header:
@@ -181,7 +184,7 @@ def _are_chunks(content: Content, position: int, layout: Layout) -> bool:
 
 def _mended(content: Content, samples: Samples, layout: Layout | None) -> bytes:
     """The file with the true size in its header."""
-    mended = bytearray(content)
+    mended = bytearray(content[:])
     largest = (1 << 8 * samples.size.size) - 1
     there = len(content) - samples.start + samples.added
     samples.size.pack_into(mended, samples.field, min(there, largest))

@@ -13,7 +13,7 @@ LEVELS = [
     {"errors", "files", "read_files", "yaml_files"},
     {"config", "devices", "jobs"},
     {"audio", "text", "kaldi"},
-    {"models", "data", "scoring", "corpora"},
+    {"models", "data", "scoring", "corpora", "recipe_outputs"},
     {"training", "decoding", "analysis"},
     {"bin"},
 ]

@@ -122,6 +122,7 @@ unlock() {
 }
 
 # own_data [DATA]: fails while a training or decoding reads data/; from now on none may start.
+# shellcheck disable=SC2120  # follow_move gives it another recipe's
 own_data() {
     local data=${1:-data} at=""
     [[ -z ${data_descriptor-} && ${dry_run} == false ]] || return 0

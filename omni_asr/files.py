@@ -161,7 +161,7 @@ def _temporary(path: Path) -> Path:
 
 def _new_file(path: Path) -> tuple[Path, int]:
     """A temporary file beside ``path`` that this process has locked, and its descriptor."""
-    _remove_abandoned(path)
+    remove_abandoned(path)
     while True:
         temporary = _temporary(path)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -173,7 +173,7 @@ def _new_file(path: Path) -> tuple[Path, int]:
 
 def _new_folder(path: Path) -> tuple[Path, int]:
     """A temporary folder beside ``path`` that this process has locked, and its descriptor."""
-    _remove_abandoned(path)
+    remove_abandoned(path)
     while True:
         folder = _temporary(path)
         folder.mkdir()
@@ -190,7 +190,7 @@ def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def _remove_abandoned(path: Path) -> None:
+def remove_abandoned(path: Path) -> None:
     """Remove temporary files and folders of ``path`` whose writers are gone."""
     prefix = f".{path.name}.tmp."
     names = []

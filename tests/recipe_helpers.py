@@ -1,11 +1,13 @@
 """A toy recipe on the real template, whose programs are stand-ins that note how they were called."""
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,7 +76,10 @@ if [[ ${program} == move_paths || (${program} == show_config && " $* " == *" --g
     PYTHONPATH=@ROOT@ exec @PYTHON@ -m "omni_asr.bin.${program}" "$@"
 fi
 if [[ ${program} == check_outputs ]]; then  # asks, and does nothing
-    [[ ! -e unreadable || " $* " != *" $(< unreadable) "* ]] || { echo "$(< unreadable) is cut"; exit 1; }
+    [[ ! -e unreadable || " $* " != *" $(< unreadable) "* ]] || { echo "$(< unreadable) is cut"; exit 3; }
+    [[ ! -e check_really || " $* " != *" $(< check_really) "* ]] ||
+        PYTHONPATH=@ROOT@ exec @PYTHON@ -m omni_asr.bin.check_outputs "$@"
+    [[ ! -e fail_check_outputs ]] || { cat fail_check_outputs >&2; exit 1; }
     exit 0
 fi
 echo "${program} $*" >> calls
@@ -168,6 +173,14 @@ class Recipe:
         found = [int(pid) for pid in pids.read_text().split()]
         pids.unlink()
         return status, err, found
+
+
+@contextmanager
+def locked(path, kind=fcntl.LOCK_EX):
+    """Hold the lock of a file, as another run of a recipe does."""
+    with open(path, "a") as file:
+        fcntl.flock(file, kind)
+        yield
 
 
 def wait_for(condition, seconds=15.0):

@@ -13,8 +13,10 @@ LEVELS = [
     {"errors", "files", "read_files", "yaml_files"},
     {"config", "devices", "jobs"},
     {"text"},
-    {"kaldi", "audio", "features"},
-    {"models", "data", "scoring", "corpora"},
+    {"kaldi"},
+    {"audio"},
+    {"features"},
+    {"models", "data", "scoring", "corpora", "recipe_outputs"},
     {"training", "decoding", "analysis"},
     {"bin"},
 ]

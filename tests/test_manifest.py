@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import platform
 import random
 import re
 import shutil
@@ -15,6 +16,7 @@ from omni_asr.data import manifest as manifest_module
 from omni_asr.data.dataset import UtteranceSet
 from omni_asr.data.manifest import Manifest, open_manifest, split_place
 from omni_asr.errors import UserError
+from omni_asr.files import temporary_folder
 from omni_asr.kaldi.ark import read_matrix
 from omni_asr.kaldi.tables import read_table, write_table
 from omni_asr.text.tokenizer import CharTokenizer
@@ -99,6 +101,19 @@ def test_folders_of_others_beside_manifests_stay(data):
     stale.mkdir()
     open_manifest(data, None)
     assert (data / "manifest/theirs").is_dir() and not stale.exists()
+
+
+def test_what_killed_builders_left_is_removed(data):
+    """Of this key and of tables that are no more; a builder that works holds a lock."""
+    key, stale = manifest_module.manifest_key(data, None), f"{'0' * 16}-{'0' * 16}"
+    left = [data / "manifest" / f".{name}.tmp.{platform.node()}.0" for name in (key, stale)]
+    for folder in left:
+        folder.mkdir(parents=True)
+    with temporary_folder(data / "manifest" / stale) as works:
+        left.append(works.with_name(works.name[:-1]))
+        left[-1].mkdir()
+        open_manifest(data, None)
+        assert works.is_dir() and not any(folder.exists() for folder in left)
 
 
 def test_a_torn_manifest_is_built_again(data):

@@ -189,6 +189,16 @@ def test_results_of_another_model_are_never_mixed_in(benchmark):
     assert "--exp_dir exp/omni_base_b " in benchmark.calls("librispeech")[1]
 
 
+def test_model_that_moved_with_the_checkout_is_the_same(benchmark, tmp_path):
+    options = ["--librispeech_dir", benchmark.corpora / "librispeech"]
+    benchmark.run(*options)
+    old, new = benchmark.dir.parents[1], tmp_path / "elsewhere"
+    old.rename(new)
+    benchmark.dir, benchmark.model = new / "egs/benchmark", new / benchmark.model.relative_to(old)
+    options[1] = new / options[1].relative_to(old)
+    benchmark.run(*options)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -249,6 +249,14 @@ def test_without_data_script_stage_1_checks_what_is_there(finished):
     assert finished.called() == ["validate"]
 
 
+def test_stage_1_leaves_out_features_that_it_has_not_made(finished):
+    """Those that came with a directory may name archives which are elsewhere; stage 2 sets them aside."""
+    (finished.dir / "local/data.sh").unlink()
+    (finished.dir / "data/.done/fbank_dev").unlink()
+    finished.run("--stage", 1, "--stop_stage", 1)
+    assert finished.calls() == ["validate --no-feats data/dev", "validate data/train data/test data/test_far"]
+
+
 @pytest.mark.parametrize("stage", [1, 2])
 def test_directory_without_spk2utt_is_mended_by_either_stage(finished, stage):
     (finished.dir / "local/data.sh").unlink()

@@ -154,8 +154,8 @@ if [[ -n ${model} && ${dry_run} == false ]]; then
     if [[ -e ${exp_dir}/model.pt && ! ${model} -ef ${exp_dir} && ! ${model} -ef ${exp_dir}/model.pt ]]; then
         fail "${exp_dir} holds a model that was trained here; give --tag NAME for what ${model} decodes"
     fi
-    [[ ! -e ${evaluates} || $(< "${evaluates}") == "$(realpath "${model}")" ]] ||
-        fail "${exp_dir} holds what $(< "${evaluates}") decoded; give --tag NAME for what ${model} decodes"
+    [[ ! -e ${evaluates} || $(path_in "${evaluates}") -ef ${model} ]] ||
+        fail "${exp_dir} holds what $(path_in "${evaluates}") decoded; give --tag NAME for what ${model} decodes"
 fi
 
 # --- stages -------------------------------------------------------------------------------------------------------
@@ -182,8 +182,7 @@ stage_1() {  # data directories, validated and counted; only sets that are not t
     if [[ ! -e local/data.sh ]]; then
         log "stage 1: no local/data.sh; checking the directories that are there"
         need 1 "${outputs[@]}"
-        for name in "${all_sets[@]}"; do make_spk2utt "data/${name}"; done
-        run python -m omni_asr.bin.validate "${all_sets[@]/#/data/}"
+        check_sets "${all_sets[@]}"
         return 0
     fi
     for name in "${corpus_dir[@]}"; do
@@ -205,7 +204,7 @@ stage_1() {  # data directories, validated and counted; only sets that are not t
         return 0
     fi
     hand_on corpus_dir "${data_opts[@]}"
-    for name in "${sets[@]}"; do [[ ! -e data/.done/data_${name} ]] || own_data; done  # before hours of work
+    for name in "${sets[@]}"; do [[ ! -e data/${name} ]] || own_data; done  # before hours of work
     change rm -rf data/.new
     change mkdir -p data/.new
     run local/data.sh --data_dir=data/.new "${arguments[@]}"
@@ -245,7 +244,7 @@ stage_2() {  # features, their statistics, output units
 perturb() {
     local dir=data/$1 marker=data/.done/perturb_$1 description
     description=$(describe "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/text" "@${dir}/utt2spk")
-    if complete "${marker}" "${description}" "${dir}_sp/wav.scp"; then return 0; fi
+    if complete "${marker}" "${description}" "${dir}_sp"/{wav.scp,text,utt2spk}; then return 0; fi
     keep_foreign "${marker}" "${dir}_sp"
     begin_step "${marker}"
     change rm -rf data/.new_sp
@@ -319,8 +318,7 @@ make_tokens() {
 
 stage_3() {  # the model
     local train=data/${features_of_train} valid=data/${valid_set} marker=${exp_dir}/.done/data description maker=1
-    [[ -z ${model} && ! -e ${evaluates} ]] ||
-        fail "stage 3: ${exp_dir} holds what $(cat "${evaluates}" 2> /dev/null) decoded (--model); give --tag NAME"
+    [[ ! -e ${evaluates} ]] || fail "stage 3: ${exp_dir} holds what $(path_in "${evaluates}") decoded (--model); give --tag NAME"
     [[ -z ${train_sets} && ${features_of_train} == "${train_set}" ]] || maker=2
     need "${maker}" "${train}/text"
     need 1 "${valid}/text"
@@ -368,7 +366,7 @@ stage_4() {  # words for every test set
     need 3 "${decoding_model}"
     for name in "${test_names[@]}"; do need 2 "data/${name}"/{feats.scp,utt2num_frames}; done
     lock "${exp_dir}/.lock"
-    [[ -z ${model} ]] || finish_step "${evaluates}" "$(realpath -m "${model}")"
+    [[ -z ${model} ]] || finish_step "${evaluates}" "$(realpath -m "${model}" | relative_paths)"
     for name in "${test_names[@]}"; do
         out=${exp_dir}/decode_${name} marker=${exp_dir}/.done/decode_${name}
         description=$(describe "model $(age_of_model)" "options: ${decode_overrides[*]}" \
@@ -386,13 +384,6 @@ stage_4() {  # words for every test set
         put_in_place "${exp_dir}/.new_${name}" "${out}"
         finish_step "${marker}" "${description}"
     done
-}
-
-age_of_model() {
-    local file=${decoding_model}
-    [[ ! -d ${file} ]] || file=${file}/model.pt
-    [[ ${checkpoint} == average ]] || file=${model}/checkpoints
-    if [[ -e ${file} ]]; then stat -c '%n %s %y' "${file}"; else echo none; fi
 }
 
 stage_5() {  # error rates
@@ -475,8 +466,9 @@ titles=("fetch the corpus" "prepare data directories" "features, statistics, uni
 if ((stage <= 2)); then
     lock data/.lock
     change mkdir -p data/.done
+    note_place
 fi
-follow_move .
+follow_move data
 if [[ -n ${train_sets} && ${dry_run} == false ]] && chosen 2; then check_joining; fi
 for stage_now in 0 1 2 3 4 5 6; do
     if ((stage_now == 3)); then

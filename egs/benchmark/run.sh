@@ -40,6 +40,9 @@ source ../TEMPLATE/utils/parse_options.sh
 called_from=${_called_from}
 # shellcheck source=../TEMPLATE/utils/common.sh
 source ../TEMPLATE/utils/common.sh
+template=../TEMPLATE
+# shellcheck source=../TEMPLATE/utils/moving.sh
+source ../TEMPLATE/utils/moving.sh
 PYTHON_MODULES=whisper_normalizer
 # shellcheck source=../TEMPLATE/path.sh
 source ../TEMPLATE/path.sh
@@ -107,9 +110,11 @@ fi
 if [[ ${dry_run} == false ]]; then
     lock data/.lock
     mkdir -p "${out}"
-    [[ ! -e ${out}/model || $(< "${out}/model") == "${model}" ]] ||
-        fail "${out} holds the results of $(< "${out}/model"); give --tag NAME for those of ${model}"
-    echo "${model}" > "${out}/model"
+    if [[ -e ${out}/model ]]; then
+        held=$(path_in "${out}/model")
+        [[ ${held} == "${model}" ]] || fail "${out} holds the results of ${held}; give --tag NAME for those of ${model}"
+    fi
+    relative_paths <<< "${model}" > "${out}/model"
     folders+=(--found "${out}/found.json")
 fi
 found=$(python local/find.py --columns "${columns}" --recipes .. --earlier "${out}/found.json" \

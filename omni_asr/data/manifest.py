@@ -13,8 +13,6 @@ import os
 import re
 import shutil
 import tempfile
-import time
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -27,7 +25,7 @@ from tqdm import tqdm
 from omni_asr.data.rows import Rows, Strings
 from omni_asr.data.table_walk import TableWalk, unique_entries
 from omni_asr.errors import UserError
-from omni_asr.files import open_to_write
+from omni_asr.files import open_to_write, remove_abandoned, temporary_folder
 from omni_asr.read_files import MALFORMED
 from omni_asr.text.tokenizer import Tokenizer
 
@@ -58,8 +56,8 @@ BLOCK_OF_UNITS = 1 << 24
 """Units that are compared together."""
 MOST_KEPT = 4
 """Manifests of one directory that are kept, for different tokenizers."""
-ABANDONED = 86400.0
-"""Seconds after which the folder of a builder that was killed is removed."""
+MANIFEST = re.compile(r"\.?([0-9a-f]{16}-[0-9a-f]{16})($|\.tmp\.)")
+"""Names of manifests, and of folders in which they are written."""
 
 
 class Manifest:
@@ -144,14 +142,12 @@ def open_manifest(
                 shutil.rmtree(folder / key, ignore_errors=True)
     for folder in folders:
         try:
-            temporary = _make_folder(folder, key)
+            return _build(data_dir, tokenizer, folder / key)
         except OSError as error:
             log.info("%s cannot be written (%s)", folder, error.strerror)
-            continue
-        return _build(data_dir, tokenizer, key, temporary, folder / key)
     folder = Path(tempfile.mkdtemp(prefix="omni_asr."))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return _build(data_dir, tokenizer, key, _make_folder(folder, key), folder / key)
+    return _build(data_dir, tokenizer, folder / key)
 
 
 def manifest_key(data_dir: Path, tokenizer: Tokenizer | None) -> str:
@@ -180,51 +176,47 @@ def _digest(value: object) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
-def _make_folder(folder: Path, key: str) -> Path:
-    """An empty folder to build in, that no other process has."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{key}.{uuid.uuid4().hex}"
-    temporary.mkdir()
-    return temporary
+def _build(data_dir: Path, tokenizer: Tokenizer | None, path: Path) -> Manifest:
+    """Write the arrays into a temporary folder and rename it; whoever comes second takes what the first made.
 
-
-def _build(data_dir: Path, tokenizer: Tokenizer | None, key: str, temporary: Path, path: Path) -> Manifest:
-    """Write the arrays into ``temporary`` and give it its name; whoever comes second takes what the first made."""
-    try:
-        _write(data_dir, tokenizer, temporary)
-        if manifest_key(data_dir, tokenizer) != key:
-            raise UserError(f"{data_dir} changed while its tables were read; start again")
+    Raises:
+        OSError: no folder can be made beside ``path``.
+        UserError: the tables are broken or changed meanwhile, or the manifest cannot be written.
+    """
+    with temporary_folder(path) as temporary:
         try:
-            temporary.rename(path)
-        except OSError:
-            if not path.is_dir():
-                raise
-        manifest = Manifest(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write the manifest ({error.strerror})") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            _write(data_dir, tokenizer, temporary)
+            if manifest_key(data_dir, tokenizer) != path.name:
+                raise UserError(f"{data_dir} changed while its tables were read; start again")
+            try:
+                temporary.rename(path)
+            except OSError:
+                if not path.is_dir():
+                    raise
+            manifest = Manifest(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot write the manifest ({error.strerror})") from None
     _remove_others(path)
     return manifest
 
 
-def _is_manifest(path: Path) -> bool:
-    """Whether a name is that of a manifest, or of the folder of a builder; others are not ours to remove."""
-    return re.fullmatch(r"[0-9a-f]{16}-[0-9a-f]{16}|\.[0-9a-f]{16}-[0-9a-f]{16}\.[0-9a-f]{32}", path.name) is not None
-
-
 def _remove_others(path: Path) -> None:
-    """Remove manifests of tables that are no more, the oldest of too many, and what killed builders left."""
-    stamps, now = path.name.partition("-")[0], time.time()
+    """Remove manifests of tables that are no more, the oldest of too many, and what killed builders of these left."""
+    stamps = path.name.partition("-")[0]
     found: dict[Path, float] = {}
-    for entry in filter(_is_manifest, path.parent.iterdir()):
+    for entry in path.parent.iterdir():
+        name = MANIFEST.match(entry.name)
+        if name is None:  # not ours to remove
+            continue
+        if entry.name != name[1]:
+            remove_abandoned(entry.with_name(name[1]))
+            continue
         with suppress(FileNotFoundError):  # another process removes too
             found[entry] = entry.stat().st_mtime
     same = [other for other in found if other.name.startswith(stamps) and other != path]
     newest = sorted(same, key=lambda other: -found[other])[: MOST_KEPT - 1]
-    for other, changed in found.items():
-        building = other.name.startswith(".") and now - changed < ABANDONED
-        if other != path and other not in newest and not building:
+    for other in found:
+        if other != path and other not in newest:
             shutil.rmtree(other, ignore_errors=True)
 
 

@@ -25,7 +25,7 @@ KINDS = {b"FM": (15, 4), b"DM": (15, 8), b"CM": (21, 1), b"CM2": (22, 2), b"CM3"
 """Bytes before the matrix (with the header, without quartiles) and of one value, by Kaldi's name of the format."""
 COMPRESSED = (b"CM", b"CM2", b"CM3")
 """Formats whose header holds the least value and the range."""
-AGAIN = "make the features again (stage 2 with --force true)"
+AGAIN = "make the features again (--stage 2 --stop_stage 2 --force true)"
 """Advice on damage that a stage which looks complete does not see."""
 LONGEST_HEADER = 32
 """Bytes that hold any header."""

@@ -83,9 +83,10 @@ def read_model_info(exp_dir: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(exp_dir, "model_info.json")
     if not path.exists():
         raise UserError(f"{path} does not exist; training has not finished (stage 3)")
-    info = read_json(path, "train this experiment again (stage 3 with --force true)")
+    advice = "move model.pt away and run --stage 3 --stop_stage 3, which writes both again from the checkpoints"
+    info = read_json(path, advice)
     if not isinstance(info, dict):
-        raise UserError(f"{path} holds no names and values; train this experiment again (stage 3 with --force true)")
+        raise UserError(f"{path} holds no names and values; {advice}")
     return info
 
 

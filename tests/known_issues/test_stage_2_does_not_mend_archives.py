@@ -1,15 +1,18 @@
-"""A complete stage looks whether what it left can still be read, also after its checkout was moved."""
+"""A complete stage looks whether what it left can still be read, and needs no more."""
 
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
+from recipe_helpers import one_line
 
-from omni_asr.bin import check_outputs, move_paths, run_program
+from omni_asr.bin import check_outputs, run_program
 from omni_asr.errors import UserError
 from omni_asr.kaldi.ark import ArkWriter, read_matrix
-from omni_asr.kaldi.moving import move_paths as rewrite
-from omni_asr.kaldi.outputs import check_output
+from omni_asr.recipe_outputs import check_output
+from omni_asr.scoring.results import read_model_info
 from omni_asr.text.tokenizer import save_tokenizer, train_tokenizer
 
 
@@ -45,46 +48,30 @@ def test_features_of_jobs_that_are_gone_are_made_again(recipe):
     assert recipe.called()[:3] == ["validate", "split", "make_fbank"]
 
 
-def test_moved_checkout_is_followed_and_nothing_is_done_again(tmp_path, recipe):
-    place = recipe.dir
-    recipe.write("../../corpus/a.wav", "")
-    data = (recipe.dir / "local/data.sh").read_text()
-    recipe.write(
-        "local/data.sh",
-        data.replace('cp "${corpus_dir[0]}/wav.scp"', 'sed "s#1.wav#${PWD}/corpus/1.wav#" corpus/wav.scp > '),
-    )
-    recipe.run("--stop_stage", 4)
-    scp = recipe.dir / "data/dev/feats.scp"
+def test_finished_features_need_no_audio(recipe):
+    """Perturbing reads the recordings, which may be gone once the features are there; stage 1 looks for them."""
+    options = ("--speed_perturb", "true", "--stop_stage", 2)
+    recipe.run(*options)
     recipe.calls()
-    assert f"a-1 {place}/corpus/1.wav" in (place / "data/dev/wav.scp").read_text()
-    scp.write_text(f"a-1 {place}/fbank/dev.1.ark:5\n")
-    moved = tmp_path / "elsewhere [1]"
-    (tmp_path / "egs").rename(moved)
-    recipe.dir = moved / "toy"
-    out, _ = recipe.run("--stop_stage", 2)
-    assert f"{moved}/toy was {place} when its tables were written" in out
-    assert (moved / "toy/data/dev/feats.scp").read_text() == f"a-1 {moved}/toy/fbank/dev.1.ark:5\n"
-    assert f"a-1 {moved}/toy/corpus/1.wav" in (moved / "toy/data/dev/wav.scp").read_text()
-    assert recipe.called() == []
-    out, _ = recipe.run("--stop_stage", 2)
-    assert "when its tables were written" not in out and recipe.called() == []
+    recipe.write("check_really", "data/train_sp/wav.scp\n")
+    out, _ = recipe.run("--stage", 2, *options)
+    assert "done again" not in out and recipe.called() == []
+    (recipe.dir / "data/train_sp/wav.scp").write_text("a-1 1.w")
+    out, _ = recipe.run("--stage", 2, *options)
+    assert "done again, because data/train_sp/wav.scp is cut" in out and "perturb_speed" in recipe.called()
+    recipe.write("check_really", "data/train/wav.scp\n")
+    out, _ = recipe.run("--stage", 1, "--stop_stage", 1)
+    assert "done again, because 1.wav, which data/train/wav.scp names, is missing" in out
 
 
-def test_paths_change_where_their_folder_is_there(tmp_path):
-    (tmp_path / "new/audio").mkdir(parents=True)
-    table = tmp_path / "wav.scp"
-    table.write_text(
-        "a /old/audio/a.wav\nb sox '/old/audio/b.wav' -t wav - |\nc /old/gone/c.wav\nd /older/audio/d.wav\n"
-    )
-    assert rewrite(table, {"/old": f"{tmp_path}/new"}) == 2
-    assert table.read_text() == (
-        f"a {tmp_path}/new/audio/a.wav\nb sox '{tmp_path}/new/audio/b.wav' -t wav - |\n"
-        "c /old/gone/c.wav\nd /older/audio/d.wav\n"
-    )
-    before = table.stat().st_ino
-    assert rewrite(table, {"/old": f"{tmp_path}/new"}) == 0 and table.stat().st_ino == before
-    with pytest.raises(SystemExit):
-        run_program(move_paths.main, ["--moved", "old=new", str(table)])
+@pytest.mark.parametrize(
+    ("text", "shown"), [("Traceback:\nMemoryError\n", "exit code 1, MemoryError"), ("", "exit code 1")]
+)
+def test_check_that_fails_is_no_damage(finished, text, shown):
+    finished.write("fail_check_outputs", text)
+    _, err = finished.run("--stage", 2, "--stop_stage", 2, status=1)
+    assert f"stage 2: fbank_train: its outputs cannot be checked ({shown}); run this again" in one_line(err)
+    assert finished.called() == [] and (finished.dir / "data/train/feats.scp").exists()
 
 
 @pytest.fixture
@@ -118,6 +105,42 @@ def test_damaged_features_are_named(features, damage, reason):
         check_output(features / "feats.scp")
 
 
+@pytest.mark.parametrize("name", ["feats.scp", "cmvn.ark", "lang/tokens.txt", "load.json", "wav.scp"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
+def test_disk_that_does_not_answer_is_no_damage(features, monkeypatch, name, number):
+    save_tokenizer(train_tokenizer("char", 9, ["one two"]), features / "lang")
+    (features / "load.json").write_text("{}\n")
+    (features / "wav.scp").write_text("a cat a.wav |\n")
+    with ArkWriter(features / "cmvn.ark", compression_method=None) as write:
+        write("global", np.array([[1.0, 2], [1, 0]]))
+    check_output(features / name)
+
+    def refuse(path, *_, **__):
+        raise OSError(number, os.strerror(number), os.fspath(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("builtins.open", refuse)
+        patch.setattr("io.open", refuse)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            check_output(features / name)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.stat", refuse)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            check_output(features / name)
+        assert run_program(check_outputs.main, [str(features / name)]) == 1
+    (features / name).unlink()
+    assert run_program(check_outputs.main, [str(features / name)]) == 3
+
+
+def test_advice_ends_with_the_stage_that_makes_what_is_damaged(features):
+    (features / "f.ark").unlink()
+    with pytest.raises(UserError, match="--stage 2 --stop_stage 2 --force true"):
+        read_matrix(f"{features}/f.ark:4")
+    (features / "model_info.json").write_text("[]")
+    with pytest.raises(UserError, match=r"move model\.pt away and run --stage 3 --stop_stage 3, which writes both"):
+        read_model_info(features)
+
+
 def test_other_outputs(tmp_path):
     tokenizer = train_tokenizer("unigram", 20, ["one two three four five", "six seven eight nine ten"] * 9)
     save_tokenizer(tokenizer, tmp_path / "lang")
@@ -131,4 +154,4 @@ def test_other_outputs(tmp_path):
     (tmp_path / "tokens.jsonl").write_text("{}\n")
     for name in ("tokens.jsonl", "lang/tokens.txt", "load.json", "wav.scp", "text", "cmvn.ark", "nothing"):
         with pytest.raises(UserError):
-            check_output(tmp_path / name)
+            check_output(tmp_path / name, audio=True)

@@ -1,10 +1,11 @@
 """Stage 2 keeps what it has not made before it takes its place."""
 
+import fcntl
 import os
 import signal
 
 import pytest
-from recipe_helpers import Recipe, one_line, wait_for
+from recipe_helpers import Recipe, locked, one_line, wait_for
 
 
 @pytest.fixture
@@ -51,6 +52,22 @@ def test_an_earlier_kept_one_is_never_overwritten(theirs):
     _, err = theirs.run("--stage", 2, "--stop_stage", 2, status=1)
     assert "data/lang_unigram30 and data/lang_unigram30.kept are not of this recipe; move them away" in one_line(err)
     assert (theirs.dir / "data/lang_unigram30.kept/tokens.txt").read_text() == "older\n"
+
+
+def test_nothing_moves_where_one_thing_was_kept_before(theirs):
+    theirs.write("data/train/utt2num_frames.kept", "older\n")
+    _, err = theirs.run("--stage", 2, "--stop_stage", 2, status=1)
+    assert "data/train/utt2num_frames and data/train/utt2num_frames.kept are not of this recipe" in one_line(err)
+    assert (theirs.dir / "data/train/feats.scp").read_text() == "theirs\n"
+    assert not (theirs.dir / "data/train/feats.scp.kept").exists()
+
+
+def test_nothing_moves_while_a_training_reads_it(theirs):
+    with locked(theirs.dir / "data/.in_use", fcntl.LOCK_SH):
+        _, err = theirs.run("--stage", 2, "--stop_stage", 2, status=1)
+        assert "stage 2: data/ would change, but a training or decoding reads it" in one_line(err)
+    assert (theirs.dir / "data/train/feats.scp").read_text() == "theirs\n"
+    assert not list(theirs.dir.glob("data/**/*.kept"))
 
 
 def test_what_a_killed_stage_2_left_is_the_recipes_own(finished):

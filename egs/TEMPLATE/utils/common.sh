@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # What the stages of recipe.sh are written with: log lines, running programs, knowing what is complete.
-# Uses the recipe's options dry_run and force, and stage_now, the number of the running stage.
+# Uses the recipe's options dry_run and force, what it decodes with, and stage_now, the number of the running stage.
 
 # A line with time and place: the script that was started, and the line that it has reached.
 log() { printf '%(%Y-%m-%dT%H:%M:%S)T (%s:%s) %s\n' -1 "${BASH_SOURCE[-1]##*/}" "${BASH_LINENO[-2]}" "$*"; }
@@ -121,12 +121,15 @@ unlock() {
     lock_descriptor="" locked=""
 }
 
-# own_data: fails while a training or decoding reads data/; from now on none may start.
+# own_data [DATA]: fails while a training or decoding reads data/; from now on none may start.
+# shellcheck disable=SC2120  # follow_move gives it another recipe's
 own_data() {
+    local data=${1:-data} at=""
     [[ -z ${data_descriptor-} && ${dry_run} == false ]] || return 0
-    exec {data_descriptor}>> data/.in_use
+    exec {data_descriptor}>> "${data}/.in_use"
+    [[ ${stage_now} == none ]] || at="stage ${stage_now}: "
     try_lock "${data_descriptor}" exclusive ||
-        fail "stage ${stage_now}: data/ would change, but a training or decoding reads it; wait until that ends"
+        fail "${at}${data}/ would change, but a training or decoding reads it; wait until that ends"
 }
 
 # use_data: nothing in data/ may change while this script, or a program that it starts, runs.
@@ -142,7 +145,7 @@ use_data() {
 # from, options and checksums of files. A path without the marker of its step was not made by this recipe.
 unfinished="not finished"
 
-# describe ITEM...: a line for each: @FILE by its checksum, anything else as it is.
+# describe ITEM...: a line for each: @FILE by its checksum, anything else as it is. The checkout may move meanwhile.
 describe() {
     local item
     for item in "$@"; do
@@ -155,12 +158,20 @@ describe() {
         else
             echo "no ${item#@}"
         fi
-    done
+    done | relative_paths
+}
+
+# Name, size and time of the weights that this run decodes with, which tell one model from another.
+age_of_model() {
+    local file=${decoding_model}
+    [[ ! -d ${file} ]] || file=${file}/model.pt
+    [[ ${checkpoint} == average ]] || file=${model}/checkpoints
+    if [[ -e ${file} ]]; then stat -c '%n %s %y' "${file}"; else echo none; fi
 }
 
 # complete MARKER DESCRIPTION OUTPUT...: whether the step was finished from the same, and its outputs can be read.
 complete() {
-    local marker=$1 description=$2 output changed
+    local marker=$1 description=$2 output changed status=0 options=()
     shift 2
     [[ ${dry_run} == false && ${force} == false && -f ${marker} ]] || return 1
     for output in "$@"; do
@@ -173,10 +184,16 @@ complete() {
         changed_before=${changed}
         return 1
     fi
-    (($# == 0)) || changed=$(python -m omni_asr.bin.check_outputs "$@") || {
-        log "stage ${stage_now}: done again, because ${changed:-what it left cannot be read}"
-        return 1
-    }
+    (($# > 0)) || return 0
+    ((stage_now > 1)) || options=(--audio)  # of which later stages need nothing once they have features
+    changed=$(python -m omni_asr.bin.check_outputs "${options[@]}" "$@" 2>&1) || status=$?
+    changed=${changed##*$'\n'}
+    case ${status} in
+        0) return 0 ;;
+        3) log "stage ${stage_now}: done again, because ${changed}" ;;
+        *) fail "stage ${stage_now}: ${marker##*/}: its outputs cannot be checked (exit code ${status}${changed:+, ${changed}}); run this again" ;;
+    esac
+    return 1
 }
 
 # begin_step MARKER: what it stands for is about to change; where that is in data/, nothing may be reading it.
@@ -194,12 +211,16 @@ finish_step() {
 
 # keep_foreign MARKER PATH...: a path that the step of the marker is about to replace, but did not make, is kept.
 keep_foreign() {
-    local marker=$1 path
+    local marker=$1 path foreign=()
     shift
     [[ ! -e ${marker} && ${dry_run} == false ]] || return 0
     for path in "$@"; do
         [[ -e ${path} ]] || continue
         [[ ! -e ${path}.kept ]] || fail "stage ${stage_now}: ${path} and ${path}.kept are not of this recipe; move them away"
+        foreign+=("${path}")
+    done
+    ((${#foreign[@]} == 0)) || own_data
+    for path in "${foreign[@]}"; do
         log "stage ${stage_now}: ${path} is not of this recipe; it is kept as ${path}.kept"
         mv "${path}" "${path}.kept"
     done

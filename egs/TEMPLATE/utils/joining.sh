@@ -50,7 +50,7 @@ check_joining() {
     for folder in "${joined_dirs[@]}"; do
         [[ ${folder} == ../* ]] || continue
         [[ -d ${folder%/data/*} ]] || fail "--train_sets: there is no recipe ${folder%/data/*}"
-        follow_move "${folder%/data/*}"
+        follow_move "${folder%/*}"
         [[ ! -e ${folder}/feats.scp ]] || continue
         if [[ ${folder} == *_sp && -e ${folder%_sp}/feats.scp ]]; then
             fail "--train_sets: ${folder%_sp} was prepared with --speed_perturb false; give the same here, or true there"

@@ -29,6 +29,17 @@ put_set() {
     put_in_place "${new}" "${old}"
 }
 
+# check_sets NAME...: validates data/NAME. Features that the recipe has not made are none of its inputs.
+check_sets() {
+    local name own=() foreign=()
+    for name in "$@"; do
+        make_spk2utt "data/${name}"
+        if [[ -e data/.done/fbank_${name} ]]; then own+=("data/${name}"); else foreign+=("data/${name}"); fi
+    done
+    ((${#foreign[@]} == 0)) || run python -m omni_asr.bin.validate --no-feats "${foreign[@]}"
+    ((${#own[@]} == 0)) || run python -m omni_asr.bin.validate "${own[@]}"
+}
+
 make_spk2utt() {  # in a data directory that lacks it
     [[ ${dry_run} == false && ! -e $1/spk2utt && -e $1/utt2spk ]] || return 0
     log "stage ${stage_now}: making $1/spk2utt, which was not there"

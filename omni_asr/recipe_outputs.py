@@ -10,40 +10,53 @@ import struct
 from pathlib import Path
 
 from omni_asr.errors import UserError
+from omni_asr.features.cmvn import read_cmvn_stats
 from omni_asr.kaldi.matrix import LONGEST_HEADER, parse_header
+from omni_asr.kaldi.pipes import is_command
 from omni_asr.kaldi.tables import read_entries
+from omni_asr.text.tokenizer import load_tokenizer
 
-DAMAGED = (OSError, ValueError, AssertionError, RuntimeError, LookupError, struct.error)
+DAMAGED = (ValueError, AssertionError, RuntimeError, LookupError, struct.error)
 """Exceptions of the libraries that read archives, units and JSON, on what is damaged."""
+MISSING = (FileNotFoundError, NotADirectoryError)
 
 
-def check_output(path: str | os.PathLike[str]) -> None:
+def check_output(path: str | os.PathLike[str], audio: bool = False) -> None:
     """Check a file by its name; folders are only looked for.
 
+    Args:
+        audio: check as well that the first and the last recording of ``wav.scp`` are there.
+
     Raises:
-        UserError: it is missing, or can no longer be read.
+        UserError: it is missing or damaged.
+        OSError: it cannot be read at present, which says nothing about what is in it.
     """
     path = Path(path)
-    if not path.exists():
+    if _size(path) is None:
         raise UserError(f"{path} is missing")
     try:
-        _check_kind(path)
+        _check_kind(path, audio)
+    except UserError as error:
+        reason = error.__context__
+        if isinstance(reason, OSError) and not isinstance(reason, MISSING):  # readers make one line of it
+            raise reason from None
+        raise
+    except MISSING as error:
+        raise UserError(f"{error.filename} is missing") from None
     except DAMAGED as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
-def _check_kind(path: Path) -> None:
+def _check_kind(path: Path, audio: bool) -> None:
     if path.name == "wav.scp":
-        _check_recordings(path)
+        if audio:
+            _check_recordings(path)
+        _check_end(path)
     elif path.suffix == ".scp":
         _check_archives(path)
     elif path.name == "cmvn.ark":
-        from omni_asr.features.cmvn import read_cmvn_stats
-
         read_cmvn_stats(path)
     elif path.name == "tokens.txt":
-        from omni_asr.text.tokenizer import load_tokenizer
-
         load_tokenizer(path.parent)
     elif path.suffix == ".json":
         json.loads(path.read_text(encoding="utf-8"))
@@ -59,12 +72,11 @@ def _check_recordings(path: Path) -> None:
     for _, _, last in read_entries(path):
         first = first or last
     for value in filter(None, (first, last)):
-        if value.endswith("|") or os.path.exists(value):
+        if is_command(value) or _size(value) is not None:
             continue
         archive, colon, offset = value.rpartition(":")
-        if not (colon and offset.isdecimal() and _size(archive) > int(offset)):
+        if not (colon and offset.isdecimal() and (_size(archive) or 0) > int(offset)):
             raise UserError(f"{value}, which {path} names, is missing")
-    _check_end(path)
 
 
 def _check_archives(path: Path) -> None:
@@ -72,10 +84,10 @@ def _check_archives(path: Path) -> None:
     places: dict[str, tuple[int, int]] = {}
     for _, _, value in read_entries(path):
         archive, colon, text = value.rpartition(":")
-        if value.endswith(("|", "]")):
+        if is_command(value) or value.endswith("]"):
             continue
         if not (colon and text.isdecimal()):
-            if not os.path.exists(value):
+            if _size(value) is None:
                 raise UserError(f"{value}, which {path} names, is missing")
             continue
         first, last = places.get(archive, (int(text), int(text)))
@@ -83,22 +95,22 @@ def _check_archives(path: Path) -> None:
     if path.name == "feats.scp":
         _check_same_ids(path, path.with_name("utt2num_frames"))
     for archive, (first, last) in places.items():
-        if not os.path.exists(archive):
+        size = _size(archive)
+        if size is None:
             raise UserError(f"{archive}, which {path} names, is missing")
         for offset in {first, last}:
-            _check_matrix(archive, offset)
+            _check_matrix(archive, offset, size)
     _check_end(path)
 
 
 def _check_same_ids(path: Path, other: Path) -> None:
     pairs = itertools.zip_longest(read_entries(path), read_entries(other), fillvalue=(0, "", ""))
-    for (_, key, _), (_, other_key, frames) in pairs if other.exists() else ():
+    for (_, key, _), (_, other_key, frames) in pairs if _size(other) is not None else ():
         if key != other_key or not frames.isdecimal():
             raise UserError(f"{other} has no number of frames for {key or other_key} of {path}")
 
 
-def _check_matrix(archive: str, offset: int) -> None:
-    size = _size(archive)
+def _check_matrix(archive: str, offset: int, size: int) -> None:
     if size <= offset:
         raise UserError(f"{archive} ends at {size}, before its matrix at {offset}")
     with open(archive, "rb") as file:
@@ -122,8 +134,12 @@ def _check_end(path: Path) -> None:
             raise UserError(f"{path} is cut: its last line has no end")
 
 
-def _size(path: str) -> int:
-    return os.path.getsize(path) if os.path.isfile(path) else 0
+def _size(path: str | os.PathLike[str]) -> int | None:
+    """Bytes of a file; None where it is missing."""
+    try:
+        return os.stat(path).st_size
+    except MISSING:
+        return None
 
 
 def _lines(path: Path) -> int:

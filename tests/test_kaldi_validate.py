@@ -280,3 +280,10 @@ def test_memory_does_not_grow_with_the_directory(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert counts == {"utt": 20000, "spk": 1000, "reco": 6667} and peak < 1 << 20
+
+
+def test_tables_about_features_can_be_left_out(tmp_path, capsys):
+    folder = small_dir(tmp_path / "d", feats_scp="x-1 gone.ark:5", utt2num_frames="a-1 zero")
+    assert run_program(program.main, [str(folder)]) == 1
+    assert "feats.scp" in capsys.readouterr().err
+    assert run_program(program.main, ["--no-feats", str(folder)]) == 0

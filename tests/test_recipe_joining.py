@@ -73,7 +73,7 @@ def test_a_set_that_is_not_prepared_is_named(recipe):
     assert "--train_sets: there is no recipe ../missing" in err and recipe.called() == []
     (recipe.dir.parent / "missing/data/trein").mkdir(parents=True)
     _, err = recipe.run("--train_sets", "toy/train missing/train", "--stop_stage", "2", status=1)
-    assert "there is no ../missing/data/train; ../missing/data has trein" in err
+    assert "there is no ../missing/data/train; stages 0 to 2 of that recipe make it (there are: trein)" in err
     (recipe.dir.parent / "missing/data/train").mkdir()
     _, err = recipe.run("--train_sets", "toy/train missing/train", "--stop_stage", "2", status=1)
     assert "../missing/data/train has no features; run stages 0 to 2 of that recipe first" in err

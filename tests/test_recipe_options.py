@@ -144,7 +144,7 @@ def test_help_has_the_options_of_recipe_and_template(recipe):
         (["--token_type", "word"], "--token_type must be one of char bpe unigram, not 'word'"),
         (["--pipes", "no"], "--pipes must be one of allow refuse, not 'no'"),
         (["--max_removed", "5%"], "--max_removed must be from 0 to 1, not '5%'"),
-        (["--set", "model.router=dense"], "--set model.router=dense stands beside --router omni; use --router alone"),
+        (["--set", "model.router=dense"], "--set model.router=dense: give it as --router dense"),
         (["--set", "train.seed=3"], "--set train.seed=3 stands beside --seed 1; use --seed alone"),
         (["--config", "conf/bas.yaml"], "there is no configuration conf/bas.yaml; choose one of: conf/base.yaml"),
     ],

@@ -322,3 +322,22 @@ def test_nothing_of_a_configuration_is_read_by_a_pattern(root):
     assert [
         f"{path.name}: {line}" for path in scripts for line in path.read_text().splitlines() if reads.search(line)
     ] == []
+
+
+def test_all_sets_are_validated_before_any_features_go(finished):
+    (finished.dir / "fail_validate").touch()
+    finished.run("--stage", 2, "--stop_stage", 2, "--force", "true", status=1)
+    assert finished.calls() == ["validate --no-feats data/train data/dev data/test data/test_far"]
+    assert all((finished.dir / f"data/{name}/feats.scp").exists() for name in ("train", "dev", "test", "test_far"))
+
+
+def test_a_misspelt_test_set_costs_no_training(finished):
+    _, err = finished.run("--stage", 3, "--tag", "new", "--test_sets", "tset", status=1)
+    assert "stage 3: data/tset/feats.scp is missing" in err
+    assert "train" not in finished.called()
+
+
+def test_a_configuration_is_not_taken_for_a_model(finished):
+    _, err = finished.run("--stage", 4, "--model", "conf/base.yaml", status=1)
+    assert err == "run.sh: error: --model conf/base.yaml is a configuration; name an experiment or its model.pt\n"
+    assert not (finished.dir / "exp/base.yaml").exists()

@@ -140,7 +140,7 @@ train_overrides=(--set "data.max_unknown=${max_unknown}" --set "data.max_removed
 [[ -z ${weights} ]] || train_overrides+=(--set "data.weights=${weights}")
 for _override in "${set[@]}"; do
     case ${_override} in
-        model.router=*) fail "--set ${_override} stands beside --router ${router}; use --router alone" ;;
+        model.router=*) fail "--set ${_override}: give it as --router ${_override#*=}" ;;
         data.weights=*) fail "--set ${_override}: give --train_sets and --train_weights" ;;
         train.seed=*) fail "--set ${_override} stands beside --seed ${seed}; use --seed alone" ;;
         decode.*) decode_overrides+=(--set "${_override}") ;;
@@ -151,6 +151,7 @@ decoding_model=${model:-${exp_dir}/model.pt}
 evaluates=${exp_dir}/evaluates  # names the model from outside whose results the folder holds
 if [[ -n ${model} && ${dry_run} == false ]]; then
     [[ -e ${model} ]] || fail "there is no model ${model}"
+    [[ ${model} != *.y?(a)ml ]] || fail "--model ${model} is a configuration; name an experiment or its model.pt"
     if [[ -e ${exp_dir}/model.pt && ! ${model} -ef ${exp_dir} && ! ${model} -ef ${exp_dir}/model.pt ]]; then
         fail "${exp_dir} holds a model that was trained here; give --tag NAME for what ${model} decodes"
     fi
@@ -224,7 +225,7 @@ stage_1() {  # data directories, validated and counted; only sets that are not t
 }
 
 stage_2() {  # features, their statistics, output units
-    local name
+    local name unmade=()
     for name in "${all_sets[@]}"; do
         need 1 "data/${name}/wav.scp" "data/${name}/text" "data/${name}/utt2spk"
     done
@@ -233,8 +234,18 @@ stage_2() {  # features, their statistics, output units
             perturb "${name}"
             name+=_sp
         fi
-        make_features "${name}"
+        if complete "data/.done/fbank_${name}" "$(origin_of_features "${name}")" \
+            "data/${name}"/{feats.scp,utt2num_frames,fbank.conf}; then
+            log "stage 2: features of ${name} are complete, nothing to do"
+        else
+            unmade+=("${name}")
+        fi
     done
+    if ((${#unmade[@]} > 0)); then  # before hours of work, and before features that are there go
+        for name in "${unmade[@]}"; do make_spk2utt "data/${name}"; done
+        run python -m omni_asr.bin.validate --no-feats "${unmade[@]/#/data/}"
+    fi
+    for name in "${unmade[@]}"; do make_features "${name}"; done
     [[ -z ${model} ]] || return 0
     [[ -z ${train_sets} ]] || join_train_sets
     make_cmvn
@@ -253,21 +264,16 @@ perturb() {
     finish_step "${marker}" "${description}"
 }
 
+origin_of_features() { describe "@$(own conf/fbank.conf)" "@data/$1/wav.scp" "@data/$1/segments" "@data/$1/utt2spk"; }
+
 make_features() {
     local name=$1 dir=data/$1 marker=data/.done/fbank_$1 extracted=data/.done/extracted_$1
-    local conf jobs=${nj} utterances outputs description upsample=()
+    local jobs=${nj} utterances outputs description upsample=()
     [[ ${allow_upsample} == false ]] || upsample=(--allow-upsample)
-    conf=$(own conf/fbank.conf)
-    description=$(describe "@${conf}" "@${dir}/wav.scp" "@${dir}/segments" "@${dir}/utt2spk")
-    if complete "${marker}" "${description}" "${dir}"/{feats.scp,utt2num_frames,fbank.conf}; then
-        log "stage 2: features of ${name} are complete, nothing to do"
-        return 0
-    fi
+    description=$(origin_of_features "${name}")
     keep_foreign "${marker}" "${dir}"/{feats.scp,utt2num_frames,fbank.conf,removed_utts} fbank/"${name}".*.ark
     begin_step "${marker}"
     change rm -f "${dir}/feats.scp"  # first, since its archives are written again
-    make_spk2utt "${dir}"
-    run python -m omni_asr.bin.validate "${dir}"
     if [[ ${dry_run} == false ]]; then
         utterances=$(wc -l < "${dir}/utt2spk")
         ((jobs <= utterances)) || jobs=${utterances}
@@ -278,7 +284,8 @@ make_features() {
         begin_step "${extracted}"
         run python -m omni_asr.bin.split "${dir}" "${jobs}"
         run "${feats_cmd[@]}" "JOB=1:${jobs}" "fbank/log/${name}.JOB.log" \
-            python -m omni_asr.bin.make_fbank "${upsample[@]}" --conf "${conf}" "${dir}/split${jobs}/JOB" "fbank/${name}.JOB"
+            python -m omni_asr.bin.make_fbank "${upsample[@]}" --conf "$(own conf/fbank.conf)" \
+            "${dir}/split${jobs}/JOB" "fbank/${name}.JOB"
         change rm -rf "${dir}/split${jobs}"
         finish_step "${extracted}" "${description} ${jobs} jobs"
     fi
@@ -317,13 +324,17 @@ make_tokens() {
 }
 
 stage_3() {  # the model
-    local train=data/${features_of_train} valid=data/${valid_set} marker=${exp_dir}/.done/data description maker=1
+    local train=data/${features_of_train} valid=data/${valid_set} marker=${exp_dir}/.done/data
+    local name description maker=1
     [[ ! -e ${evaluates} ]] || fail "stage 3: ${exp_dir} holds what $(path_in "${evaluates}") decoded (--model); give --tag NAME"
     [[ -z ${train_sets} && ${features_of_train} == "${train_set}" ]] || maker=2
     need "${maker}" "${train}/text"
     need 1 "${valid}/text"
     need 2 "${train}"/{feats.scp,utt2num_frames,cmvn.ark} "${valid}"/{feats.scp,utt2num_frames}
     need 2 "${lang_dir}/tokens.txt"
+    if chosen 4; then  # a misspelt set does not cost a training
+        for name in "${test_names[@]}"; do need 2 "data/${name}"/{feats.scp,utt2num_frames}; done
+    fi
     description=$(describe "@${train}"/{utt2num_frames,text,cmvn.ark} "@${valid}"/{utt2num_frames,text} \
         "@${lang_dir}/tokens.txt")
     lock "${exp_dir}/.lock"
@@ -338,8 +349,8 @@ stage_3() {  # the model
     fi
     finish_step "${marker}" "${description}"  # of the data that training starts with; the program knows how far it got
     local command=(python -m omni_asr.bin.train --config "${config}" --router "${router}" --seed "${seed}"
-        --train-dir "${train}" --valid-dir "${valid}" "${test_names[@]/#/--test-dir=data/}" --lang-dir "${lang_dir}" --cmvn "${train}/cmvn.ark"
-        --exp-dir "${exp_dir}" --ngpu "${ngpu}" ${profile:+--profile "${profile}"}
+        --train-dir "${train}" --valid-dir "${valid}" --lang-dir "${lang_dir}" --cmvn "${train}/cmvn.ark"
+        "${test_names[@]/#/--test-dir=data/}" --exp-dir "${exp_dir}" --ngpu "${ngpu}" ${profile:+--profile "${profile}"}
         --set "decode.max_unknown=${max_unknown}" "${decode_overrides[@]}" "${train_overrides[@]}")
     if [[ ${cmd} == local || ${cmd} == "local "* ]]; then  # on the terminal; it writes its own train.log
         local threads=${nj}

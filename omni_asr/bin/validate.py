@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from omni_asr.bin import ArgumentParser, run_program
 from omni_asr.errors import UserError
 from omni_asr.features.check import matrix_faults
-from omni_asr.kaldi.validate import Validation, Violation
+from omni_asr.kaldi.validate import FEATURE_TABLES, Validation, Violation
 
 MOST = 10
 """Violations of one kind that are printed."""
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     features.add_argument(
         "--feats", action="store_true", help="feats.scp must be there, and the values of all matrices are read"
     )
-    features.add_argument("--no-feats", action="store_true", help="leave out the matrices that feats.scp names")
+    features.add_argument("--no-feats", action="store_true", help="leave out features and the tables about them")
     parser.add_argument("--no-text", action="store_true", help="text need not be there")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp need not be there")
     parser.add_argument("--audio", action="store_true", help="read every recording to its end as well")
@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     broken = 0
     for data_dir in args.data_dirs:
         try:
-            validation = Validation(data_dir, args.feats, not args.no_text, not args.no_wav)
+            without = FEATURE_TABLES if args.no_feats else ()
+            validation = Validation(data_dir, args.feats, not args.no_text, not args.no_wav, without)
         except UserError as error:
             _print_error(str(error))
             broken += 1

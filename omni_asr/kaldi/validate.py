@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,10 +60,19 @@ class Validation:
         feats: feats.scp must be there; where it is, it is checked in any case.
         text: text must be there.
         wav: wav.scp must be there.
+        without: tables that are left out.
     """
 
-    def __init__(self, path: str | os.PathLike[str], feats: bool = False, text: bool = True, wav: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        feats: bool = False,
+        text: bool = True,
+        wav: bool = True,
+        without: Collection[str] = (),
+    ) -> None:
         self.data = DataDir(path)
+        self.tables = [name for name in self.data.names if kind_of(name) != "stm" and name not in without]
         self.required = {"utt2spk": True, "spk2utt": True, "wav.scp": wav, "text": text, "feats.scp": feats}
         self.counts = {"utt": 0, "spk": 0, "reco": 0}
         """Utterances, speakers and recordings, once :meth:`violations` has ended."""
@@ -75,9 +84,8 @@ class Validation:
         """Check, and yield what breaks a rule."""
         yield from self._missing_tables()
         yield from self._refused_commands()
-        tables = [name for name in self.data.names if kind_of(name) != "stm"]
         lines: dict[str, int] = {}
-        for name in tables:
+        for name in self.tables:
             lines[name] = yield from self._own_rules(name)
         self.counts |= {"utt": lines.get("utt2spk", 0), "spk": lines.get("spk2utt", 0)}
         with tempfile.TemporaryDirectory(prefix="omni_asr.") as folder:
@@ -87,7 +95,7 @@ class Validation:
                 self.counts["reco"] = yield from self._segments()
             elif self.data.has("wav.scp"):
                 self.counts["reco"] = self.counts["utt"]
-            for name in tables:
+            for name in self.tables:
                 yield from self._ids(name)
         yield from self._values()
         if unlike:
@@ -107,7 +115,7 @@ class Validation:
                 yield Violation(f"{self.data.path}: missing tables", f"{self.data.path / name} does not exist{hint}")
 
     def _refused_commands(self) -> Iterator[Violation]:
-        for name in ("wav.scp", "feats.scp"):
+        for name in {"wav.scp", "feats.scp"}.intersection(self.tables):
             try:
                 check_pipes(self.data.path / name)
             except UserError as error:
@@ -165,6 +173,8 @@ class Validation:
             "wav.scp": (lambda value: value.strip("| \t") != "", "a path, or a command and '|'"),
         }
         for name, (holds, form) in forms.items():
+            if name not in self.tables:
+                continue
             for number, key, value in self._rows(name):
                 if value and not holds(value):
                     where = f"{self.data.path / name}:{number}"

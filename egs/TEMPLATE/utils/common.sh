@@ -68,7 +68,9 @@ on_signal() {
         kill -KILL -- "-${group}" 2> /dev/null || true
     done
     trap '' INT TERM HUP
-    echo "${0##*/}: interrupted in stage ${stage_now}; run it again to go on" >&2
+    local where="in stage ${stage_now}"
+    [[ ${stage_now} != none ]] || where="before the first stage"
+    echo "${0##*/}: interrupted ${where}; run it again to go on" >&2
     explained=true
     exit $((128 + $1))
 }

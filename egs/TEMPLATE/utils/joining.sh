@@ -57,7 +57,7 @@ check_joining() {
         elif [[ ${folder} != *_sp && -e ${folder}_sp/feats.scp ]]; then
             fail "--train_sets: ${folder} was prepared with --speed_perturb true; give the same here, or false there"
         elif [[ ! -d ${folder%_sp} ]]; then
-            fail "--train_sets: there is no ${folder%_sp}; ${folder%/*} has $(cd "${folder%/*}" 2> /dev/null && echo *)"
+            fail "--train_sets: there is no ${folder%_sp}; stages 0 to 2 of that recipe make it (there are: $(cd "${folder%/*}" 2> /dev/null && echo *))"
         fi
         fail "--train_sets: ${folder} has no features; run stages 0 to 2 of that recipe first"
     done

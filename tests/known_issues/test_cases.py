@@ -142,6 +142,7 @@ RENEWED = (
     ("show-config c.yaml", "show-config --config c.yaml"),
     ("show-config /dev/null ", "show-config --set "),
     ("import read_sphere, sphere_value", "import read_sphere, sphere_pipe as sphere_value"),
+    ("omni_asr.kaldi.cmvn", "omni_asr.features.cmvn"),
 )
 """Calls and names in the scripts that are others today."""
 

@@ -196,7 +196,8 @@ def test_model_that_moved_with_the_checkout_is_the_same(benchmark, tmp_path):
     old.rename(new)
     benchmark.dir, benchmark.model = new / "egs/benchmark", new / benchmark.model.relative_to(old)
     options[1] = new / options[1].relative_to(old)
-    benchmark.run(*options)
+    _, err = benchmark.run(*options)
+    assert "holds the results of" not in err and (benchmark.dir / "exp/omni_base/benchmark.html").exists()
 
 
 @pytest.mark.parametrize(
